@@ -1,0 +1,37 @@
+# Everything a newcomer types. `make demo` and `make test` need only python >= 3.11, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
+
+.PHONY: install demo test test-data check wheel
+.DELETE_ON_ERROR:
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/python -m vitbench demo
+
+test: install
+	$(BIN)/python -m pytest -m 'not gpu and not network and not data'
+
+test-data: install
+	@test -n "$(VITBENCH_DATA)" || { echo 'test-data: set VITBENCH_DATA to the folder with the real files'; exit 2; }
+	@test -d "$(VITBENCH_DATA)" || { echo 'test-data: VITBENCH_DATA is "$(VITBENCH_DATA)", which is no folder'; exit 2; }
+	VITBENCH_DATA="$(abspath $(VITBENCH_DATA))" $(BIN)/python -m pytest -m data
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+wheel: install
+	$(BIN)/python -m build --wheel

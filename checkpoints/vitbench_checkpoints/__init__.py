@@ -1,0 +1,1 @@
+"""Bundled manifests: one TOML file for each published weight file."""
