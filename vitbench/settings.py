@@ -1,0 +1,123 @@
+"""Settings are fields of frozen dataclasses: defaults, help, limits, identity and flags in one place."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vitbench.errors import SettingError
+
+T = TypeVar("T")
+KEY = "vitbench"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFacts:
+    """What a setting says of itself beside its type and default."""
+
+    help: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[object, ...]
+    identity: bool  # False: the value can't move a score (an engine, a number of workers)
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,  # noqa: A002  (the word the field's users read)
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[object, ...] = (),
+    identity: bool = True,
+) -> Any:
+    """Declare one setting of a component.
+
+    Args:
+        default: Its default; left out, the setting must be given.
+        help: One line for `--help` and the documentation.
+        minimum: Smallest allowed value, inclusive; applies to each number of a tuple.
+        maximum: Largest allowed value, inclusive; likewise.
+        choices: The allowed values, where they are few.
+        identity: Whether the value enters `spec_id`. False only if no score can depend on it.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Knn:
+        ...     k: int = setting(20, help="neighbours that vote", minimum=1)
+        >>> Knn().k
+        20
+    """
+    facts = FieldFacts(help, minimum, maximum, choices, identity)
+    return field(default=default, metadata={KEY: facts})
+
+
+def facts(item: "dataclasses.Field[Any]") -> FieldFacts:
+    """Return what a dataclass field says of itself; an undeclared one has no limits."""
+    found = item.metadata.get(KEY)
+    return found if isinstance(found, FieldFacts) else FieldFacts("", None, None, (), True)
+
+
+def problems(component: Any) -> list[str]:
+    """List every setting of a component that lies outside its limits, as sentences."""
+    found = []
+    for item in dataclasses.fields(component):
+        value, limits = getattr(component, item.name), facts(item)
+        name = flag(item.name)
+        if limits.choices and value not in limits.choices:
+            allowed = ", ".join(map(repr, limits.choices))
+            found.append(f"{name} is {value!r}, expected one of {allowed}")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                continue
+            if limits.minimum is not None and not number >= limits.minimum:
+                found.append(f"{name} is {number!r}, expected at least {limits.minimum}")
+            if limits.maximum is not None and not number <= limits.maximum:
+                found.append(f"{name} is {number!r}, expected at most {limits.maximum}")
+    return found
+
+
+def checked(component: T, *more: Callable[[T], list[str]]) -> T:
+    """Return the component, or raise one `SettingError` with every problem it has."""
+    found = problems(component) + [text for check in more for text in check(component)]
+    if found:
+        raise SettingError(found)
+    return component
+
+
+def flag(name: str) -> str:
+    """Return the command-line flag of a field: `teacher_temperature` -> `--teacher-temperature`."""
+    return "--" + name.replace("_", "-")
+
+
+def as_dict(component: Any, *, identity_only: bool = False) -> dict[str, Any]:
+    """Return the settings of a component as plain JSON values, in the order of their names."""
+    return {
+        item.name: plain(getattr(component, item.name))
+        for item in sorted(dataclasses.fields(component), key=lambda item: item.name)
+        if facts(item).identity or not identity_only
+    }
+
+
+def plain(value: Any) -> Any:
+    """Turn a settings value into what JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"kind": type(value).__name__, **as_dict(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list | frozenset | set):
+        items = [plain(item) for item in value]
+        return sorted(items) if isinstance(value, frozenset | set) else items
+    return str(value) if isinstance(value, Path) else value
+
+
+def digest(document: Any) -> str:
+    """Hash a JSON-like document, independent of the order of its keys (sha256, hexadecimal)."""
+    text = json.dumps(plain(document), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
