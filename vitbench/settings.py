@@ -1,4 +1,4 @@
-"""Settings are fields of frozen dataclasses: defaults, help, limits, identity and flags in one place."""
+"""Settings are fields of frozen dataclasses: default, help, limits, identity and flag at once."""
 
 import dataclasses
 import hashlib

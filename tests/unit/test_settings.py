@@ -1,0 +1,37 @@
+from dataclasses import dataclass
+
+import pytest
+
+from vitbench.errors import SettingError
+from vitbench.settings import as_dict, checked, digest, setting
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    k: int = setting(20, help="neighbours", minimum=1, maximum=30)
+    ks: tuple[int, ...] = setting((1, 2), help="several", minimum=1)
+    rule: str = setting("a", help="rule", choices=("a", "b"))
+    engine: str = setting("torch", help="engine", identity=False)
+
+
+def test_every_problem_is_told_at_once():
+    with pytest.raises(SettingError) as caught:
+        checked(Example(k=0, ks=(1, -5), rule="c"))
+    assert len(caught.value.problems) == 3
+    assert "--k is 0, expected at least 1" in str(caught.value)
+
+
+def test_a_setting_inside_its_limits_passes():
+    assert checked(Example(k=30)).k == 30
+
+
+def test_a_setting_that_moves_no_score_stays_out_of_the_identity():
+    assert "engine" in as_dict(Example())
+    assert as_dict(Example(), identity_only=True) == as_dict(
+        Example(engine="faiss"), identity_only=True
+    )
+
+
+def test_the_digest_ignores_the_order_of_keys_and_sees_values():
+    assert digest({"a": 1, "b": (1, 2)}) == digest({"b": [1, 2], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
