@@ -14,24 +14,24 @@ class Example:
     engine: str = setting("torch", help="engine", identity=False)
 
 
-def test_every_problem_is_told_at_once():
+def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(SettingError) as caught:
         checked(Example(k=0, ks=(1, -5), rule="c"))
     assert len(caught.value.problems) == 3
     assert "--k is 0, expected at least 1" in str(caught.value)
 
 
-def test_a_setting_inside_its_limits_passes():
+def test_a_setting_inside_its_limits_passes() -> None:
     assert checked(Example(k=30)).k == 30
 
 
-def test_a_setting_that_moves_no_score_stays_out_of_the_identity():
+def test_a_setting_that_moves_no_score_stays_out_of_the_identity() -> None:
     assert "engine" in as_dict(Example())
     assert as_dict(Example(), identity_only=True) == as_dict(
         Example(engine="faiss"), identity_only=True
     )
 
 
-def test_the_digest_ignores_the_order_of_keys_and_sees_values():
+def test_the_digest_ignores_the_order_of_keys_and_sees_values() -> None:
     assert digest({"a": 1, "b": (1, 2)}) == digest({"b": [1, 2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
