@@ -1,0 +1,162 @@
+"""Records on disk: one JSON file a run, written to a temporary name and renamed."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from vitbench.errors import RecordError
+from vitbench.records.parts import SCHEMA, Record
+
+ItemScores = Mapping[str, NDArray[Any]]  # "ids" (n,) text; one array (n, …) per metric
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file in a results folder that is no record of ours, and why."""
+
+    path: Path
+    reason: str
+
+
+@cache
+def adapter() -> TypeAdapter[Record]:
+    """Return the one reader, writer and schema of records."""
+    return TypeAdapter(Record)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the published JSON Schema of a record."""
+    return adapter().json_schema()
+
+
+def stem(record: Record) -> str:
+    """Return the file name of a record without its ending: `<subject>.<id8>`."""
+    return f"{safe_name(record.subject.name)}.{record.id[:8]}"
+
+
+def safe_name(name: str) -> str:
+    """Turn any name into one file name that stays in its folder."""
+    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip(".-")[:80] or "unnamed"
+
+
+def write_record(record: Record, folder: Path, items: ItemScores | None = None) -> Path:
+    """Write a record and its per-item scores to `<folder>/<protocol>/<subject>.<id8>.json`.
+
+    Raises:
+        RecordError: The folder can't be written (read-only, disk full). Nothing half-written stays.
+    """
+    target = folder / safe_name(record.protocol.name) / f"{stem(record)}.json"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if items is not None:
+            with atomic(target.with_suffix(".items.npz")) as path, path.open("wb") as stream:
+                np.savez_compressed(stream, **items)  # type: ignore[arg-type]
+        with atomic(target) as path:
+            path.write_bytes(adapter().dump_json(record, indent=1) + b"\n")
+    except OSError as error:
+        raise RecordError(
+            f"the record could not be written to {str(target)!r}.",
+            expected="a results folder with room that can be written",
+            found=f"{error.strerror or error}",
+            hint="--results DIR names another folder",
+        ) from error
+    return target
+
+
+class atomic:  # noqa: N801  (read as a verb: `with atomic(path) as temporary:`)
+    """Give a temporary path beside the target; rename it on success, remove it on failure."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    def __enter__(self) -> Path:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{self._target.name}.", suffix=".part", dir=self._target.parent
+        )
+        os.close(handle)
+        self._temporary = Path(name)
+        return self._temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._temporary.chmod(0o644)
+            self._temporary.replace(self._target)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        RecordError: The file is no record, or of a newer schema.
+    """
+    try:
+        raw = path.read_bytes()
+        schema = json.loads(raw).get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise RecordError(
+                f"{path.name} was written by a newer vitbench.",
+                expected=f"schema {SCHEMA} or older",
+                found=f"schema {schema}",
+            )
+        return adapter().validate_json(raw)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise RecordError(f"{path.name} is no record.", found=_reason(error)) from error
+
+
+def read_records(folder: Path) -> Iterator[Record | Unreadable]:
+    """Read every record below a folder, in the order of their paths; name what is none."""
+    for path in sorted(folder.glob("*/*.json")):
+        try:
+            yield read_record(path)
+        except RecordError as error:
+            yield Unreadable(path, error.found or error.wrong)
+
+
+def find_record(folder: Path, protocol: str, identity: str) -> Record | None:
+    """Return the finished record of an identity, if the folder holds one."""
+    for path in sorted((folder / safe_name(protocol)).glob(f"*.{identity[:8]}.json")):
+        try:
+            record = read_record(path)
+        except RecordError:
+            continue
+        if record.id == identity and record.status == "ok":
+            return record
+    return None
+
+
+def read_items(record: Record, folder: Path) -> dict[str, NDArray[Any]]:
+    """Read the per-item scores of a record; empty where it keeps none.
+
+    Raises:
+        RecordError: The file that the record names is missing or broken.
+    """
+    if not record.items:
+        return {}
+    path = folder / safe_name(record.protocol.name) / Path(record.items).name
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise RecordError(
+            f"the per-item scores {path.name} can't be read.", found=str(error)
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,106 @@
+"""Names of components -> where they are; a component is imported when it is asked for, not before.
+
+A distribution offers one table, `{"name": "module:attribute"}`, under one entry point. A table is
+cheap to import, so listing names imports no component.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from vitbench.errors import BadPlugin, UnknownName, VitbenchError
+
+T = TypeVar("T")
+BUNDLED = "vitbench"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One name of one distribution's table."""
+
+    name: str
+    distribution: str
+    target: str  # "module:attribute"
+
+
+class Registry(Generic[T]):
+    """The components of one kind, from this package and from outside ones.
+
+    Args:
+        kind: What a component is called in messages ("protocol").
+        group: The entry-point group that tables are offered under.
+        check: Returns the component, or raises `BadPlugin` if it fails the contract.
+    """
+
+    def __init__(self, kind: str, group: str, check: Callable[[object, Claim], T]) -> None:
+        self._kind, self._group, self._check = kind, group, check
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that can be asked for; imports tables only."""
+        return tuple(sorted(self._claims[0]))
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Every name with the distribution that offers it, sorted by name."""
+        return tuple(claim for _, claim in sorted(self._claims[0].items()))
+
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each table that could not be read; the other tables still count."""
+        return tuple(self._claims[1])
+
+    def get(self, name: str) -> T:
+        """Import one component and check it.
+
+        Raises:
+            UnknownName: No table offers the name.
+            BadPlugin: Importing it failed, or it fails the contract.
+        """
+        claim = self._claims[0].get(name)
+        if claim is None:
+            raise UnknownName(self._kind, name, self.names())
+        module, _, attribute = claim.target.partition(":")
+        try:
+            found = getattr(import_module(module), attribute)
+        except VitbenchError:
+            raise
+        except Exception as error:
+            raise BadPlugin(
+                f"{self._kind} {name!r} of distribution {claim.distribution!r} can't be imported.",
+                expected=f"{claim.target} to be importable",
+                found=f"{type(error).__name__}: {error}",
+            ) from error
+        return self._check(found, claim)
+
+    @cached_property
+    def _claims(self) -> tuple[dict[str, Claim], list[str]]:
+        claims: dict[str, Claim] = {}
+        problems: list[str] = []
+        points = entry_points(group=self._group)
+        for point in sorted(points, key=lambda point: (point.name != BUNDLED, point.name)):
+            distribution = point.dist.name if point.dist else point.name
+            try:
+                table = _table(point)
+            except Exception as error:  # a broken plug-in never hides the others
+                problems.append(
+                    f"{self._kind}s of distribution {distribution!r} can't be read"
+                    f" ({point.value}): {type(error).__name__}: {error}"
+                )
+                continue
+            for name, target in table.items():
+                claim = Claim(name, distribution, target)
+                claims.setdefault(name, claim)
+                if distribution != BUNDLED:
+                    claims.setdefault(f"{distribution}/{name}", claim)
+        return claims, problems
+
+
+def _table(point: EntryPoint) -> dict[str, str]:
+    table = point.load()
+    if not isinstance(table, dict) or not all(
+        isinstance(key, str) and isinstance(value, str) and ":" in value
+        for key, value in table.items()
+    ):
+        raise TypeError('expected a table {"name": "module:attribute"}')
+    return table
