@@ -1,0 +1,1 @@
+"""Checkpoints in, backbones out: formats, manifests, architectures, networks."""

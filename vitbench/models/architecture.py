@@ -1,0 +1,146 @@
+"""Shape of a Vision Transformer: named by the user, or inferred from a state dict."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vitbench.errors import StateMismatch, UnknownName, listed
+
+SIZES = {  # name: (D, depth, heads)
+    "mini": (128, 6, 4),
+    "tiny": (192, 12, 3),
+    "small": (384, 12, 6),
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
+}
+GRAMMAR = re.compile(r"vit_(?P<size>\w+)_patch(?P<patch>\d+)_(?P<image>\d+)")
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """Everything needed to build a Vision Transformer, but its weights."""
+
+    name: str
+    patch_size: int  # pixels
+    embed_dim: int  # D
+    depth: int  # blocks
+    heads: int  # can't be read from weights: the name, a manifest or the file's arguments say it
+    mlp_dim: int
+    grid: tuple[int, int]  # (h, w) of the positional table
+    cls_token: bool = True
+    registers: int = 0
+    positions: bool = True  # a learned positional table
+    prefix_positions: bool = True  # the table covers class and register tokens too
+    final_norm: bool = True
+    layer_scale: bool = False
+    qkv_bias: bool = True
+    norm_eps: float = 1e-6
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Class and register tokens before the patches."""
+        return int(self.cls_token) + self.registers
+
+
+def named(arch: str) -> Architecture:
+    """Return the architecture of a name, without weights.
+
+    Args:
+        arch: `vit_{mini|tiny|small|base|large}_patch{pixels}_{image size}`, or the name of a
+            Vision Transformer in timm, such as `vit_small_patch14_dinov2`.
+
+    Raises:
+        UnknownName: If neither we nor timm know it.
+
+    Example:
+        >>> named("vit_tiny_patch16_224").heads
+        3
+    """
+    match = GRAMMAR.fullmatch(arch)
+    if match is None or match["size"] not in SIZES or int(match["image"]) < int(match["patch"]):
+        return _named_by_timm(arch)
+    dim, depth, heads = SIZES[match["size"]]
+    patch = int(match["patch"])
+    side = int(match["image"]) // patch
+    return Architecture(
+        name=arch,
+        patch_size=patch,
+        embed_dim=dim,
+        depth=depth,
+        heads=heads,
+        mlp_dim=4 * dim,
+        grid=(side, side),
+    )
+
+
+def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture:
+    """Read an architecture from the shapes of a state dict; only the heads must be told.
+
+    Args:
+        shapes: Shape of every tensor, by timm's names.
+        heads: Attention heads in a block.
+        name: Name to give the architecture.
+
+    Raises:
+        StateMismatch: If these are not the weights of a Vision Transformer.
+    """
+    try:
+        dim, _, patch, patch_w = shapes["patch_embed.proj.weight"]
+        mlp_dim = shapes["blocks.0.mlp.fc1.weight"][0]
+    except (KeyError, ValueError) as error:
+        raise StateMismatch(
+            f"{name}: these are not the weights of a Vision Transformer.",
+            expected="patch_embed.proj.weight (D, 3, p, p), blocks.0.mlp.fc1.weight, …",
+            found=listed(list(shapes)),
+        ) from error
+    if patch != patch_w:
+        raise StateMismatch(f"{name}: patches of {patch} x {patch_w} pixels are not square.")
+    cls_token = "cls_token" in shapes
+    registers = shapes["reg_token"][1] if "reg_token" in shapes else 0
+    prefix = int(cls_token) + registers
+    positions = shapes["pos_embed"][1] if "pos_embed" in shapes else 0
+    grid, prefix_positions = _grid(positions, prefix, name)
+    return Architecture(
+        name=name,
+        patch_size=patch,
+        embed_dim=dim,
+        depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+        heads=heads,
+        mlp_dim=mlp_dim,
+        grid=grid,
+        cls_token=cls_token,
+        registers=registers,
+        positions=positions > 0,
+        prefix_positions=prefix_positions,
+        final_norm="norm.weight" in shapes,
+        layer_scale="blocks.0.ls1.gamma" in shapes,
+        qkv_bias="blocks.0.attn.qkv.bias" in shapes,
+    )
+
+
+def _grid(positions: int, prefix: int, name: str) -> tuple[tuple[int, int], bool]:
+    """Return the grid of a table of so many positions, and whether it covers the prefix."""
+    for covered in (prefix, 0) if positions else ():
+        side = math.isqrt(max(positions - covered, 0))
+        if side and side * side == positions - covered:
+            return (side, side), covered > 0
+    if not positions:
+        return (14, 14), False
+    raise StateMismatch(
+        f"{name}: {positions} positions are no square grid, with or without the "
+        f"{prefix} prefix tokens."
+    )
+
+
+def _named_by_timm(arch: str) -> Architecture:
+    from vitbench.models.timm_backbone import named_by_timm
+
+    found = named_by_timm(arch)
+    if found is None:
+        ours = [f"vit_{size}_patch16_224" for size in SIZES]
+        raise UnknownName(
+            "architecture", arch, ours, hint="any other patch or image size, or a ViT of timm"
+        )
+    return found

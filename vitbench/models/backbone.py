@@ -1,0 +1,92 @@
+"""What every protocol and trainer may ask of a pretrained network: facts and features."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from vitbench.errors import MissingAbility
+from vitbench.models.positions import PositionRule
+
+Pooling = Literal["cls_token", "mean_pool", "class_attention"]
+Triple = tuple[float, float, float]
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneInfo:
+    """Facts of a backbone that a protocol may need."""
+
+    arch: str
+    embed_dim: int  # D
+    patch_size: int  # pixels of an image per token, in each direction
+    depth: int  # blocks
+    heads: int
+    grid: tuple[int, int]  # (h, w) tokens at the native image size
+    prefix_tokens: int  # class and register tokens before the patches
+    pooled_from: Pooling  # where `Features.pooled` comes from
+    position_rule: PositionRule
+    mean: Triple  # input normalization, for RGB in [0, 1]
+    std: Triple
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Native image size (H, W) in pixels."""
+        return self.grid[0] * self.patch_size, self.grid[1] * self.patch_size
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What one layer says of one batch."""
+
+    pooled: Tensor  # (B, D)       image-level embedding
+    patches: Tensor  # (B, D, h, w) patch tokens on their grid; a view, not contiguous
+
+
+class Backbone(nn.Module, ABC):
+    """A network without head that turns normalized images into features, layer by layer."""
+
+    info: BackboneInfo
+
+    @abstractmethod
+    def forward(
+        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+    ) -> tuple[Features, ...]:
+        """Return the features of the blocks asked for, from one pass.
+
+        Args:
+            images: Normalized images (B, 3, H, W); what exceeds a multiple of the patch is cropped.
+            layers: Blocks, 0 to depth - 1 or negative from the end, in any order.
+            norm: Pass every layer through the final norm. Without it: the raw residual stream.
+
+        Returns:
+            One `Features` for each layer, in the order of `layers`.
+
+        Raises:
+            SettingError: If a layer does not exist or an image is smaller than a patch.
+        """
+
+    def attention(self, images: Tensor) -> Tensor:
+        """Return the softmaxed attention of the last block, (B, heads, T, T) with T tokens.
+
+        Prefix tokens come first, then the patches row by row.
+
+        Raises:
+            MissingAbility: If the network has no attention over the whole image.
+        """
+        raise MissingAbility(
+            f"{self.info.arch} has no attention over the whole image.",
+            hint="use a ViT checkpoint for what needs attention maps",
+        )
+
+
+@runtime_checkable
+class Aggregates(Protocol):
+    """An ability: one vector from patch tokens (SelfPatch's class attention)."""
+
+    def aggregate(self, tokens: Tensor) -> Tensor:
+        """Pool tokens (B, N, D) to (B, D)."""
+        ...

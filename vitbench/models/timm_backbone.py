@@ -1,0 +1,240 @@
+"""timm's Vision Transformer as a `Backbone`, under our positional rule."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+from timm import create_model, is_model
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from vitbench.errors import SettingError
+from vitbench.models.architecture import Architecture, named
+from vitbench.models.backbone import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Backbone,
+    BackboneInfo,
+    Features,
+    Triple,
+)
+from vitbench.models.initialization import initialize
+from vitbench.models.positions import PositionRule, resize_positions
+
+
+class TimmBackbone(Backbone):
+    """A Vision Transformer; its parameters are on the meta device until they are filled.
+
+    Args:
+        architecture: What to build.
+        mean: Input normalization.
+        std: Input normalization.
+        position_rule: How the positional table is resized.
+        drop_path: Stochastic depth of the last block; it grows linearly from 0 at the first.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        mean: Triple = IMAGENET_MEAN,
+        std: Triple = IMAGENET_STD,
+        position_rule: PositionRule = "dino",
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        vit = _timm_vit(architecture, drop_path)
+        self.cls_token, self.reg_token, self.pos_embed = vit.cls_token, vit.reg_token, vit.pos_embed
+        self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
+        self.architecture = architecture
+        self.drop_path_rates = torch.linspace(0, drop_path, architecture.depth).tolist()
+        self.info = BackboneInfo(
+            arch=architecture.name,
+            embed_dim=architecture.embed_dim,
+            patch_size=architecture.patch_size,
+            depth=architecture.depth,
+            heads=architecture.heads,
+            grid=architecture.grid,
+            prefix_tokens=architecture.prefix_tokens,
+            pooled_from="cls_token" if architecture.cls_token else "mean_pool",
+            position_rule=position_rule if architecture.positions else "none",
+            mean=mean,
+            std=std,
+        )
+        self._resized: dict[Any, Tensor] = {}  # positions by image size, while frozen
+
+    def forward(
+        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+    ) -> tuple[Features, ...]:
+        """See `Backbone.forward`."""
+        wanted = [self._absolute(layer) for layer in layers]
+        tokens, grid = self._embed(images)
+        found: dict[int, Features] = {}
+        for index, block in enumerate(islice(self.blocks, max(wanted, default=-1) + 1)):
+            tokens = block(tokens)
+            if index in wanted:
+                found[index] = self._features(self.norm(tokens) if norm else tokens, grid)
+        return tuple(found[index] for index in wanted)
+
+    def attention(self, images: Tensor) -> Tensor:
+        """See `Backbone.attention`."""
+        tokens, _ = self._embed(images)
+        for block in islice(self.blocks, self.info.depth - 1):
+            tokens = block(tokens)
+        last: Any = self.blocks[-1]
+        qkv: Tensor = last.attn.qkv(last.norm1(tokens))
+        qkv = qkv.reshape(*qkv.shape[:2], 3, self.info.heads, -1)
+        query, key, _ = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
+        logits: Tensor = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+        return logits.softmax(dim=-1)
+
+    def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
+        """Put `make(layer, rate)` in the place of each residual branch's drop path.
+
+        A block has two branches; layer 2 i is the attention of block i, 2 i + 1 its MLP.
+        """
+        blocks: Any = self.blocks
+        for index, (block, rate) in enumerate(zip(blocks, self.drop_path_rates, strict=True)):
+            block.drop_path1 = make(2 * index, rate)
+            block.drop_path2 = make(2 * index + 1, rate)
+
+    def _absolute(self, layer: int) -> int:
+        depth = self.info.depth
+        if not -depth <= layer < depth:
+            raise SettingError([f"layer {layer} does not exist: {self.info.arch} has {depth}"])
+        return layer % depth
+
+    def _embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Turn images into tokens with positions (B, T, D), and say their grid (h, w)."""
+        height, width = images.shape[-2:]
+        patch = self.info.patch_size
+        grid = (height // patch, width // patch)
+        if 0 in grid:
+            raise SettingError(
+                [f"an image of {height} x {width} is smaller than a patch ({patch})"]
+            )
+        tokens = self.patch_embed.proj(images).flatten(2).transpose(1, 2)  # (B, N, D)
+        prefix = [token for token in (self.cls_token, self.reg_token) if token is not None]
+        positions = self._positions(grid, square=height == width)
+        if positions is not None and self.architecture.prefix_positions and prefix:
+            count = self.info.prefix_tokens
+            prefix = [torch.cat(prefix, dim=1) + positions[:, :count]]
+            positions = positions[:, count:]
+        if positions is not None:
+            tokens = tokens + positions
+        if prefix:
+            batch = len(images)
+            tokens = torch.cat([*(part.expand(batch, -1, -1) for part in prefix), tokens], dim=1)
+        return tokens, grid
+
+    def _positions(self, grid: tuple[int, int], *, square: bool) -> Tensor | None:
+        """Return the table for a grid, (1, T, D), from memory while it can't have changed."""
+        table = self.pos_embed
+        if table is None:
+            return None
+        if table.requires_grad and torch.is_grad_enabled():
+            return self._resize(table, grid, square=square)
+        key = (grid, square, table.device, table.dtype, table.data_ptr(), table._version)
+        if key not in self._resized:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                self._resized = {
+                    old: kept for old, kept in self._resized.items() if old[2:] == key[2:]
+                }
+                self._resized[key] = self._resize(table, grid, square=square).clone()
+        return self._resized[key]
+
+    def _resize(self, table: Tensor, grid: tuple[int, int], *, square: bool) -> Tensor:
+        count = self.info.prefix_tokens if self.architecture.prefix_positions else 0
+        patches = resize_positions(
+            table[:, count:], self.info.grid, grid, self.info.position_rule, square=square
+        )
+        return torch.cat([table[:, :count], patches], dim=1) if count else patches
+
+    def _features(self, tokens: Tensor, grid: tuple[int, int]) -> Features:
+        patches = tokens[:, self.info.prefix_tokens :]
+        pooled = tokens[:, 0] if self.architecture.cls_token else patches.mean(dim=1)
+        return Features(pooled, patches.reshape(len(patches), *grid, -1).permute(0, 3, 1, 2))
+
+
+def build_backbone(
+    arch: str | Architecture,
+    *,
+    seed: int,
+    mean: Triple = IMAGENET_MEAN,
+    std: Triple = IMAGENET_STD,
+    position_rule: PositionRule = "dino",
+    drop_path: float = 0.0,
+) -> TimmBackbone:
+    """Build a backbone with random weights, on the CPU.
+
+    Args:
+        arch: Name (see `architecture.named`) or architecture.
+        seed: Of the weights.
+        mean: Input normalization.
+        std: Input normalization.
+        position_rule: How the positional table is resized.
+        drop_path: Stochastic depth of the last block.
+    """
+    architecture = named(arch) if isinstance(arch, str) else arch
+    backbone = TimmBackbone(
+        architecture, mean=mean, std=std, position_rule=position_rule, drop_path=drop_path
+    )
+    initialize(backbone, torch.Generator().manual_seed(seed))
+    return backbone
+
+
+def named_by_timm(arch: str) -> Architecture | None:
+    """Return the architecture of one of timm's Vision Transformers, or None if it has none."""
+    if not is_model(arch):
+        return None
+    with torch.device("meta"):
+        vit: Any = create_model(arch, pretrained=False, num_classes=0)
+    if type(vit) is not VisionTransformer:
+        return None
+    block: Any = vit.blocks[0]
+    height, width = vit.patch_embed.grid_size
+    return Architecture(
+        name=arch,
+        patch_size=vit.patch_embed.patch_size[0],
+        embed_dim=vit.embed_dim,
+        depth=len(vit.blocks),
+        heads=block.attn.num_heads,
+        mlp_dim=block.mlp.fc1.out_features,
+        grid=(height, width),
+        cls_token=vit.cls_token is not None,
+        registers=vit.num_reg_tokens,
+        positions=vit.pos_embed is not None,
+        prefix_positions=not vit.no_embed_class,
+        final_norm=isinstance(vit.norm, nn.LayerNorm) or isinstance(vit.fc_norm, nn.LayerNorm),
+        layer_scale=not isinstance(block.ls1, nn.Identity),
+        qkv_bias=block.attn.qkv.bias is not None,
+        norm_eps=block.norm1.eps,
+    )
+
+
+def _timm_vit(architecture: Architecture, drop_path: float) -> Any:
+    shape = architecture
+    return VisionTransformer(
+        img_size=(shape.grid[0] * shape.patch_size, shape.grid[1] * shape.patch_size),
+        patch_size=shape.patch_size,
+        num_classes=0,
+        global_pool="",
+        fc_norm=False,
+        embed_dim=shape.embed_dim,
+        depth=shape.depth,
+        num_heads=shape.heads,
+        mlp_ratio=(shape.mlp_dim + 0.5) / shape.embed_dim,  # int() of the product is mlp_dim
+        qkv_bias=shape.qkv_bias,
+        init_values=1e-5 if shape.layer_scale else None,
+        class_token=shape.cls_token,
+        pos_embed="learn" if shape.positions else "none",
+        no_embed_class=not shape.prefix_positions,
+        reg_tokens=shape.registers,
+        final_norm=shape.final_norm,
+        drop_path_rate=drop_path,
+        norm_layer=partial(nn.LayerNorm, eps=shape.norm_eps),
+        weight_init="skip",
+        device="meta",
+    )
