@@ -1,0 +1,95 @@
+"""DINO: the student's view of an image predicts the teacher's view of it, across crops."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vitbench.models.backbone import BackboneInfo
+from vitbench.objectives.centring import Centre
+from vitbench.objectives.distillation import Distillation, at_least_single, entropy, targets
+from vitbench.objectives.objective import Branch, CropSet, Objective, Progress, TermLoss
+from vitbench.settings import setting
+
+TEACHERS = 2  # global crops: each is a teacher for every other crop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dino(Distillation):
+    """Self-distillation between the image-level features of crops.
+
+    Source:
+        Caron et al., DINO, ICCV 2021; facebookresearch/dino, main_dino.py, DINOLoss (7c446df).
+    """
+
+    name: ClassVar[str] = "dino"
+    centre_crops: CropSet = setting(
+        "global",
+        help="crops whose teacher logits make the centre: DINO's, or all as in SelfPatch",
+        choices=("global", "all"),
+    )
+
+    def build(self, info: BackboneInfo) -> "DinoObjective":
+        """Return the objective for a backbone."""
+        return DinoObjective(self, info)
+
+
+class DinoObjective(Objective):
+    """The view term with its centre."""
+
+    def __init__(self, settings: Dino, info: BackboneInfo) -> None:
+        super().__init__()
+        self.settings, self.embed_dim = settings, info.embed_dim
+        self.teacher_crops = settings.centre_crops
+        self.centre = Centre(settings.prototypes, settings.centre_momentum)
+
+    def build_head(self) -> nn.Module:
+        """See `Objective.build_head`."""
+        return self.settings.build_head(self.embed_dim)
+
+    def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
+        """See `Objective.forward`."""
+        with torch.no_grad():
+            views = teacher.views(None if self.teacher_crops == "all" else TEACHERS)
+            teacher_logits = teacher.head(views.flatten(0, 1))
+            self.centre.observe(teacher_logits)
+            wanted = targets(
+                teacher_logits.unflatten(0, views.shape[:2])[:TEACHERS],
+                self.centre.value,
+                self.settings.teacher_temperature_at(progress),
+            )
+            spread = entropy(wanted)
+        seen = student.views()
+        logits = student.head(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
+        value = view_loss(logits, wanted, self.settings.student_temperature)
+        return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
+
+    def after_backward(self, head: nn.Module, progress: Progress) -> None:
+        """Keep the head's last layer as it is in the first epochs."""
+        if self.settings.freezes(progress):
+            head.freeze_last_layer()  # type: ignore[operator]
+
+    def end_step(self) -> None:
+        """Move the centre."""
+        self.centre.update()
+
+
+def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+    """Return the mean cross-entropy over all pairs of a teacher crop and another crop.
+
+    With E_v the log-sum-exp of crop v and q_i the target of crop i, the sum over the pairs is
+    sum_v (pairs of v) E_v - <q_i, logits_v>, so no log-softmax of the size of the logits is made.
+
+    Args:
+        student: Logits of all crops, shape (V, B, K); the teacher's crops come first.
+        wanted: Targets, distributions of shape (T, B, K), T <= V.
+        temperature: Of the student's softmax.
+    """
+    V, B, _ = student.shape
+    T = len(wanted)
+    logits = at_least_single(student) / temperature
+    spread = logits.logsumexp(dim=-1)  # (V, B)
+    same = torch.einsum("tbk,tbk->", wanted, logits[:T])
+    agreement = torch.einsum("bk,vbk->", wanted.sum(dim=0), logits) - same
+    return (T * spread.sum() - spread[:T].sum() - agreement) / (T * (V - 1) * B)

@@ -1,0 +1,112 @@
+"""SelfPatch: a patch of the student predicts what its teacher's similar neighbours have in common."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vitbench.errors import MissingAbility
+from vitbench.models.aggregated import AggregatedBackbone, patch_tokens
+from vitbench.models.backbone import Backbone, BackboneInfo, Features
+from vitbench.models.class_attention import ClassAttention
+from vitbench.objectives.centring import Centre
+from vitbench.objectives.distillation import Distillation, at_least_single, entropy, targets
+from vitbench.objectives.objective import Branch, CropSet, Objective, Progress, TermLoss
+from vitbench.objectives.positives import Rule, choose_positives
+from vitbench.settings import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch(Distillation):
+    """Patch-level self-distillation: the target is a summary of the similar neighbours.
+
+    Source:
+        Yun et al., SelfPatch, CVPR 2022; alinlab/SelfPatch, main_selfpatch.py and
+        selfpatch_vision_transformer.py (81aef14).
+    """
+
+    name: ClassVar[str] = "patch"
+    prototypes: int = setting(4096, help="K, width of the logits", minimum=2)
+    k: int = setting(4, help="similar neighbours in the target", minimum=1, maximum=8)
+    positives: Rule = setting(
+        "topk",
+        help="which neighbours make the target",
+        choices=("topk", "threshold", "ground-truth"),
+    )
+    wrap: bool = setting(True, help="opposite borders of a crop are adjacent, as in the reference")
+
+    def build(self, info: BackboneInfo) -> "PatchObjective":
+        """Return the objective for a backbone."""
+        return PatchObjective(self, info)
+
+
+class PatchObjective(Objective):
+    """The patch term with its centre."""
+
+    teacher_crops: CropSet = "all"
+
+    def __init__(self, settings: Patch, info: BackboneInfo) -> None:
+        super().__init__()
+        self.settings, self.embed_dim = settings, info.embed_dim
+        self.centre = Centre(settings.prototypes, settings.centre_momentum)
+
+    def build_head(self) -> nn.Module:
+        """See `Objective.build_head`."""
+        return self.settings.build_head(self.embed_dim)
+
+    def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
+        """See `Objective.forward`."""
+        temperature = self.settings.teacher_temperature_at(progress)
+        crops = sum(student.crops)
+        value = spread = torch.zeros((), device=self.centre.value.device)
+        for group, count in enumerate(student.crops):
+            with torch.no_grad():
+                summaries = self._summaries(
+                    teacher.backbone, teacher.groups[group], teacher.positives[group]
+                )
+                teacher_logits = teacher.head(summaries)
+                self.centre.observe(teacher_logits)
+                wanted = targets(teacher_logits, self.centre.value, temperature)
+                spread = spread + entropy(wanted) * (count / crops)
+            patches = _aggregation(student.backbone).normalize(patch_tokens(student.groups[group]))
+            logits = student.head(patches.flatten(0, 1))
+            loss = patch_loss(logits, wanted, self.settings.student_temperature)
+            value = value + loss * (count / crops)
+        return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
+
+    def after_backward(self, head: nn.Module, progress: Progress) -> None:
+        """Keep the head's last layer as it is in the first epochs."""
+        if self.settings.freezes(progress):
+            head.freeze_last_layer()  # type: ignore[operator]
+
+    def end_step(self) -> None:
+        """Move the centre."""
+        self.centre.update()
+
+    def _summaries(self, backbone: Backbone, features: Features, truth: Tensor | None) -> Tensor:
+        """Return the summary of each patch's positives, shape (rows * N, D)."""
+        index, keep = choose_positives(
+            features.patches,
+            rule=self.settings.positives,
+            k=self.settings.k,
+            wrap=self.settings.wrap,
+            truth=truth,
+        )
+        return _aggregation(backbone).summarize(patch_tokens(features), index, keep).flatten(0, 1)
+
+
+def patch_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+    """Return the mean cross-entropy of logits (rows, K) against distributions (rows, K)."""
+    logits = at_least_single(student) / temperature
+    return logits.logsumexp(dim=-1).mean() - (wanted * logits).sum() / len(logits)
+
+
+def _aggregation(backbone: Backbone) -> ClassAttention:
+    if not isinstance(backbone, AggregatedBackbone):
+        raise MissingAbility(
+            f"the patch term needs class attention; {backbone.info.arch} pools by "
+            f"{backbone.info.pooled_from}.",
+            hint='train a recipe with aggregation="class-attention"',
+        )
+    return backbone.ca_head

@@ -1,0 +1,116 @@
+"""Which of its eight neighbours a patch is trained towards: tables, similarities and rules."""
+
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vitbench.errors import SettingError
+
+Rule = Literal["topk", "threshold", "ground-truth"]
+FORWARD = ((0, 1), (1, -1), (1, 0), (1, 1))  # the other four neighbours are their opposites
+OFFSETS = (*((-row, -column) for row, column in reversed(FORWARD)), *FORWARD)  # row by row
+
+
+@lru_cache(maxsize=32)
+def neighbour_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tensor]:
+    """List the eight neighbours of every patch of a grid, and which of them exist.
+
+    Args:
+        h: Rows of the grid, at least 3.
+        w: Columns of the grid, at least 3.
+        wrap: Treat opposite borders as adjacent, as the reference does.
+
+    Returns:
+        Flat indices of shape (h*w, 8), from the upper left neighbour row by row, and a mask of
+        the same shape: True where the neighbour exists (everywhere, with `wrap`). On the CPU.
+
+    Raises:
+        SettingError: If the grid is too small for eight different neighbours.
+
+    Source:
+        alinlab/SelfPatch, selfpatch_vision_transformer.py, SelfPatchHead.get_local_index (81aef14).
+
+    Differs:
+        Any grid; the reference knows 14x14 and 6x6 only.
+
+    Example:
+        >>> neighbour_table(4, 4)[0][0].tolist()
+        [15, 12, 13, 3, 1, 7, 4, 5]
+    """
+    if min(h, w) < 3:
+        raise SettingError(
+            [f"a grid of {h} x {w} patches has no eight different neighbours; 3 x 3 is the least"],
+            hint="train with larger crops or smaller patches",
+        )
+    rows = torch.arange(h).view(h, 1, 1) + torch.tensor([row for row, _ in OFFSETS])
+    columns = torch.arange(w).view(1, w, 1) + torch.tensor([column for _, column in OFFSETS])
+    exists = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
+    index = (rows % h) * w + columns % w
+    return index.flatten(0, 1), (exists | wrap).flatten(0, 1)
+
+
+def similarities(patches: Tensor) -> Tensor:
+    """Return the cosine between each patch and its eight neighbours on the torus.
+
+    A pair of patches is multiplied once and read from both sides.
+
+    Args:
+        patches: Patch tokens on their grid, shape (B, D, h, w).
+
+    Returns:
+        Shape (B, h*w, 8), in the order of `neighbour_table`.
+    """
+    unit = functional.normalize(patches.permute(0, 2, 3, 1), dim=-1)  # (B, h, w, D)
+    ahead = [
+        (unit * unit.roll((-row, -column), (1, 2))).sum(-1) for row, column in FORWARD
+    ]  # (B, h, w) each
+    behind = [
+        cosine.roll((row, column), (1, 2))
+        for cosine, (row, column) in zip(ahead, FORWARD, strict=True)
+    ]
+    return torch.stack([*reversed(behind), *ahead], dim=-1).flatten(1, 2)
+
+
+def choose_positives(
+    patches: Tensor, *, rule: Rule, k: int, wrap: bool, truth: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Choose the neighbours that a patch is trained towards.
+
+    Args:
+        patches: The teacher's patch tokens on their grid, shape (B, D, h, w).
+        rule: `topk`: the k most similar neighbours. `threshold`: those at least as similar as
+            two adjacent patches of this image are on average, so flat regions have many and
+            edges few. `ground-truth`: those that `truth` marks. The last two fall back to the
+            most similar neighbour where none qualifies.
+        k: Neighbours kept by `topk`, 1 to 8. Without `wrap` a border patch may have fewer.
+        wrap: Treat opposite borders as adjacent.
+        truth: Neighbours with the same label, shape (B, h*w, 8), in the order of the table.
+
+    Returns:
+        Indices of patches, shape (B, h*w, k or 8), and a mask of those that count, or None if
+        all do. Equal similarities keep row-major order, so the choice is the same everywhere.
+
+    Source:
+        Yun et al., SelfPatch, CVPR 2022, section 3.2 (`topk`) and supplementary G (the others,
+        which it names without a definition: these are ours).
+    """
+    table, exists = (part.to(patches.device) for part in neighbour_table(*patches.shape[-2:], wrap=wrap))
+    likeness = similarities(patches)
+    if not wrap:
+        likeness = likeness.masked_fill(~exists, -torch.inf)
+    order = likeness.argsort(dim=-1, descending=True, stable=True)
+    index = table.expand(len(patches), -1, -1)
+    if rule == "topk":
+        chosen = order[..., :k]
+        keep = None if wrap else exists.expand_as(index).gather(-1, chosen)
+        return index.gather(-1, chosen), keep
+    if rule == "threshold":
+        usual = likeness.masked_fill(~exists, 0).sum((1, 2)) / (exists.sum() * 1.0)
+        keep = likeness >= usual.view(-1, 1, 1)
+    else:
+        keep = truth & exists if truth is not None else torch.zeros_like(index, dtype=torch.bool)
+    nearest = functional.one_hot(order[..., 0], likeness.shape[-1]).bool()
+    return index, keep | (nearest & ~keep.any(-1, keepdim=True))

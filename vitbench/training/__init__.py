@@ -1,0 +1,1 @@
+"""Training: recipes, schedules, snapshots and the one loop that runs them all."""

@@ -1,0 +1,82 @@
+"""Schedules: pure functions of how far a run has come; nothing keeps a step counter of its own."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+from vitbench.objectives.objective import Progress
+from vitbench.settings import setting
+
+
+class Schedule(Protocol):
+    """A number that changes during a run."""
+
+    def at(self, progress: Progress) -> float:
+        """Return the value for the step that is about to be made."""
+        ...
+
+    def scaled(self, factor: float) -> Self:
+        """Return the schedule for a batch `factor` times as large."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cosine:
+    """Linear warm-up to `start`, then half a cosine wave to `end`.
+
+    Both ends of the warm-up are included, so its first step has the value 0 and `start` occurs
+    twice; `end` is never reached. Only `start` grows with the batch.
+
+    Source:
+        facebookresearch/dino, utils.py, cosine_scheduler (7c446df).
+
+    Example:
+        >>> Cosine(2.0, 0.0).at(Progress(step=5, steps_per_epoch=1, epochs=10))
+        1.0
+    """
+
+    start: float = setting(help="value after the warm-up", minimum=0)
+    end: float = setting(help="value that the cosine falls or rises to")
+    warmup_epochs: int = setting(0, help="epochs of linear growth from 0", minimum=0)
+
+    def at(self, progress: Progress) -> float:
+        """Return the value for the step that is about to be made."""
+        warmup = self.warmup_epochs * progress.steps_per_epoch
+        if progress.step < warmup:
+            return self.start * progress.step / max(warmup - 1, 1)
+        return half_wave(self.start, self.end, progress.step - warmup, progress.steps - warmup)
+
+    def scaled(self, factor: float) -> "Cosine":
+        """Return the schedule with its start value times `factor`."""
+        return replace(self, start=self.start * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCosine:
+    """VISSL's schedule: linear from `warmup_from` to `start`, then cosine, changed once an epoch.
+
+    Source:
+        facebookresearch/vissl, dino_16gpus_deits16.yaml (update_interval: epoch).
+    """
+
+    start: float = setting(help="value after the warm-up", minimum=0)
+    end: float = setting(help="value that the cosine goes to")
+    warmup_epochs: int = setting(0, help="epochs of linear growth", minimum=0)
+    warmup_from: float = setting(0.0, help="value of the first epoch", minimum=0)
+
+    def at(self, progress: Progress) -> float:
+        """Return the value for the epoch that is running."""
+        if progress.epoch < self.warmup_epochs:
+            grown = progress.epoch / self.warmup_epochs
+            return self.warmup_from + (self.start - self.warmup_from) * grown
+        after = progress.epoch - self.warmup_epochs
+        return half_wave(self.start, self.end, after, progress.epochs - self.warmup_epochs)
+
+    def scaled(self, factor: float) -> "EpochCosine":
+        """Return the schedule with its start value times `factor`."""
+        return replace(self, start=self.start * factor)
+
+
+def half_wave(start: float, end: float, step: int, steps: int) -> float:
+    """Return the value of half a cosine wave from `start` (step 0) to `end` (step `steps`)."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))
