@@ -1,9 +1,9 @@
 """A trunk of patch tokens with class attention on top: SelfPatch's form of a backbone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
@@ -30,7 +30,7 @@ class AggregatedBackbone(Backbone):
     def forward(
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
     ) -> tuple[Features, ...]:
-        """See `Backbone.forward`. `patches` stay as the trunk gives them, `pooled` is normalized."""
+        """See `Backbone.forward`: patches as the trunk gives them, pooled normalized."""
         return tuple(
             Features(self.aggregate(patch_tokens(features)), features.patches)
             for features in self.trunk(images, layers, norm=norm)

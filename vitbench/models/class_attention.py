@@ -1,5 +1,7 @@
 """Class attention: a learned token gathers patches, all of an image or a few neighbours."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -56,9 +58,11 @@ class ClassAttention(nn.Module):
         Returns:
             One normalized vector for each patch, shape (B, N, D).
         """
-        flat = index + torch.arange(len(patches), device=index.device).view(-1, 1, 1) * index.shape[1]
-        token = self.cls_token.expand(1, 1, -1)
-        for block in self.cls_blocks:
+        first = torch.arange(len(patches), device=index.device) * index.shape[1]
+        flat = index + first.view(-1, 1, 1)
+        token: Tensor = self.cls_token
+        blocks: Any = self.cls_blocks
+        for block in blocks:
             token = block.look(token, patches, flat, keep)
         return self.norm(token)  # type: ignore[no-any-return]
 

@@ -37,7 +37,9 @@ class ProjectionHead(nn.Module):
             norm = [nn.BatchNorm1d(hidden_dim)] if batch_norm else []
             layers += [_linear(width, hidden_dim), *norm, nn.GELU()]
         self.mlp = nn.Sequential(*layers, _linear(hidden_dim, bottleneck_dim))
-        self.last_layer = Prototypes(bottleneck_dim, prototypes, gain_grows=not normalize_last_layer)
+        self.last_layer = Prototypes(
+            bottleneck_dim, prototypes, gain_grows=not normalize_last_layer
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (..., D) to logits of shape (..., K)."""
@@ -50,7 +52,7 @@ class ProjectionHead(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """A linear layer without bias whose rows are a direction (`weight_v`) times a gain (`weight_g`)."""
+    """A linear layer whose rows are directions (`weight_v`) times gains (`weight_g`)."""
 
     def __init__(self, width: int, count: int, *, gain_grows: bool) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ class Branch:
     def views(self, count: int | None = None) -> Tensor:
         """Return the image-level features of the first `count` crops, or all: (crops, B, D)."""
         pooled = torch.cat([group.pooled for group in self.groups])
-        return pooled.unflatten(0, (sum(self.crops), -1))[:count]
+        return pooled.view(sum(self.crops), -1, pooled.shape[-1])[:count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,10 @@ class Objective(nn.Module, ABC):
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """Return the loss of a batch. The teacher's side carries no gradient."""
 
-    def after_backward(self, head: nn.Module, progress: Progress) -> None:  # noqa: B027
+    def after_backward(self, head: nn.Module, progress: Progress) -> None:
         """Change the gradients of the student's head, before they are clipped."""
 
-    def end_step(self) -> None:  # noqa: B027
+    def end_step(self) -> None:
         """Take into the memory what this step saw."""
 
 

@@ -1,4 +1,4 @@
-"""SelfPatch: a patch of the student predicts what its teacher's similar neighbours have in common."""
+"""SelfPatch: a student's patch predicts what the teacher sees in its similar neighbours."""
 
 from dataclasses import dataclass
 from typing import ClassVar

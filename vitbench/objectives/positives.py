@@ -97,7 +97,9 @@ def choose_positives(
         Yun et al., SelfPatch, CVPR 2022, section 3.2 (`topk`) and supplementary G (the others,
         which it names without a definition: these are ours).
     """
-    table, exists = (part.to(patches.device) for part in neighbour_table(*patches.shape[-2:], wrap=wrap))
+    table, exists = (
+        part.to(patches.device) for part in neighbour_table(*patches.shape[-2:], wrap=wrap)
+    )
     likeness = similarities(patches)
     if not wrap:
         likeness = likeness.masked_fill(~exists, -torch.inf)
