@@ -1,0 +1,78 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitbench.data.image_files import CorruptImage, find_images
+from vitbench.errors import DatasetNotFound
+
+
+def save(path: Path, mode: str = "RGB", **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.arange(20 * 30 * 3, dtype=np.uint32).reshape(20, 30, 3) * 7 % 256
+    Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(path, **options)
+    return path
+
+
+def test_class_folders_a_flat_folder_and_coco_are_all_found(tmp_path: Path) -> None:
+    save(tmp_path / "flat" / "b.png")
+    save(tmp_path / "flat" / "a.JPEG")
+    (tmp_path / "flat" / "notes.txt").write_text("no image")
+    save(tmp_path / "folders" / "train" / "cat" / "1.jpg")
+    save(tmp_path / "folders" / "val" / "cat" / "2.jpg")
+    save(tmp_path / "coco" / "train2017" / "000000000009.jpg")
+    save(tmp_path / "coco" / "val2017" / "000000000139.jpg")
+    assert find_images(tmp_path / "flat").ids == ("a.JPEG", "b.png")
+    assert find_images(tmp_path / "folders").ids == ("cat/1.jpg",)
+    assert find_images(tmp_path / "coco").ids == ("000000000009.jpg",)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetNotFound, match="an empty folder"):
+        find_images(tmp_path)
+    with pytest.raises(DatasetNotFound, match="no such folder"):
+        find_images(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("a.jpg", "RGB", {}),
+        ("a.jpg", "RGB", {"progressive": True, "subsampling": 0}),
+        ("a.jpg", "L", {}),
+        ("a.jpg", "CMYK", {}),
+        ("a.png", "RGBA", {}),
+        ("a.png", "P", {}),
+        ("a.webp", "RGB", {"lossless": True}),
+    ],
+)
+def test_every_format_decodes_to_pils_pixels(
+    tmp_path: Path, name: str, mode: str, options: dict[str, object]
+) -> None:
+    path = save(tmp_path / name, mode, **options)
+    with Image.open(path) as image:
+        expected = np.array(image.convert("RGB"))
+    np.testing.assert_array_equal(find_images(tmp_path).read(0), expected)
+
+
+def test_the_orientation_mark_is_ignored_as_pil_ignores_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "a.jpg", exif=exif)
+    assert find_images(tmp_path).read(0).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0 nothing \xff\xd9"])
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.jpg").write_bytes(content)
+    with pytest.raises(CorruptImage, match=r"bad\.jpg"):
+        find_images(tmp_path).read(0)
+
+
+def test_a_cut_off_jpeg_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "cut.jpg")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(CorruptImage, match="truncated"):
+        find_images(tmp_path).read(0)
