@@ -48,10 +48,8 @@ def uniforms(seed: int, stream: str, *counters: ArrayLike, count: int) -> NDArra
     key = (np.uint64(seed & 0xFFFFFFFF), np.uint64(zlib.crc32(stream.encode())))
     first, second, third, fourth = words
     drawn = np.stack(philox(key, (first, second, third, fourth)), axis=-1)  # (..., blocks, 4)
-    numbers: NDArray[np.float64] = (
-        drawn.reshape(*drawn.shape[:-2], blocks * WORDS)[..., :count] * 2.0**-32
-    )
-    return numbers
+    whole = drawn.reshape(*drawn.shape[:-2], blocks * WORDS)[..., :count]
+    return np.ldexp(whole.astype(np.float64), -32)
 
 
 def philox(
