@@ -10,16 +10,13 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as pil
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
     """Per-channel mean and standard deviation of the input, in units of 0 to 1."""
 
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Turn pixels 0 to 255, uint8 (B, 3, H, W), into what the backbone was trained on."""

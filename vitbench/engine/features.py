@@ -1,0 +1,277 @@
+"""Image-level features, extracted once, cached by content, shared by protocols.
+
+A store is one folder: `targets.npy`, `ids.npy` and one array a (layer, pooling). Its name hashes
+everything that the numbers depend on. While it is made, arrays carry the ending `.part` and a
+journal tells which batches are in them, so a killed pass goes on where it stopped.
+"""
+
+import fcntl
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitbench import distributed
+from vitbench.cache import cache_root
+from vitbench.data.dataset import Dataset, Sample, ids
+from vitbench.data.loader import load_batches
+from vitbench.data.transforms import ImageView, Normalization
+from vitbench.models.backbone import Backbone, Features
+from vitbench.records import atomic
+from vitbench.settings import as_dict, digest
+
+VERSION = 1  # +1 when the numbers of a pass can change
+BATCH = {"cpu": 32, "cuda": 256}
+
+Progress = Callable[[str, int, int], None]
+Pooling = Literal["pooled", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One vector an image: which block, and how it is made of the block's tokens."""
+
+    layer: int  # from the end: -1 is the last block
+    pooling: Pooling = "pooled"  # the image-level embedding, or the mean of the patches
+
+    @property
+    def key(self) -> str:
+        """The name of its file."""
+        return f"block{self.layer}.{self.pooling}"
+
+    def of(self, features: Features) -> torch.Tensor:
+        """Make the vector, (B, D)."""
+        return features.pooled if self.pooling == "pooled" else features.patches.mean(dim=(2, 3))
+
+
+# What image-level protocols read. Every pass stores all of it: the forward pass costs the time.
+IMAGE_LEVEL = (*(Output(layer) for layer in (-4, -3, -2, -1)), Output(-1, "mean"))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """What a protocol asks for."""
+
+    view: ImageView = ImageView()
+    outputs: tuple[Output, ...] = (Output(-1),)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """The features of one split, one row an item, in the order of the dataset."""
+
+    ids: Sequence[str]
+    targets: NDArray[np.int64]
+    arrays: dict[str, NDArray[np.float32]]  # read from disk as they are used
+    classes: int
+    hit: bool
+    seconds: float  # of the pass; 0 for a hit
+    images: int  # passed through the backbone
+
+    def vectors(self, output: Output = Output(-1)) -> torch.Tensor:
+        """Return one output of every item, (n, D) float32."""
+        return torch.from_numpy(np.array(self.arrays[output.key]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One pass of a dataset through a backbone: all that its numbers depend on."""
+
+    backbone: Backbone
+    content: str  # sha256 of the backbone's tensors
+    normalization: Normalization
+    precision: Literal["fp32", "bf16"]
+    device: torch.device
+    workers: int
+
+    def identity(self, dataset: Dataset[Any], view: ImageView) -> dict[str, Any]:
+        """Describe the pass; its digest names the store."""
+        info = self.backbone.info
+        return {
+            "version": VERSION,
+            "checkpoint": self.content,
+            "arch": [info.arch, info.heads, info.position_rule, info.pooled_from],
+            "normalization": as_dict(self.normalization),
+            "view": as_dict(view),
+            "precision": self.precision,
+            "dataset": dataset.info.fingerprint,
+        }
+
+
+def features_root() -> Path:
+    """Return the folder that holds every store."""
+    return cache_root() / "features"
+
+
+def extract(
+    run: Pass, dataset: Dataset[Sample[int]], spec: FeatureSpec, progress: Progress
+) -> FeatureTable:
+    """Return the features of a dataset, from the cache or by one pass.
+
+    Several processes share the pass by whole batches, so the numbers do not depend on how many.
+    """
+    identity = run.identity(dataset, spec.view)
+    store = features_root() / digest(identity)[:32]
+    start = time.perf_counter()
+    if distributed.is_main():
+        store.mkdir(parents=True, exist_ok=True)
+    distributed.barrier()
+    with _locked(store):
+        wanted = _usable(run.backbone, spec.outputs)
+        missing = [output for output in wanted if not _path(store, output).exists()]
+        missing = distributed.from_main(missing)
+        images = 0
+        if missing:
+            extra = [output for output in _usable(run.backbone, IMAGE_LEVEL)]
+            todo = [o for o in dict.fromkeys([*missing, *extra]) if not _path(store, o).exists()]
+            images = _fill(run, dataset, spec.view, store, tuple(distributed.from_main(todo)), progress)
+            if distributed.is_main():
+                _describe(store, identity, dataset)
+        distributed.barrier()
+    return FeatureTable(
+        ids=ids(dataset),
+        targets=np.load(store / "targets.npy", allow_pickle=False),
+        arrays={o.key: np.load(_path(store, o), mmap_mode="r") for o in wanted},
+        classes=dataset.info.classes or 0,
+        hit=not missing,
+        seconds=time.perf_counter() - start if missing else 0.0,
+        images=images,
+    )
+
+
+def _fill(
+    run: Pass,
+    dataset: Dataset[Sample[int]],
+    view: ImageView,
+    store: Path,
+    outputs: tuple[Output, ...],
+    progress: Progress,
+) -> int:
+    """Pass every batch that the journal does not have; return how many images that took."""
+    size = BATCH.get(run.device.type, 64)
+    batches = [range(at, min(at + size, len(dataset))) for at in range(0, len(dataset), size)]
+    tag = hashlib.sha256(f"{size} {[o.key for o in outputs]}".encode()).hexdigest()[:8]
+    parts = {o: store / f"{o.key}.{tag}.part" for o in outputs}
+    journal_path = store / f"journal.{tag}.part"
+    if distributed.is_main():
+        shape = (len(dataset), run.backbone.info.embed_dim)
+        for path in parts.values():
+            _memmap(path, np.float32, shape)
+        _memmap(journal_path, np.uint8, (len(batches),))
+    distributed.barrier()
+    arrays = {o: np.load(path, mmap_mode="r+") for o, path in parts.items()}
+    journal = np.load(journal_path, mmap_mode="r+")
+    todo = [n for n in distributed.share(range(len(batches))) if not journal[n]]
+    done = len(batches) - len(todo) * distributed.world_size()
+    number = {batches[n].start: n for n in todo}
+    passed = 0
+    for batch, pixels in load_batches(dataset, [batches[n] for n in todo], view, workers=run.workers):
+        for output, values in _forward(run, pixels, outputs).items():
+            arrays[output][batch[0] : batch[-1] + 1] = values
+        journal[number[batch[0]]] = 1
+        passed += len(batch)
+        done += distributed.world_size()
+        progress(f"features of {dataset.info.split}", min(done * size, len(dataset)), len(dataset))
+    for array in (*arrays.values(), journal):
+        array.flush()
+    distributed.barrier()
+    if distributed.is_main():
+        for output, path in parts.items():
+            path.replace(_path(store, output))
+        journal_path.unlink()
+    return passed
+
+
+def _forward(run: Pass, pixels: torch.Tensor, outputs: Sequence[Output]) -> dict[Output, Any]:
+    layers = tuple(sorted({output.layer for output in outputs}))
+    images = run.normalization(pixels.to(run.device, non_blocking=True))
+    with torch.inference_mode(), autocast(run.device, run.precision):
+        found = dict(zip(layers, run.backbone(images, layers), strict=True))
+    return {output: output.of(found[output.layer]).float().cpu().numpy() for output in outputs}
+
+
+def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.autocast:
+    """Return the context of a forward pass at a precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _usable(backbone: Backbone, outputs: Sequence[Output]) -> list[Output]:
+    return [output for output in outputs if -output.layer <= backbone.info.depth]
+
+
+def _path(store: Path, output: Output) -> Path:
+    return store / f"{output.key}.npy"
+
+
+def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
+    """Make an array on disk, unless a killed pass left it whole."""
+    try:
+        found = np.load(path, mmap_mode="r")
+        if found.shape == shape and found.dtype == dtype:
+            return
+    except (OSError, ValueError):
+        pass
+    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
+
+
+def _describe(store: Path, identity: dict[str, Any], dataset: Dataset[Any]) -> None:
+    targets: Any = dataset.targets  # type: ignore[attr-defined]
+    with atomic(store / "targets.npy") as path, path.open("wb") as stream:
+        np.save(stream, np.asarray(targets[: len(dataset)], dtype=np.int64))
+    about = {**identity, "dataset_name": dataset.info.name, "split": dataset.info.split}
+    with atomic(store / "about.json") as path:
+        path.write_text(json.dumps(about, indent=1))
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """Let one run at a time fill a store; its other processes follow the first."""
+    if not distributed.is_main():
+        yield
+        return
+    with (store / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One store of the cache, as `vitbench cache ls` shows it."""
+
+    key: str
+    dataset: str
+    arch: str
+    outputs: tuple[str, ...]
+    size_bytes: int
+
+
+def stores() -> Iterator[Stored]:
+    """List the finished stores of the cache."""
+    for folder in sorted(features_root().glob("*")):
+        about = folder / "about.json"
+        if about.exists():
+            facts = json.loads(about.read_text())
+            yield Stored(
+                key=folder.name,
+                dataset=f"{facts['dataset_name']}/{facts['split']}",
+                arch=facts["arch"][0],
+                outputs=tuple(sorted(path.stem for path in folder.glob("block*.npy"))),
+                size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+            )
+
+
+def clear() -> int:
+    """Remove every store; return how many there were."""
+    folders = list(features_root().glob("*"))
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders)
