@@ -6,7 +6,7 @@ does not depend on the engine, the device or the batch.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -50,7 +50,9 @@ def search(bank: Tensor, queries: Tensor, k: int, *, engine: Engine = "faiss") -
         raise SettingError([f"k is {k}, expected 1 to {len(bank)}, the size of the bank"])
     wide = min(k + SPARE, len(bank))
     find = _faiss_finder(bank) if engine == "faiss" else _torch_finder(bank)
-    parts = [_sure(bank, rows, *find(rows, wide), k) for rows in queries.split(QUERIES_AT_ONCE)]
+    parts = [
+        _sure(bank, rows, *find(rows, wide), k) for rows in torch.split(queries, QUERIES_AT_ONCE)
+    ]
     return Neighbours(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
@@ -95,7 +97,7 @@ def _torch_finder(bank: Tensor) -> Finder:
 def _faiss_finder(bank: Tensor) -> Finder:
     import faiss
 
-    index = faiss.IndexFlatIP(bank.shape[1])
+    index: Any = faiss.IndexFlatIP(bank.shape[1])
     if bank.is_cuda and faiss.get_num_gpus() > 0:
         index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), bank.device.index or 0, index)
     index.add(_array(bank))

@@ -18,7 +18,7 @@ ItemT = TypeVar("ItemT", covariant=True)
 
 DATA_VARIABLE = "VITBENCH_DATA"
 SYNTHETIC = "synthetic"
-SPLITS = ("train", "val")
+PER_ITEM = ("targets", "files")  # lists of a dataset, one entry an item
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class Dataset(Protocol[ItemT]):
     @property
     def info(self) -> DatasetInfo:
         """Name, split, size and fingerprint."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of every item; reads no item."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> ItemT: ...
@@ -72,7 +76,9 @@ def open_dataset(
         DatasetError: What is there is not of this kind, or broken.
     """
     dataset = readers.get(kind)(find_root(name), split)
-    return dataset if limit is None else FirstItems(dataset, limit)
+    if limit is None or limit >= len(dataset):
+        return dataset
+    return Subset(dataset, range(limit))
 
 
 def find_root(name: str) -> Path:
@@ -104,26 +110,26 @@ def _found(path: Path, base: str | None) -> str:
     return f"{DATA_VARIABLE} holds {', '.join(names) or 'no folders'}"
 
 
-class FirstItems(Generic[T]):
-    """The first items of a dataset; another fingerprint, because another set."""
+class Subset(Generic[T]):
+    """Some items of a dataset, in the order given; another fingerprint, because another set."""
 
-    def __init__(self, dataset: Dataset[T], limit: int) -> None:
-        self._dataset = dataset
-        items = min(limit, len(dataset))
-        mark = hashlib.sha256(f"{dataset.info.fingerprint}[:{items}]".encode()).hexdigest()
-        whole = items == len(dataset)
-        self.info = dataset.info if whole else replace(dataset.info, items=items, fingerprint=mark)
+    def __init__(self, dataset: Dataset[T], indices: Sequence[int]) -> None:
+        self._dataset, self._indices = dataset, list(indices)
+        self.ids = [dataset.ids[index] for index in self._indices]
+        mark = fingerprint((dataset.info.fingerprint, index) for index in self._indices)
+        self.info = replace(dataset.info, items=len(self.ids), fingerprint=mark)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._dataset, name)
+        found = getattr(self._dataset, name)
+        if name in PER_ITEM:
+            return [found[index] for index in self._indices]
+        return found
 
     def __len__(self) -> int:
-        return self.info.items
+        return len(self._indices)
 
     def __getitem__(self, index: int) -> T:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._dataset[index]
+        return self._dataset[self._indices[index]]
 
 
 def fingerprint(entries: Iterable[tuple[str, int]]) -> str:
@@ -132,9 +138,3 @@ def fingerprint(entries: Iterable[tuple[str, int]]) -> str:
     for name, size in sorted(entries):
         digest.update(f"{name}\0{size}\n".encode())
     return digest.hexdigest()
-
-
-def ids(dataset: Dataset[Any]) -> Sequence[str]:
-    """Return the ids of all items without reading the items."""
-    found: Sequence[str] = dataset.ids  # type: ignore[attr-defined]
-    return found[: len(dataset)]

@@ -1,7 +1,6 @@
 """Classification folders, `<root>/<split>/<class>/<image>`, as ImageNet and Imagenette have."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -39,11 +38,6 @@ class FolderDataset:
         return Sample(
             self.ids[index], read_image(self._root / self.ids[index]), self.targets[index]
         )
-
-    def without(self, dropped: frozenset[str]) -> "FolderDataset":
-        """Return the dataset less the items of these ids; another fingerprint."""
-        kept = [item for item in zip(self.ids, self.targets, strict=True) if item[0] not in dropped]
-        return _make(self._root, self.info, kept)
 
 
 def open_folders(root: Path, split: str) -> FolderDataset:
@@ -88,9 +82,9 @@ def open_folders(root: Path, split: str) -> FolderDataset:
         kind="classification",
         items=len(items),
         classes=len(classes),
-        fingerprint="",
+        fingerprint=fingerprint((name, (root / name).stat().st_size) for name, _ in items),
     )
-    return _make(root, info, items)
+    return FolderDataset(info, root, items)
 
 
 def read_image(path: Path) -> Image.Image:
@@ -109,8 +103,3 @@ def read_image(path: Path) -> Image.Image:
             found=str(error) or type(error).__name__,
             hint="restore the file, or leave it out with --skip-corrupt N",
         ) from error
-
-
-def _make(root: Path, info: DatasetInfo, items: Sequence[tuple[str, int]]) -> FolderDataset:
-    mark = fingerprint((name, (root / name).stat().st_size) for name, _ in items)
-    return FolderDataset(replace(info, items=len(items), fingerprint=mark), root, items)

@@ -3,23 +3,25 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from vitbench.cache import cache_root
-from vitbench.data.folders import FolderDataset
+from vitbench.data.dataset import Dataset, Subset
 from vitbench.errors import DatasetError, listed
 
 Progress = Callable[[str, int, int], None]
 
 
 def screen(
-    dataset: FolderDataset, *, skip: int, workers: int, progress: Progress
-) -> tuple[FolderDataset, tuple[str, ...]]:
+    dataset: Dataset[Any], files: Sequence[Path], *, skip: int, workers: int, progress: Progress
+) -> tuple[Dataset[Any], tuple[str, ...]]:
     """Decode every image once, and leave broken ones out.
 
     Args:
         dataset: The images.
+        files: The file of every item.
         skip: How many broken images may be left out.
         workers: Threads that decode.
         progress: Told how far it is.
@@ -33,37 +35,26 @@ def screen(
     marker = cache_root() / "screened" / dataset.info.fingerprint
     if marker.exists():
         return dataset, ()
-    broken = [
-        name
-        for name, reason in zip(dataset.ids, _reasons(dataset, workers, progress), strict=True)
-        if reason
-    ]
-    if len(broken) > skip:
-        raise DatasetError(
-            f"{len(broken)} of {len(dataset)} images can't be read: {listed(broken)}.",
-            expected="whole image files" if not skip else f"at most {skip} broken images",
-            found=next(filter(None, _reasons_of([dataset.files[dataset.ids.index(broken[0])]]))),
-            hint=f"restore them, or leave them out with --skip-corrupt {len(broken)}",
-        )
-    if broken:
-        return dataset.without(frozenset(broken)), tuple(broken)
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-    return dataset, ()
-
-
-def _reasons(dataset: FolderDataset, workers: int, progress: Progress) -> list[str]:
-    files, found = dataset.files, []
+    reasons = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, reason in enumerate(pool.map(_reason, files, chunksize=16), start=1):
-            found.append(reason)
+        for done, reason in enumerate(pool.map(_reason, files), start=1):
+            reasons.append(reason)
             if done % 100 == 0 or done == len(files):
                 progress(f"checking {dataset.info.split} images", done, len(files))
-    return found
-
-
-def _reasons_of(files: Sequence[Path]) -> list[str]:
-    return [_reason(path) for path in files]
+    broken = [index for index, reason in enumerate(reasons) if reason]
+    names = tuple(dataset.ids[index] for index in broken)
+    if len(broken) > skip:
+        raise DatasetError(
+            f"{len(broken)} of {len(dataset)} images can't be read: {listed(names)}.",
+            expected=f"at most {skip} broken images" if skip else "whole image files",
+            found=f"{names[0]}: {reasons[broken[0]]}",
+            hint=f"restore them, or leave them out with --skip-corrupt {len(broken)}",
+        )
+    if not broken:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        return dataset, ()
+    return Subset(dataset, [n for n, reason in enumerate(reasons) if not reason]), names
 
 
 def _reason(path: Path) -> str:

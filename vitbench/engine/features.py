@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vitbench import distributed
 from vitbench.cache import cache_root
-from vitbench.data.dataset import Dataset, Sample, ids
+from vitbench.data.dataset import Dataset, Sample
 from vitbench.data.loader import load_batches
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.models.backbone import Backbone, Features
@@ -53,6 +53,8 @@ class Output:
         return features.pooled if self.pooling == "pooled" else features.patches.mean(dim=(2, 3))
 
 
+CENTER_224 = ImageView()
+
 # What image-level protocols read. Every pass stores all of it: the forward pass costs the time.
 IMAGE_LEVEL = (*(Output(layer) for layer in (-4, -3, -2, -1)), Output(-1, "mean"))
 
@@ -61,7 +63,7 @@ IMAGE_LEVEL = (*(Output(layer) for layer in (-4, -3, -2, -1)), Output(-1, "mean"
 class FeatureSpec:
     """What a protocol asks for."""
 
-    view: ImageView = ImageView()
+    view: ImageView = CENTER_224
     outputs: tuple[Output, ...] = (Output(-1),)
 
 
@@ -131,14 +133,16 @@ def extract(
         missing = distributed.from_main(missing)
         images = 0
         if missing:
-            extra = [output for output in _usable(run.backbone, IMAGE_LEVEL)]
+            extra = _usable(run.backbone, IMAGE_LEVEL)
             todo = [o for o in dict.fromkeys([*missing, *extra]) if not _path(store, o).exists()]
-            images = _fill(run, dataset, spec.view, store, tuple(distributed.from_main(todo)), progress)
+            images = _fill(
+                run, dataset, spec.view, store, tuple(distributed.from_main(todo)), progress
+            )
             if distributed.is_main():
                 _describe(store, identity, dataset)
         distributed.barrier()
     return FeatureTable(
-        ids=ids(dataset),
+        ids=dataset.ids,
         targets=np.load(store / "targets.npy", allow_pickle=False),
         arrays={o.key: np.load(_path(store, o), mmap_mode="r") for o in wanted},
         classes=dataset.info.classes or 0,
@@ -174,7 +178,9 @@ def _fill(
     done = len(batches) - len(todo) * distributed.world_size()
     number = {batches[n].start: n for n in todo}
     passed = 0
-    for batch, pixels in load_batches(dataset, [batches[n] for n in todo], view, workers=run.workers):
+    for batch, pixels in load_batches(
+        dataset, [batches[n] for n in todo], view, workers=run.workers
+    ):
         for output, values in _forward(run, pixels, outputs).items():
             arrays[output][batch[0] : batch[-1] + 1] = values
         journal[number[batch[0]]] = 1
@@ -226,7 +232,7 @@ def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
 def _describe(store: Path, identity: dict[str, Any], dataset: Dataset[Any]) -> None:
     targets: Any = dataset.targets  # type: ignore[attr-defined]
     with atomic(store / "targets.npy") as path, path.open("wb") as stream:
-        np.save(stream, np.asarray(targets[: len(dataset)], dtype=np.int64))
+        np.save(stream, np.asarray(targets, dtype=np.int64))
     about = {**identity, "dataset_name": dataset.info.name, "split": dataset.info.split}
     with atomic(store / "about.json") as path:
         path.write_text(json.dumps(about, indent=1))

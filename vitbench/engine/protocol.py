@@ -1,23 +1,30 @@
-"""The contract of a protocol: a frozen dataclass of its settings with one method that scores."""
+"""The contract of protocols and scorers: a frozen dataclass of settings, one method that scores.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+Nothing is inherited. What a component declares about itself are class variables; they are checked
+when it is asked for, so a plug-in that misses one is named at the door.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vitbench.data.dataset import Dataset
+from vitbench.data.transforms import Normalization
 from vitbench.engine.features import FeatureSpec, FeatureTable
 from vitbench.errors import BadPlugin
 from vitbench.models.backbone import Backbone
 from vitbench.records import DataKind, MetricSpec
 from vitbench.registry import Claim, Registry
+from vitbench.settings import facts, problems
 
 Need = Literal["backbone", "aggregate", "gpu"]
-Presets = Mapping[str, Mapping[str, Any]]  # name -> the settings it changes
+Precision = Literal["fp32", "bf16"]
+Presets = Mapping[str, Mapping[str, Any]]  # name -> the settings it fixes; the first is the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,103 +34,133 @@ class Score:
     metric: str
     value: float | None  # None: not defined on this data
     items: int
-    interval: tuple[float, float] | None = None  # 95 %; the engine fills in a mean's
+    interval: tuple[float, float] | None = None  # 95 %; left out, the engine makes it from items
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a protocol found.
+    """What a run found.
 
-    `items` holds `ids` (n,) and, for each metric that is a mean over items, an array (n,) in the
-    metric's unit; the engine derives the interval from it. Further arrays are kept beside them.
+    `items` holds `ids` (n,) and, under the name of each metric that is a mean over items, an array
+    (n,) in the metric's unit; intervals and paired comparisons come from it. Further arrays (per
+    class, per image) are kept beside them.
     """
 
     scores: tuple[Score, ...]
     items: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)  # files below `context.output`
-    notes: tuple[str, ...] = ()
 
 
 class Context(Protocol):
     """What the engine lends for one run."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where to compute."""
-
-    @property
-    def precision(self) -> Literal["fp32", "bf16"]:
-        """What forward passes run in; use `autocast()`."""
-
-    @property
-    def seed(self) -> int:
-        """The run's seed; every random draw follows from it."""
-
-    @property
-    def scratch(self) -> Path:
-        """A folder of this run's identity that outlives a kill: partial work goes here."""
-
-    @property
-    def output(self) -> Path:
-        """The folder for files that the record names (`Outcome.artifacts`)."""
-
-    @property
-    def workers(self) -> int:
-        """How many threads or processes may read and decode."""
+    device: torch.device
+    precision: Precision  # of forward passes; enter `autocast()`
+    seed: int  # every random draw follows from it
+    normalization: Normalization  # of the input: flag, else preset, else manifest, else ImageNet
+    workers: int  # threads or processes that may read and decode
+    scratch: Path  # a folder of this run's identity that outlives a kill: partial work goes here
+    output: Path  # where files that the record names go (`Outcome.artifacts`)
 
     def dataset(self, split: str) -> Dataset[Any]:
-        """Open a split of the run's data, as the protocol's kind."""
+        """Open a split of the run's data, as the component's kind."""
 
     def features(self, split: str, spec: FeatureSpec) -> FeatureTable:
         """Return image-level features of a split, computed once and cached by content."""
 
     def autocast(self) -> torch.autocast:
-        """Enter the run's precision: `with context.autocast(): backbone(images)`."""
+        """Return the context of a forward pass: `with context.autocast(): backbone(images)`."""
 
     def progress(self, task: str, done: int, total: int) -> None:
-        """Tell how far a long work is; `task` names it on the bar."""
+        """Tell how far a long work is; `task` names its bar."""
 
     def note(self, text: str) -> None:
         """Say something that the reader of the record must know."""
 
 
-@runtime_checkable
 class Scoring(Protocol):
-    """What protocols and scorers declare about themselves."""
+    """What protocols and scorers have in common. The fields of the dataclass are the flags."""
 
     name: ClassVar[str]  # as typed on the command line
     version: ClassVar[int]  # +1 whenever a score can change
-    data: ClassVar[DataKind]
-    metrics: ClassVar[tuple[MetricSpec, ...]]
+    data: ClassVar[DataKind]  # what it reads
+    splits: ClassVar[tuple[str, ...]]  # that it reads; the last one is scored
+    metrics: ClassVar[tuple[MetricSpec, ...]]  # exactly one primary
     presets: ClassVar[Presets]
-    normalization: ClassVar[Mapping[str, Any]]
 
 
-class EvaluationProtocol(Protocol):
-    """Scores a backbone. A frozen dataclass; its fields are its settings and flags.
+class EvaluationProtocol(Scoring, Protocol):
+    """Scores a backbone.
 
-    `needs` without "backbone" lets it run on the ground truth alone; `run` then gets None.
+    One that does not need a backbone can run on the ground truth alone; `run` then gets None.
+    A property `normalization` (`Normalization` or None) fixes the input where the published
+    protocol does.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]
-    data: ClassVar[DataKind]
-    needs: ClassVar[frozenset[Need]]
-    metrics: ClassVar[tuple[MetricSpec, ...]]
-    presets: ClassVar[Presets]
+    needs: ClassVar[frozenset[Need]]  # checked before any work
 
-    def run(self, backbone: Any, context: Context) -> Outcome:
-        """Score the backbone (None where none is needed and none was given)."""
+    def run(self, backbone: Backbone, context: Context) -> Outcome:
+        """Score the backbone."""
 
 
-class Scorer(Protocol):
-    """Scores a folder or file of predictions that anybody made."""
-
-    name: ClassVar[str]
-    version: ClassVar[int]
-    data: ClassVar[DataKind]
-    metrics: ClassVar[tuple[MetricSpec, ...]]
-    presets: ClassVar[Presets]
+class Scorer(Scoring, Protocol):
+    """Scores a file or folder of predictions that anybody made."""
 
     def run(self, predictions: Path, context: Context) -> Outcome:
         """Score the predictions."""
+
+
+def contract_problems(found: Any) -> list[str]:
+    """List what a protocol's or scorer's class misses of the contract, as sentences."""
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        return ["it is no dataclass"]
+    missing = [name for name in _DECLARED if not hasattr(found, name)]
+    if missing:
+        return [f"it does not declare {', '.join(missing)}"]
+    declared: Any = found
+    sentences = []
+    if not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        sentences.append("it is not frozen")
+    if sum(metric.primary for metric in declared.metrics) != 1:
+        sentences.append("it must have exactly one primary metric")
+    if len({metric.name for metric in declared.metrics}) != len(declared.metrics):
+        sentences.append("two of its metrics share a name")
+    if declared.data not in get_args(DataKind):
+        sentences.append(f"data is {declared.data!r}, expected one of {get_args(DataKind)}")
+    names = {item.name for item in dataclasses.fields(found)}
+    sentences += [
+        f"setting {item.name!r} has no help"
+        for item in dataclasses.fields(found)
+        if not facts(item).help
+    ]
+    for preset, values in declared.presets.items():
+        unknown = sorted(set(values) - names)
+        if unknown:
+            sentences.append(f"preset {preset!r} fixes {unknown}, which are no settings")
+        else:
+            sentences += [f"preset {preset!r}: {text}" for text in problems(found(**values))]
+    return sentences
+
+
+_DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
+
+
+def _checker(*more: str) -> Callable[[object, Claim], Any]:
+    def check(found: object, claim: Claim) -> Any:
+        sentences = contract_problems(found)
+        sentences += [f"it does not declare {name}" for name in more if not hasattr(found, name)]
+        if sentences:
+            raise BadPlugin(
+                f"{claim.name!r} of distribution {claim.distribution!r} ({claim.target}) fails the"
+                f" contract: {'; '.join(sentences)}.",
+                hint=f"vitbench check-plugin {claim.name}",
+            )
+        return found
+
+    return check
+
+
+protocols: Registry[type[EvaluationProtocol]] = Registry(
+    "protocol", "vitbench.protocols", _checker("needs")
+)
+scorers: Registry[type[Scorer]] = Registry("kind of predictions", "vitbench.scorers", _checker())

@@ -1,0 +1,1 @@
+"""From a checkpoint, a protocol and a dataset to a record."""
