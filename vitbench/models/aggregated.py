@@ -1,9 +1,10 @@
 """A trunk of patch tokens with class attention on top: SelfPatch's form of a backbone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
@@ -39,6 +40,11 @@ class AggregatedBackbone(Backbone):
     def aggregate(self, tokens: Tensor) -> Tensor:
         """Pool patch tokens (B, N, D) to one normalized vector each, (B, D)."""
         return self.ca_head(tokens)  # type: ignore[no-any-return]
+
+    def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
+        """Put `make(branch, rate)` in the place of each drop path of the trunk."""
+        trunk: Any = self.trunk
+        trunk.replace_drop_path(make)
 
     def attention(self, images: Tensor) -> Tensor:
         """See `Backbone.attention`; there is no class token among the tokens."""

@@ -1,0 +1,67 @@
+"""Stochastic depth whose draws are keyed by (seed, step, image, crop, layer), not by a process."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vitbench.draws import uniforms
+from vitbench.models.backbone import Backbone
+
+
+class DropPath:
+    """The stochastic depth of one backbone.
+
+    Whoever calls the backbone puts the scales of that pass in `scales` first: one row an image,
+    one column a residual branch, 0 for a dropped one, else 1 / chance of survival.
+
+    Args:
+        backbone: Gets a branch of ours in the place of each of its drop paths.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.scales: Tensor | None = None  # (rows, branches)
+        rates: dict[int, float] = {}
+
+        def make(branch: int, rate: float) -> nn.Module:
+            rates[branch] = rate
+            return _Branch(self, branch) if rate else nn.Identity()
+
+        replaceable: Any = backbone  # a backbone without drop paths fails here, by name
+        replaceable.replace_drop_path(make)
+        self.keep = 1 - np.array([rates[branch] for branch in sorted(rates)])
+
+    def draw(
+        self, *, seed: int, step: int, crops: range, indices: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return the scales for a group of crops, crop-major: (len(crops) * B, branches).
+
+        Source:
+            Huang et al., Deep Networks with Stochastic Depth, ECCV 2016; facebookresearch/dino,
+            vision_transformer.py, drop_path (7c446df).
+        """
+        drawn = uniforms(
+            seed, "drop-path", step, np.array(crops)[:, None], indices, count=len(self.keep)
+        )
+        return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(-1, len(self.keep))
+
+
+class _Branch(nn.Module):
+    """The drop path of one residual branch."""
+
+    def __init__(self, owner: DropPath, branch: int) -> None:
+        super().__init__()
+        self._owner, self._branch = owner, branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        scales = self._owner.scales
+        if scales is None:
+            return x
+        return x * scales[:, self._branch].view(-1, *[1] * (x.ndim - 1))
+
+
+def without_drop_path(backbone: Backbone) -> None:
+    """Let every residual branch of a backbone survive, as the teacher's do."""
+    replaceable: Any = backbone
+    replaceable.replace_drop_path(lambda _branch, _rate: nn.Identity())

@@ -1,0 +1,96 @@
+"""A recipe: everything that decides what a training run learns, as one frozen value."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from vitbench.data.multicrop import MultiCrop
+from vitbench.errors import SettingError
+from vitbench.models.aggregated import AggregatedBackbone
+from vitbench.models.architecture import named
+from vitbench.models.backbone import Backbone
+from vitbench.models.class_attention import ClassAttention
+from vitbench.models.initialization import initialize
+from vitbench.models.timm_backbone import build_backbone
+from vitbench.objectives.objective import ObjectiveSettings
+from vitbench.settings import setting
+from vitbench.training.optimizer import AdamW
+from vitbench.training.schedules import Cosine, Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An objective and how much it counts; a weight of 0 takes it out."""
+
+    weight: float = setting(help="share of this term in the loss", minimum=0)
+    objective: ObjectiveSettings = setting(help="the term")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A weighted sum of objectives and the way it is minimized."""
+
+    name: str
+    terms: tuple[Term, ...]
+    arch: str = setting("vit_small_patch16_224", help="architecture of the backbone")
+    aggregation: Literal["native", "class-attention"] = setting(
+        "native",
+        help="image-level feature: the backbone's own, or class attention over its patches",
+        choices=("native", "class-attention"),
+    )
+    positions: Literal["learned", "none"] = setting(
+        "learned", help="positional table of the backbone", choices=("learned", "none")
+    )
+    drop_path: float = setting(
+        0.1, help="stochastic depth of the student's last block", minimum=0, maximum=0.99
+    )
+    crops: MultiCrop = setting(MultiCrop(), help="crops and their augmentation")
+    optimizer: AdamW = setting(AdamW(), help="how the weights move")
+    teacher_momentum: Schedule = setting(
+        Cosine(0.996, 1.0), help="share of the teacher that a step keeps"
+    )
+    epochs: int = setting(100, help="passes over the data", minimum=1)
+    batch_size: int = setting(512, help="images of a step, over all processes", minimum=1)
+    seed: int = setting(0, help="of weights, order, crops and drop path", minimum=0)
+
+    @property
+    def active(self) -> tuple[Term, ...]:
+        """The terms that count."""
+        return tuple(term for term in self.terms if term.weight)
+
+    def build_backbone(self) -> Backbone:
+        """Return the student's backbone with its first weights, on the CPU."""
+        architecture = named(self.arch)
+        if self.positions == "none":
+            architecture = replace(architecture, positions=False, prefix_positions=False)
+        if self.aggregation == "native":
+            return build_backbone(architecture, seed=self.seed, drop_path=self.drop_path)
+        # class attention brings the class token and the final norm; the trunk has neither
+        architecture = replace(architecture, cls_token=False, final_norm=False)
+        trunk = build_backbone(architecture, seed=self.seed, drop_path=self.drop_path)
+        ca_head = ClassAttention(architecture.embed_dim, architecture.heads)
+        initialize(ca_head, torch.Generator().manual_seed(self.seed + 1))
+        return AggregatedBackbone(trunk, ca_head)
+
+
+def problems_of(recipe: Recipe) -> list[str]:
+    """List what does not fit together in a recipe, as sentences."""
+    found = []
+    names = [term.objective.name for term in recipe.active]
+    if not names:
+        found.append("no term has a weight above 0")
+    if len(set(names)) < len(names):
+        found.append(f"a term stands twice: {', '.join(names)}")
+    return found
+
+
+def check_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe, or raise one `SettingError` with everything that is wrong in it."""
+    from vitbench.settings import problems
+
+    parts = [recipe, recipe.crops, recipe.optimizer, *(term.objective for term in recipe.terms)]
+    found = [text for part in parts for text in problems(part)] + problems_of(recipe)
+    if found:
+        raise SettingError(found)
+    return recipe

@@ -1,0 +1,45 @@
+"""The pair: a student that learns and a teacher that follows it by exponential mean."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from vitbench.models.backbone import Backbone
+
+
+class Side(nn.Module):
+    """A backbone and, by the name of its term, the head of each objective."""
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+
+
+class StudentTeacher(nn.Module):
+    """A student and its teacher, equal at the start.
+
+    Both stay in training mode: a BatchNorm in a head uses the batch on either side, and the
+    teacher's running statistics are its own.
+
+    Args:
+        student: The side that learns. Drop path, if any, is to be put in after this.
+    """
+
+    def __init__(self, student: Side) -> None:
+        super().__init__()
+        self.student = student
+        self.teacher = deepcopy(student).requires_grad_(False)
+
+    @torch.no_grad()
+    def follow(self, momentum: float) -> None:
+        """Move the teacher's parameters towards the student's: m * teacher + (1 - m) * student.
+
+        Source:
+            Caron et al., DINO, ICCV 2021, section 3.1; facebookresearch/dino, main_dino.py,
+            train_one_epoch (7c446df). Buffers are not averaged.
+        """
+        teacher: list[Tensor] = list(self.teacher.parameters())
+        torch._foreach_lerp_(teacher, list(self.student.parameters()), 1 - momentum)

@@ -1,0 +1,184 @@
+"""One training run in memory: the pair, its objectives, and the step that moves them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vitbench.data.training_loader import CropBatch
+from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
+from vitbench.settings import setting
+from vitbench.training.drop_path import DropPath, without_drop_path
+from vitbench.training.optimizer import average_gradients
+from vitbench.training.recipe import Recipe
+from vitbench.training.student_teacher import Side, StudentTeacher
+
+GLOBAL_CROPS = 2
+Precision = Literal["auto", "fp64", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computing:
+    """How a step is computed; apart from rounding, none of it changes what is learned."""
+
+    precision: Precision = setting(
+        "auto",
+        help="number format of the passes: bf16 on a GPU, fp32 on a CPU, or as told",
+        choices=("auto", "fp64", "fp32", "bf16"),
+        identity=False,
+    )
+    accumulate: int = setting(
+        1, help="parts that a batch is cut into to save memory", minimum=1, identity=False
+    )
+    compile: bool = setting(False, help="compile the backbone", identity=False)
+
+
+class Trainer:
+    """Runs a recipe step by step.
+
+    Args:
+        recipe: What to learn.
+        steps_per_epoch: Steps that make an epoch.
+        device: Where to compute.
+        computing: How to compute.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        steps_per_epoch: int,
+        device: torch.device,
+        computing: Computing = Computing(),
+    ) -> None:
+        self.recipe, self.computing, self.device = recipe, computing, device
+        self.steps_per_epoch, self.step = steps_per_epoch, 0
+        backbone = recipe.build_backbone()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.objectives = nn.ModuleDict(
+                {term.objective.name: term.objective.build(backbone.info) for term in recipe.active}
+            )
+            heads = {name: objective.build_head() for name, objective in self._named()}
+        dtype = torch.float64 if computing.precision == "fp64" else torch.float32
+        self.pair = StudentTeacher(Side(backbone, heads)).to(device, dtype)
+        self.objectives.to(device, dtype)
+        without_drop_path(self.pair.teacher.backbone)
+        self.drop_path = DropPath(self.pair.student.backbone)
+        self.trained = [
+            parameter
+            for module in (self.pair.student, self.objectives)
+            for parameter in module.parameters()
+            if parameter.requires_grad
+        ]
+        self.optimizer = recipe.optimizer.build((self.pair.student, self.objectives))
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands."""
+        return Progress(self.step, self.steps_per_epoch, self.recipe.epochs)
+
+    def train_step(self, batch: CropBatch) -> dict[str, Tensor]:
+        """Learn from one batch.
+
+        Returns:
+            The loss and what its terms measured, scalars on the device: this process's part.
+        """
+        progress = self.progress
+        self.recipe.optimizer.schedule(self.optimizer, progress, self.recipe.batch_size)
+        self.optimizer.zero_grad(set_to_none=True)
+        values: dict[str, Tensor] = {}
+        for part in parts_of(batch, self.computing.accumulate):
+            with self._autocast():
+                loss, measured = self._loss(part, progress)
+            torch.autograd.backward(loss / self.computing.accumulate)
+            for name, value in measured.items():
+                values[name] = values.get(name, 0) + value / self.computing.accumulate
+        average_gradients(self.trained)
+        for name, objective in self._named():
+            objective.after_backward(self.pair.student.heads[name], progress)
+        self.recipe.optimizer.limit(self.trained)
+        self.optimizer.step()
+        self.pair.follow(self.recipe.teacher_momentum.at(progress))
+        for _, objective in self._named():
+            objective.end_step()
+        self.step += 1
+        return values
+
+    def _loss(self, batch: CropBatch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of the terms on one part of a batch, and all it is made of."""
+        crops = [crop.to(self.device, self.trained[0].dtype) for crop in batch.crops]
+        whole = any(objective.teacher_crops == "all" for _, objective in self._named())
+        with torch.no_grad():
+            seen = look(self.pair.teacher, crops if whole else crops[:GLOBAL_CROPS])
+
+        def drop(crops: range) -> None:
+            scales = self.drop_path.draw(
+                seed=self.recipe.seed, step=progress.step, crops=crops, indices=batch.indices
+            )
+            self.drop_path.scales = torch.as_tensor(scales).to(self.device, self.trained[0].dtype)
+
+        learned = look(self.pair.student, crops, drop if self.recipe.drop_path else None)
+        terms: dict[str, TermLoss] = {}
+        for name, objective in self._named():
+            student = replace(learned, head=self.pair.student.heads[name])
+            teacher = replace(seen, head=self.pair.teacher.heads[name])
+            terms[name] = objective(student, teacher, progress)
+        weights = {term.objective.name: term.weight for term in self.recipe.active}
+        loss = torch.stack([weights[name] * term.value for name, term in terms.items()]).sum()
+        measured = {"loss": loss.detach()}
+        for name, term in terms.items():
+            measured[name] = term.value.detach()
+            measured |= {f"{name}_{key}": value for key, value in term.measures.items()}
+        return loss, measured
+
+    def _named(self) -> Iterator[tuple[str, Objective]]:
+        """Return the objectives by name, in the order of the terms."""
+        objectives: Any = self.objectives
+        return iter(objectives.items())
+
+    def _autocast(self) -> torch.autocast:
+        precision = self.computing.precision
+        low = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+
+
+def look(
+    side: Side, crops: Sequence[Tensor], before: Callable[[range], None] | None = None
+) -> Branch:
+    """Pass crops through a backbone, those of one size together.
+
+    Args:
+        side: Whose backbone; the head is for the caller to choose.
+        crops: Each of shape (B, 3, S, S), global crops first.
+        before: Told which crops pass next.
+    """
+    runs = [list(same) for _, same in groupby(crops, key=lambda crop: crop.shape[-2:])]
+
+    def see(run: list[Tensor], end: int) -> Any:
+        if before is not None:
+            before(range(end - len(run), end))
+        return side.backbone(torch.cat(run))[0]
+
+    ends = accumulate(len(run) for run in runs)
+    groups = tuple(see(run, end) for run, end in zip(runs, ends, strict=True))
+    counts = tuple(len(run) for run in runs)
+    return Branch(groups, counts, side, side.backbone, (None,) * len(runs))
+
+
+def parts_of(batch: CropBatch, count: int) -> Iterator[CropBatch]:
+    """Cut a batch into equal parts."""
+    size = len(batch.indices) // count
+    for first in range(0, size * count, size):
+        part = slice(first, first + size)
+        yield CropBatch(
+            crops=[crop[part] for crop in batch.crops],
+            ids=batch.ids[part],
+            indices=batch.indices[part],
+            sizes=batch.sizes[part],
+            boxes=batch.boxes[part],
+            flips=batch.flips[part],
+        )
