@@ -1,0 +1,76 @@
+"""Snapshots are whole or not there, and only the newest few stay."""
+
+import errno
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vitbench.errors import TrainingError
+from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
+
+CPU = torch.device("cpu")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
+    state = {"weights": {"a": torch.arange(3.0)}, "step": 7, "note": "x"}
+    path = Snapshots(tmp_path, Saving()).save(state, step=7)
+    found = load_snapshot(path, CPU)
+    assert torch.equal(found["weights"]["a"], torch.arange(3.0))
+    assert (found["step"], found["note"]) == (7, "x")
+
+
+def test_the_random_generators_go_on_where_they_were(tmp_path: Path) -> None:
+    path = Snapshots(tmp_path, Saving()).save({}, step=1)
+
+    def draws() -> list[float]:
+        return [random.random(), float(np.random.rand()), torch.rand(1).item()]  # noqa: NPY002
+
+    first = draws()
+    load_snapshot(path, CPU)
+    assert draws() == first
+
+
+def test_only_the_newest_and_the_named_ones_stay(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path, Saving(keep_last=2))
+    for step in range(1, 6):
+        snapshots.save({"step": step}, step=step, names=("best.pt",) if step == 2 else ())
+    assert names(tmp_path) == ["best.pt", "step-000000004.pt", "step-000000005.pt"]
+    assert load_snapshot(tmp_path / "best.pt", CPU)["step"] == 2
+    latest = snapshots.latest()
+    assert latest is not None
+    assert latest.name == "step-000000005.pt"
+
+
+def test_a_full_disk_keeps_the_last_good_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = Snapshots(tmp_path, Saving(keep_last=1))
+    snapshots.save({"step": 1}, step=1)
+
+    def full(_state: Any, stream: Any) -> None:
+        stream.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match="resume from step-000000001"):
+        snapshots.save({"step": 2}, step=2)
+    monkeypatch.undo()
+    assert names(tmp_path) == ["step-000000001.pt"]
+    latest = snapshots.latest()
+    assert latest is not None
+    assert load_snapshot(latest, CPU)["step"] == 1
+
+
+def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "step-000000001.pt"
+    path.write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match="is no snapshot"):
+        load_snapshot(path, CPU)

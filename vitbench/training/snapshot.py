@@ -1,0 +1,130 @@
+"""Snapshots: the whole state of a training run in one file, written so that none is ever broken."""
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vitbench.errors import TrainingError
+from vitbench.records import atomic
+from vitbench.settings import setting
+
+STEPS = "step-{:09d}.pt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """When snapshots are written, and which of them are kept."""
+
+    save_minutes: float = setting(
+        10.0, help="minutes between snapshots; each epoch ends with one", minimum=0, identity=False
+    )
+    keep_last: int = setting(2, help="newest snapshots to keep", minimum=1, identity=False)
+    keep_every: int = setting(
+        0, help="keep every N-th epoch for good; 0: none", minimum=0, identity=False
+    )
+
+
+class Snapshots:
+    """The snapshots of one run: `step-N.pt` (the newest), `epoch-N.pt` (kept), `best.pt`.
+
+    A file appears under its name only when it is whole and on disk; a full disk leaves the older
+    ones as they are.
+
+    Args:
+        folder: Where they lie; made when the first one is written.
+        saving: Which of them are kept.
+    """
+
+    def __init__(self, folder: Path, saving: Saving) -> None:
+        self.folder, self.saving = folder, saving
+
+    def save(self, state: Mapping[str, Any], *, step: int, names: tuple[str, ...] = ()) -> Path:
+        """Write a snapshot, then remove what is older than the newest few.
+
+        Args:
+            state: What `torch.load` reads without running code: tensors, numbers, text and
+                containers of them.
+            step: Steps done.
+            names: Further names under which the file is kept for good, such as `epoch-0010.pt`.
+
+        Raises:
+            TrainingError: It can't be written. The older snapshots are still there.
+        """
+        target = self.folder / STEPS.format(step)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic(target) as path, path.open("wb") as stream:
+                torch.save({**state, "random": random_states()}, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            for name in names:
+                with atomic(self.folder / name) as path:
+                    path.unlink()
+                    path.hardlink_to(target)
+        except (OSError, RuntimeError) as error:
+            good = self.latest()
+            raise TrainingError(
+                f"the snapshot of step {step} could not be written to {str(self.folder)!r}.",
+                expected="a folder with room that can be written",
+                found=str(error),
+                hint=f"make room and resume from {good.name}" if good else "make room, start again",
+            ) from error
+        for old in self._newest_first()[self.saving.keep_last :]:
+            old.unlink(missing_ok=True)
+        return target
+
+    def latest(self) -> Path | None:
+        """Return the newest snapshot, if there is one."""
+        return next(iter(self._newest_first()), None)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.pt"), reverse=True)
+
+
+def load_snapshot(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read a snapshot and put the random generators back to where they were.
+
+    Raises:
+        TrainingError: The file is no snapshot.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        restore_random_states(state.pop("random"))
+    except Exception as error:
+        raise TrainingError(
+            f"{str(path)!r} is no snapshot.",
+            found=str(error).splitlines()[0],
+            hint="remove it; the run goes on from the one before",
+        ) from error
+    return state
+
+
+def random_states() -> dict[str, Any]:
+    """Return the state of every global random generator.
+
+    The trainer draws by address and needs none of them; a plug-in's objective may.
+    """
+    kind, words, *rest = np.random.get_state()  # noqa: NPY002  (the state of others' draws)
+    return {
+        "python": random.getstate(),
+        "numpy": [kind, torch.tensor(np.asarray(words).astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_states(states: Mapping[str, Any]) -> None:
+    """Put every global random generator back to a state of `random_states`."""
+    version, words, following = states["python"]
+    random.setstate((version, tuple(words), following))
+    kind, state, *rest = states["numpy"]
+    np.random.set_state((kind, state.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(states["torch"].cpu())
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
