@@ -120,6 +120,7 @@ class Record:
     id: str  # sha256 of subject, protocol, dataset, seed, limit
     status: Literal["ok", "failed"]
     source: Literal["measured", "published"] = "measured"
+    citation: str = ""  # where a published value stands: table, section, paper
     subject: Subject
     protocol: ProtocolRef
     dataset: DatasetInfo | None  # None: the run failed before the data were read

@@ -1,0 +1,95 @@
+"""`vitbench report`: records of a folder, compared, in the form that is asked for."""
+
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from vitbench.errors import RecordError
+from vitbench.records import atomic, read_records
+from vitbench.reports.table import Table, build_table
+from vitbench.settings import setting
+
+Form = Literal["rich", "markdown", "csv", "latex", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Show the runs of a results folder side by side, with published values beside them."""
+
+    results: Path = setting(Path("results"), help="folder with the records")
+    compare: tuple[str, ...] = setting((), help="runs or methods to show, in this order")
+    format: Form = setting("rich", help="form of the report")
+    published: str = setting(
+        "", help='printed rows to show: "all", "none", or words such as "table 3 vit-ti"'
+    )
+    strict: bool = setting(False, help="refuse runs whose settings or data differ")
+    out: Path | None = setting(None, help="file to write instead of standard output")
+
+
+def run(arguments: list[str]) -> int:
+    """Run the sub-command; returns the exit status."""
+    options = tyro.cli(Options, args=arguments, prog="vitbench report")
+    if not options.results.is_dir() and not options.compare:
+        raise RecordError(
+            f"no results folder {str(options.results)!r}.",
+            expected="a folder that `vitbench eval` wrote, or --compare with published methods",
+            hint="vitbench eval knn random:vit_tiny_patch16_224, or --results DIR",
+        )
+    table = build_table(
+        read_records(options.results),
+        compare=options.compare,
+        published=options.published,
+        strict=options.strict,
+    )
+    if options.out is None and options.format == "rich":
+        _print(table)
+    elif options.out is None:
+        sys.stdout.write(_render(table, options.format))
+    else:
+        _write(_render(table, options.format), options.out)
+    return 0
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    from vitbench.reports.terminal import show
+
+    show(table, Console())
+
+
+def _render(table: Table, form: Form) -> str:
+    if form == "rich":
+        from rich.console import Console
+
+        from vitbench.reports.terminal import show
+
+        console = Console(file=io.StringIO(), width=120)
+        show(table, console)
+        return console.file.getvalue()  # type: ignore[attr-defined]
+    from vitbench.reports import formats
+
+    render = {
+        "markdown": formats.markdown,
+        "csv": formats.csv,
+        "latex": formats.latex,
+        "json": formats.json,
+    }
+    return render[form](table)
+
+
+def _write(text: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RecordError(
+            f"the report could not be written to {str(path)!r}.",
+            found=f"{error.strerror or error}",
+            hint="--out FILE names another place",
+        ) from error

@@ -1,0 +1,1 @@
+"""Reports: records in, tables and pages out. Never imports torch."""

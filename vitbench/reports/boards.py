@@ -1,0 +1,201 @@
+"""Records -> boards: what may be compared, one line a subject, one column a metric."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vitbench.records import DatasetInfo, ProtocolRef, Record, RecordedScore, Unit
+
+KINDS = {"classification": "images", "instances": "images", "semantic": "images", "clips": "clips"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One metric of a board."""
+
+    metric: str
+    label: str
+    unit: Unit
+    higher_is_better: bool | None
+    primary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One subject of a board; `name` is unique on it."""
+
+    name: str
+    record: Record
+    scores: Mapping[str, RecordedScore]  # by metric; values are finite or None
+
+    @property
+    def published(self) -> bool:
+        """Whether somebody else printed these numbers."""
+        return self.record.source == "published"
+
+    def value(self, metric: str) -> float | None:
+        """Return the line's number in a column, None where it has none."""
+        score = self.scores.get(metric)
+        return None if score is None else score.value
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Scores of one protocol identity on the same data: they share columns, and no others do."""
+
+    protocol: ProtocolRef
+    dataset: DatasetInfo
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    apart: tuple[str, ...] = ()  # what keeps it from the first board of the same protocol
+
+    @property
+    def title(self) -> str:
+        """Protocol, variant and data in one line."""
+        version = f"v{self.protocol.version}" if self.protocol.version else ""
+        preset = f"preset {self.protocol.preset}" if self.protocol.preset else ""
+        items = f"{self.dataset.items:,} {KINDS[self.dataset.kind]}" if self.dataset.items else ""
+        parts = (f"{self.protocol.name} {version}".strip(), preset, self.data_name, items)
+        return " · ".join(part for part in parts if part)
+
+    @property
+    def data_name(self) -> str:
+        """Name and split of the data, and the first digits of their fingerprint."""
+        print_ = f"@{self.dataset.fingerprint[:8]}" if self.dataset.fingerprint else ""
+        return f"{self.dataset.name}/{self.dataset.split}{print_}"
+
+    @property
+    def primary(self) -> Column | None:
+        """Return the column that ranks the board."""
+        ranked = [column for column in self.columns if column.higher_is_better is not None]
+        return next((column for column in ranked if column.primary), ranked[0] if ranked else None)
+
+    def best(self, column: Column) -> float | None:
+        """Return the best number of a column; None where nothing is ranked."""
+        values = [value for line in self.lines if (value := line.value(column.metric)) is not None]
+        if column.higher_is_better is None or not values:
+            return None
+        return max(values) if column.higher_is_better else min(values)
+
+    def printed_for(self, line: Line) -> Line | None:
+        """Return the published line of the same method and architecture beside a measured one."""
+        subject = line.record.subject
+        same = (
+            other
+            for other in self.lines
+            if other.published and subject.method and not line.published
+            if (other.record.subject.method, other.record.subject.arch)
+            == (subject.method, subject.arch)
+        )
+        return next(same, None)
+
+    def ranked(self) -> tuple[Line, ...]:
+        """Return the lines, best first by the primary column; undefined ones last."""
+        column = self.primary
+        if column is None:
+            return self.lines
+        sign = -1.0 if column.higher_is_better else 1.0
+        return tuple(
+            sorted(
+                self.lines,
+                key=lambda line: (
+                    math.inf if (value := line.value(column.metric)) is None else sign * value
+                ),
+            )
+        )
+
+
+def build_boards(records: Iterable[Record]) -> tuple[Board, ...]:
+    """Group finished records by protocol identity and data, in the order in which they come."""
+    groups: dict[tuple[str, str, str], tuple[DatasetInfo, list[Record]]] = {}
+    for record in records:
+        if record.dataset is not None:
+            spec = record.protocol.spec_id or f"preset:{record.protocol.preset}"
+            data = record.dataset.fingerprint or f"{record.dataset.name}/{record.dataset.split}"
+            key = (record.protocol.name, spec, data)
+            groups.setdefault(key, (record.dataset, []))[1].append(record)
+    first: dict[str, tuple[ProtocolRef, DatasetInfo]] = {}
+    boards = []
+    for (name, _, _), (dataset, group) in sorted(groups.items(), key=lambda item: item[0][0]):
+        this = (group[0].protocol, dataset)
+        apart = differences(first.setdefault(name, this), this)
+        boards.append(Board(*this, _columns(group), _lines(group), apart))
+    return tuple(boards)
+
+
+def differences(
+    this: tuple[ProtocolRef, DatasetInfo], that: tuple[ProtocolRef, DatasetInfo]
+) -> tuple[str, ...]:
+    """Say what keeps two runs out of one column: each setting that differs, and by what."""
+    one, other = this[0], that[0]
+    found = []
+    if one.version != other.version:
+        found.append(f"version: {other.version} instead of {one.version}")
+    for name in sorted({*one.settings, *other.settings}):
+        left, right = (run.settings.get(name, "(not set)") for run in (one, other))
+        if left != right:
+            found.append(f"{name}: {right!r} instead of {left!r}")
+    if one.spec_id != other.spec_id and not found:
+        found.append(f"preset: {other.preset or '(none)'} instead of {one.preset or '(none)'}")
+    return (*found, *_data_differences(this[1], that[1]))
+
+
+def _data_differences(one: DatasetInfo, other: DatasetInfo) -> list[str]:
+    if one.fingerprint == other.fingerprint and (one.fingerprint or one == other):
+        return []
+    named = [
+        f"data {name}: {right} instead of {left}"
+        for name in ("name", "split", "items")
+        if (left := getattr(one, name)) != (right := getattr(other, name))
+    ]
+    return named or [f"data fingerprint: {other.fingerprint[:8]} instead of {one.fingerprint[:8]}"]
+
+
+def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
+    columns: dict[str, Column] = {}
+    for record in records:
+        for score in record.scores:
+            columns.setdefault(
+                score.metric,
+                Column(
+                    score.metric, score.label, score.unit, score.higher_is_better, score.primary
+                ),
+            )
+    return tuple(columns.values())
+
+
+def _lines(records: Sequence[Record]) -> tuple[Line, ...]:
+    names = _unique_names(records)
+    return tuple(
+        Line(name, record, {score.metric: _finite(score) for score in record.scores})
+        for name, record in zip(names, records, strict=True)
+    )
+
+
+def _finite(score: RecordedScore) -> RecordedScore:
+    def clean(value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
+
+    return replace(score, value=clean(score.value), low=clean(score.low), high=clean(score.high))
+
+
+def _unique_names(records: Sequence[Record]) -> list[str]:
+    """Name records by their subject, and by what tells namesakes apart where there are any."""
+    namesakes: dict[str, list[Record]] = {}
+    for record in records:
+        namesakes.setdefault(record.subject.name, []).append(record)
+    facts: tuple[Callable[[Record], Any], ...] = (
+        lambda record: f"seed {record.seed}",
+        lambda record: f"weights {record.subject.sha256[:8]}",
+        lambda record: f"run {record.id[:8]}",
+    )
+    names = []
+    for record in records:
+        same = namesakes[record.subject.name]
+        telling = [
+            fact(record) for fact in facts if len({fact(other) for other in same}) == len(same)
+        ]
+        suffix = f" ({(telling or [facts[-1](record)])[0]})" if len(same) > 1 else ""
+        names.append(record.subject.name + suffix)
+    return names

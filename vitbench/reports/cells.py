@@ -1,0 +1,55 @@
+"""Numbers and sources as people read them; the only place where numbers are rounded."""
+
+from vitbench.records import Unit
+from vitbench.reports.boards import Board, Column, Line
+
+ABSENT = "—"
+DIGITS = {"%": 1, "count": 2, "px": 1, "s": 1, "": 3}
+HUGE = 1e7
+
+
+def number(value: float | None, unit: Unit) -> str:
+    """Write a number with the digits of its unit; a huge one in powers of ten."""
+    if value is None:
+        return ABSENT
+    if abs(value) >= HUGE:
+        return f"{value:.3g}"
+    return f"{round(value, DIGITS[unit]) + 0.0:.{DIGITS[unit]}f}"
+
+
+def interval(line: Line, column: Column) -> str:
+    """Write the 95 % interval of a score, empty where it has none."""
+    score = line.scores.get(column.metric)
+    if score is None or score.low is None or score.high is None:
+        return ""
+    return f"[{number(score.low, column.unit)}, {number(score.high, column.unit)}]"
+
+
+def cell(line: Line, column: Column) -> str:
+    """Write a score; the primary one with its interval."""
+    value = number(line.value(column.metric), column.unit)
+    return f"{value} {interval(line, column)}".strip() if column.primary else value
+
+
+def gap(board: Board, line: Line) -> str:
+    """Write how far a run lies from the printed value of its method; empty where none is known."""
+    column, printed = board.primary, board.printed_for(line)
+    if column is None or printed is None:
+        return ""
+    value, other = line.value(column.metric), printed.value(column.metric)
+    if value is None or other is None:
+        return ""
+    return (
+        f"{value - other:+.{DIGITS[column.unit]}f} to {printed.record.citation.partition(',')[0]}"
+    )
+
+
+def remarks(board: Board) -> list[str]:
+    """Say what a reader must know of a board beside its numbers."""
+    said = []
+    if board.apart:
+        said.append("not comparable with the first: " + "; ".join(board.apart))
+    presets = {line.record.protocol.preset for line in board.lines if line.published}
+    if len(presets) > 1:
+        said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
+    return said

@@ -1,0 +1,145 @@
+"""A table as Markdown, CSV, LaTeX or JSON."""
+
+import csv as csv_module
+import io
+import json as json_module
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from vitbench.reports import clean
+from vitbench.reports.boards import Board, Line
+from vitbench.reports.cells import cell, gap, remarks
+from vitbench.reports.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One score, as programs read it; numbers are not rounded."""
+
+    checkpoint: str
+    protocol: str
+    spec_id: str
+    dataset: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    source: str  # "measured" or "published"
+
+
+def rows(table: Table) -> Iterator[Row]:
+    """List every score of a table."""
+    for board in table.boards:
+        for line in board.lines:
+            for metric, score in line.scores.items():
+                yield Row(
+                    checkpoint=line.name,
+                    protocol=board.protocol.name,
+                    spec_id=board.protocol.spec_id,
+                    dataset=board.data_name,
+                    metric=metric,
+                    value=score.value,
+                    low=score.low,
+                    high=score.high,
+                    source=line.record.source,
+                )
+
+
+def json(table: Table) -> str:
+    """Write the rows as one JSON list, in ASCII."""
+    return json_module.dumps([asdict(row) for row in rows(table)], indent=1, allow_nan=False) + "\n"
+
+
+def csv(table: Table) -> str:
+    """Write the rows for a spreadsheet; text can't be taken for a formula."""
+    stream = io.StringIO()
+    writer = csv_module.writer(stream, lineterminator="\n")
+    writer.writerow(Row.__dataclass_fields__)
+    for row in rows(table):
+        writer.writerow(
+            clean.csv(value) if isinstance(value, str) else value for value in asdict(row).values()
+        )
+    return stream.getvalue()
+
+
+def markdown(table: Table) -> str:
+    """Write one Markdown table a board; the best is bold, published rows are in italics."""
+    parts = []
+    for board in table.boards:
+        header = ["checkpoint", *(column.label for column in board.columns), "source", "gap"]
+        parts.append(f"### {clean.markdown(board.title)}\n")
+        parts += [f"{clean.markdown(text)}\n" for text in remarks(board)]
+        lines = [_markdown_line(board, line) for line in board.ranked()]
+        rule = ["---", *("---:" for _ in board.columns), "---", "---:"]
+        parts.append(
+            "\n".join(
+                "| " + " | ".join(cells) + " |"
+                for cells in ([clean.markdown(text) for text in header], rule, *lines)
+            )
+            + "\n"
+        )
+    parts += [f"- {clean.markdown(text)}" for text in left_out(table)]
+    return "\n".join(parts) + "\n"
+
+
+def _markdown_line(board: Board, line: Line) -> list[str]:
+    cells = []
+    for column in board.columns:
+        text, value = cell(line, column), line.value(column.metric)
+        if line.published:
+            text = f"*{text}*"
+        cells.append(f"**{text}**" if value is not None and value == board.best(column) else text)
+    return [clean.markdown(line.name), *cells, line.record.source, gap(board, line)]
+
+
+def latex(table: Table) -> str:
+    """Write one booktabs tabular a board; the best is bold, published rows are in italics."""
+    parts = ["% needs \\usepackage{booktabs}\n"]
+    for board in table.boards:
+        heads = ["checkpoint", *(column.label for column in board.columns), "source"]
+        lines = [
+            " & ".join(clean.latex(head) for head in heads) + r" \\",
+            r"\midrule",
+            *(_latex_line(board, line) for line in board.ranked()),
+        ]
+        parts.append(
+            "\n".join(
+                [
+                    r"\begin{table}[t]",
+                    r"\centering",
+                    rf"\caption{{{'. '.join(map(clean.latex, [board.title, *remarks(board)]))}.}}",
+                    rf"\begin{{tabular}}{{l{'r' * len(board.columns)}l}}",
+                    r"\toprule",
+                    *lines,
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                    r"\end{table}",
+                    "",
+                ]
+            )
+        )
+    return "\n".join(parts)
+
+
+def _latex_line(board: Board, line: Line) -> str:
+    cells = []
+    for column in board.columns:
+        text, value = clean.latex(cell(line, column)), line.value(column.metric)
+        if line.published:
+            text = rf"\textit{{{text}}}"
+        best = value is not None and value == board.best(column)
+        cells.append(rf"\textbf{{{text}}}" if best else text)
+    return " & ".join([clean.latex(line.name), *cells, line.record.source]) + r" \\"
+
+
+def left_out(table: Table) -> list[str]:
+    """Say what the table does not show: failed runs, files that are no records, printed rows."""
+    said = [
+        f"failed: {record.subject.name} on {record.protocol.name}:"
+        f" {record.error.message if record.error else 'no reason was kept'}"
+        for record in table.failed
+    ]
+    said += [f"skipped: {item.path.name}: {item.reason}" for item in table.skipped]
+    if table.hidden:
+        said.append(f"{table.hidden} more printed rows of these methods: --published all")
+    return said

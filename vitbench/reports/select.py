@@ -1,0 +1,69 @@
+"""Which records a report shows: those of the names that are compared, each in its place."""
+
+from collections.abc import Sequence
+
+from vitbench.errors import UnknownName
+from vitbench.records import Record
+
+
+def select_measured(records: Sequence[Record], names: Sequence[str]) -> list[Record]:
+    """Return the runs of the compared names in the order of the names; all where none is named.
+
+    A name is that of a subject, else a method.
+    """
+    if not names:
+        return list(records)
+    chosen: dict[str, Record] = {}
+    for name in names:
+        by_name = [record for record in records if record.subject.name == name]
+        for record in by_name or [r for r in records if same(r.subject.method, name)]:
+            chosen.setdefault(record.id, record)
+    return list(chosen.values())
+
+
+def select_published(records: Sequence[Record], names: Sequence[str], wanted: str) -> list[Record]:
+    """Return the printed rows of the compared methods.
+
+    Args:
+        records: All reference records.
+        names: The compared names, in order; those that are no printed method are passed over.
+        wanted: Words that a row's table, name and paper must hold ("table 3 vit-ti"), "all",
+            "none", or "" for the tables that show every compared method, else all.
+    """
+    by_name = {name: [r for r in records if same(r.subject.method, name)] for name in names}
+    rows = [row for found in by_name.values() for row in found]
+    if wanted == "none":
+        return []
+    if wanted and wanted != "all":
+        words = wanted.casefold().split()
+        return [row for row in rows if all(word in describe(row).casefold() for word in words)]
+    tables = [{row.citation for row in found} for found in by_name.values() if found]
+    if not wanted and len(tables) > 1:
+        common = set.intersection(*tables)
+        return [row for row in rows if row.citation in common] or rows
+    return rows
+
+
+def check_names(names: Sequence[str], measured: Sequence[Record], known: Sequence[Record]) -> None:
+    """Refuse a compared name that no run, method or printed row has.
+
+    Raises:
+        UnknownName: With the names that there are.
+    """
+    there = {record.subject.name for record in measured}
+    there |= {record.subject.method.casefold() for record in (*measured, *known)} - {""}
+    for name in names:
+        if name not in there and name.casefold() not in there:
+            raise UnknownName(
+                "checkpoint or method", name, there, hint="vitbench report lists every run"
+            )
+
+
+def describe(record: Record) -> str:
+    """Return the words by which a printed row can be chosen."""
+    return f"{record.subject.name} {record.subject.arch} {record.citation}"
+
+
+def same(method: str, name: str) -> bool:
+    """Tell whether a name means a method, whatever the case."""
+    return method.casefold() == name.casefold()

@@ -1,0 +1,79 @@
+"""What a report says: boards of comparable scores, and what could not be shown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vitbench.errors import IncomparableRecords
+from vitbench.records import Record, Unreadable
+from vitbench.reports.boards import Board, build_boards
+from vitbench.reports.published import join_measured, published_records
+from vitbench.reports.select import check_names, same, select_measured, select_published
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything that a report shows, before it takes a form."""
+
+    boards: tuple[Board, ...]
+    compared: tuple[str, ...]
+    failed: tuple[Record, ...]
+    skipped: tuple[Unreadable, ...]
+    hidden: int = 0  # printed rows of the compared methods that are not shown
+
+
+def build_table(
+    records: Iterable[Record | Unreadable],
+    *,
+    compare: Sequence[str] = (),
+    published: str = "",
+    strict: bool = False,
+) -> Table:
+    """Choose records and sort them into boards that may be compared.
+
+    Args:
+        records: What `read_records` gave.
+        compare: Names of runs or methods, in the order to show them; all runs where none is given.
+        published: Which printed rows stand beside them; see `select_published`.
+        strict: Refuse runs of one protocol that differ in settings or data.
+
+    Raises:
+        UnknownName: Nothing has a compared name.
+        IncomparableRecords: Under `strict`.
+    """
+    found = list(records)
+    read = [item for item in found if isinstance(item, Record)]
+    known = published_records()
+    check_names(compare, read, known)
+    chosen = select_measured(read, compare)
+    runs = [record for record in chosen if record.status == "ok"]
+    if strict:
+        _refuse_differences(build_boards(runs))
+    rows = select_published(known, compare, published)
+    shown = join_measured(rows, runs)
+    if published != "none":
+        methods = {record.subject.method for record in runs} - {""}
+        others = [
+            row
+            for row in known
+            if row not in rows and any(same(row.subject.method, m) for m in methods)
+        ]
+        joined = join_measured(others, runs)
+        shown += [new for old, new in zip(others, joined, strict=True) if new is not old]
+    return Table(
+        boards=build_boards([*runs, *shown]),
+        compared=tuple(compare),
+        failed=tuple(record for record in chosen if record.status == "failed"),
+        skipped=tuple(item for item in found if isinstance(item, Unreadable)),
+        hidden=len(select_published(known, compare, "all")) - len(rows),
+    )
+
+
+def _refuse_differences(boards: Sequence[Board]) -> None:
+    apart = [board for board in boards if board.apart]
+    if apart:
+        raise IncomparableRecords(
+            f"runs of {apart[0].protocol.name!r} can't share a column.",
+            expected="equal settings and equal data",
+            found="; ".join(f"{board.title}: {', '.join(board.apart)}" for board in apart),
+            hint="leave --strict away to see them in columns of their own",
+        )
