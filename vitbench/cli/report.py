@@ -68,9 +68,9 @@ def _render(table: Table, form: Form) -> str:
 
         from vitbench.reports.terminal import show
 
-        console = Console(file=io.StringIO(), width=120)
-        show(table, console)
-        return console.file.getvalue()  # type: ignore[attr-defined]
+        stream = io.StringIO()
+        show(table, Console(file=stream, width=120))
+        return stream.getvalue()
     from vitbench.reports import formats
 
     render = {

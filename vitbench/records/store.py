@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import RecordError
 from vitbench.records.parts import SCHEMA, Record
 
-ItemScores = Mapping[str, NDArray[Any]]  # "ids" (n,) text; one array (n, …) per metric
+if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
+    from numpy.typing import NDArray
+
+ItemScores = Mapping[str, "NDArray[Any]"]  # "ids" (n,) text; one array (n, …) per metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ def write_record(record: Record, folder: Path, items: ItemScores | None = None) 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if items is not None:
+            import numpy as np
+
             with atomic(target.with_suffix(".items.npz")) as path, path.open("wb") as stream:
                 np.savez_compressed(stream, **items)  # type: ignore[arg-type]
         with atomic(target) as path:
@@ -136,7 +139,7 @@ def find_record(folder: Path, protocol: str, identity: str) -> Record | None:
     return None
 
 
-def read_items(record: Record, folder: Path) -> dict[str, NDArray[Any]]:
+def read_items(record: Record, folder: Path) -> "dict[str, NDArray[Any]]":
     """Read the per-item scores of a record; empty where it keeps none.
 
     Raises:
@@ -144,6 +147,8 @@ def read_items(record: Record, folder: Path) -> dict[str, NDArray[Any]]:
     """
     if not record.items:
         return {}
+    import numpy as np
+
     path = folder / safe_name(record.protocol.name) / Path(record.items).name
     try:
         with np.load(path, allow_pickle=False) as arrays:

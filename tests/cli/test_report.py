@@ -1,0 +1,59 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vitbench.cli.report import run
+from vitbench.errors import RecordError
+
+
+def test_the_report_of_printed_rows_needs_no_results(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ["--results", str(tmp_path / "none"), "--compare", "dino", "selfpatch", "esvit"]
+    assert run([*arguments, "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["value"] for row in rows if row["metric"] == "jf_mean"} == {55.1, 57.0, 53.5}
+
+
+def test_a_missing_results_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no results folder"):
+        run(["--results", str(tmp_path / "none")])
+
+
+def test_the_report_is_written_to_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.tex"
+    assert run(["--compare", "dino", "--format", "latex", "--out", str(path)]) == 0
+    assert "\\toprule" in path.read_text()
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError, match="could not be written"):
+        run(["--compare", "dino", "--format", "csv", "--out", str(tmp_path / "file" / "x.csv")])
+
+
+def test_a_broken_file_among_records_is_named_and_skipped(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "knn").mkdir()
+    (tmp_path / "knn" / "broken.json").write_text('{"schema": 1, "id":')
+    (tmp_path / "knn" / "newer.json").write_text('{"schema": 99}')
+    (tmp_path / "knn" / "foreign.json").write_text("[1, 2]")
+    assert run(["--results", str(tmp_path), "--format", "markdown"]) == 0
+    said = capsys.readouterr().out
+    for name in ("broken.json", "newer.json", "foreign.json"):
+        assert name in said
+
+
+def test_the_report_imports_no_torch_and_no_plot_library() -> None:
+    code = (
+        "import sys; from vitbench.cli.report import run;"
+        "run(['--compare', 'dino', '--format', 'csv']);"
+        "heavy = {'torch', 'timm', 'matplotlib', 'jinja2', 'numpy'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
