@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from vitbench.errors import SettingError
-from vitbench.models.positions import PositionRule, resize_positions
+from vitbench.models.facts import PositionRule
+from vitbench.models.positions import resize_positions
 
 VALUES = Path(__file__).parent / "values"
 

@@ -37,6 +37,7 @@ class Architecture:
     layer_scale: bool = False
     qkv_bias: bool = True
     norm_eps: float = 1e-6
+    class_attention: int = 0  # SelfPatch's aggregation blocks on top
 
     @property
     def prefix_tokens(self) -> int:
@@ -106,7 +107,7 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
         name=name,
         patch_size=patch,
         embed_dim=dim,
-        depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+        depth=_count(shapes, "blocks."),
         heads=heads,
         mlp_dim=mlp_dim,
         grid=grid,
@@ -115,9 +116,16 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
         positions=positions > 0,
         prefix_positions=prefix_positions,
         final_norm="norm.weight" in shapes,
-        layer_scale="blocks.0.ls1.gamma" in shapes,
-        qkv_bias="blocks.0.attn.qkv.bias" in shapes,
+        layer_scale=any(key.endswith(".ls1.gamma") for key in shapes),
+        qkv_bias=any(key.endswith(".attn.qkv.bias") for key in shapes),
+        class_attention=_count(shapes, "ca_head.cls_blocks."),
     )
+
+
+def _count(shapes: Mapping[str, Shape], prefix: str) -> int:
+    """Count the blocks whose names begin so."""
+    starts = (key.removeprefix(prefix) for key in shapes if key.startswith(prefix))
+    return len({start.split(".")[0] for start in starts})
 
 
 def _grid(positions: int, prefix: int, name: str) -> tuple[tuple[int, int], bool]:

@@ -3,17 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility
-from vitbench.models.positions import PositionRule
-
-Pooling = Literal["cls_token", "mean_pool", "class_attention"]
-Triple = tuple[float, float, float]
-IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+from vitbench.models.facts import Pooling, PositionRule, Triple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,12 @@
 """How a learned positional table is resized to another grid: four named rules."""
 
 import math
-from typing import Literal, get_args
 
 from torch import Tensor
 from torch.nn import functional
 
 from vitbench.errors import SettingError
-
-PositionRule = Literal["dino", "size", "esvit", "timm", "none"]
-POSITION_RULES: tuple[PositionRule, ...] = get_args(PositionRule)
+from vitbench.models.facts import PositionRule
 
 
 def resize_positions(

@@ -1,27 +1,24 @@
 """timm's Vision Transformer as a `Backbone`, under our positional rule."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm import create_model, is_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from vitbench.errors import SettingError
+from vitbench.errors import CheckpointError, SettingError
 from vitbench.models.architecture import Architecture, named
-from vitbench.models.backbone import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Backbone,
-    BackboneInfo,
-    Features,
-    Triple,
-)
+from vitbench.models.backbone import Backbone, BackboneInfo, Features
+from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
 from vitbench.models.initialization import initialize
-from vitbench.models.positions import PositionRule, resize_positions
+from vitbench.models.positions import resize_positions
+
+KEPT_SIZES = 64  # image sizes whose positions are kept
 
 
 class TimmBackbone(Backbone):
@@ -29,6 +26,7 @@ class TimmBackbone(Backbone):
 
     Args:
         architecture: What to build.
+        pooled_from: Image-level feature; left out: the class token if there is one.
         mean: Input normalization.
         std: Input normalization.
         position_rule: How the positional table is resized.
@@ -39,6 +37,7 @@ class TimmBackbone(Backbone):
         self,
         architecture: Architecture,
         *,
+        pooled_from: Literal["mean_pool"] | None = None,
         mean: Triple = IMAGENET_MEAN,
         std: Triple = IMAGENET_STD,
         position_rule: PositionRule = "dino",
@@ -58,7 +57,7 @@ class TimmBackbone(Backbone):
             heads=architecture.heads,
             grid=architecture.grid,
             prefix_tokens=architecture.prefix_tokens,
-            pooled_from="cls_token" if architecture.cls_token else "mean_pool",
+            pooled_from=pooled_from or ("cls_token" if architecture.cls_token else "mean_pool"),
             position_rule=position_rule if architecture.positions else "none",
             mean=mean,
             std=std,
@@ -134,15 +133,15 @@ class TimmBackbone(Backbone):
         table = self.pos_embed
         if table is None:
             return None
-        if table.requires_grad and torch.is_grad_enabled():
+        learning = table.requires_grad and torch.is_grad_enabled()
+        if learning or table.is_inference():  # the latter can't tell when it changes
             return self._resize(table, grid, square=square)
         key = (grid, square, table.device, table.dtype, table.data_ptr(), table._version)
         if key not in self._resized:
+            if len(self._resized) == KEPT_SIZES:
+                self._resized.clear()
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._resized = {
-                    old: kept for old, kept in self._resized.items() if old[2:] == key[2:]
-                }
-                self._resized[key] = self._resize(table, grid, square=square).clone()
+                self._resized[key] = self._resize(table, grid, square=square)
         return self._resized[key]
 
     def _resize(self, table: Tensor, grid: tuple[int, int], *, square: bool) -> Tensor:
@@ -154,7 +153,7 @@ class TimmBackbone(Backbone):
 
     def _features(self, tokens: Tensor, grid: tuple[int, int]) -> Features:
         patches = tokens[:, self.info.prefix_tokens :]
-        pooled = tokens[:, 0] if self.architecture.cls_token else patches.mean(dim=1)
+        pooled = patches.mean(dim=1) if self.info.pooled_from == "mean_pool" else tokens[:, 0]
         return Features(pooled, patches.reshape(len(patches), *grid, -1).permute(0, 3, 1, 2))
 
 
@@ -185,14 +184,56 @@ def build_backbone(
     return backbone
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """Weights that timm fetched, and what it says of them."""
+
+    architecture: Architecture
+    state: dict[str, Tensor]
+    mean: Triple
+    std: Triple
+
+
+def pretrained_by_timm(name: str) -> Pretrained:
+    """Fetch one of timm's pretrained Vision Transformers.
+
+    Args:
+        name: `architecture.tag`, or `hf-hub:ID`.
+
+    Raises:
+        CheckpointError: If it can't be fetched or is no plain Vision Transformer.
+    """
+    try:
+        vit: Any = create_model(name, pretrained=True, num_classes=0)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"timm can't give {name!r}.",
+            found=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
+            hint="timm.list_models(pretrained=True) lists the names; the network must be reachable",
+        ) from error
+    if type(vit) is not VisionTransformer:
+        raise CheckpointError(
+            f"{name}: this is not a plain Vision Transformer.", found=type(vit).__name__
+        )
+    config: Any = vit.pretrained_cfg
+    return Pretrained(
+        architecture=_described(vit, config["architecture"]),
+        state=vit.state_dict(),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+
+
 def named_by_timm(arch: str) -> Architecture | None:
     """Return the architecture of one of timm's Vision Transformers, or None if it has none."""
     if not is_model(arch):
         return None
     with torch.device("meta"):
         vit: Any = create_model(arch, pretrained=False, num_classes=0)
-    if type(vit) is not VisionTransformer:
-        return None
+    return _described(vit, arch) if type(vit) is VisionTransformer else None
+
+
+def _described(vit: Any, arch: str) -> Architecture:
     block: Any = vit.blocks[0]
     height, width = vit.patch_embed.grid_size
     return Architecture(
@@ -207,7 +248,7 @@ def named_by_timm(arch: str) -> Architecture | None:
         registers=vit.num_reg_tokens,
         positions=vit.pos_embed is not None,
         prefix_positions=not vit.no_embed_class,
-        final_norm=isinstance(vit.norm, nn.LayerNorm) or isinstance(vit.fc_norm, nn.LayerNorm),
+        final_norm=isinstance(vit.norm, nn.LayerNorm),
         layer_scale=not isinstance(block.ls1, nn.Identity),
         qkv_bias=block.attn.qkv.bias is not None,
         norm_eps=block.norm1.eps,

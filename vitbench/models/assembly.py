@@ -1,0 +1,91 @@
+"""Put a network together from an architecture, and know its weights by our names."""
+
+from dataclasses import replace
+
+import torch
+
+from vitbench.models.aggregated import AggregatedBackbone
+from vitbench.models.architecture import Architecture
+from vitbench.models.backbone import Backbone
+from vitbench.models.class_attention import ClassAttention
+from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
+from vitbench.models.state_dict import State
+from vitbench.models.timm_backbone import TimmBackbone
+
+CA_HEAD = "ca_head."  # prefix of class attention among our names
+
+
+def assemble(
+    architecture: Architecture,
+    *,
+    pooled_from: Pooling | None = None,
+    mean: Triple = IMAGENET_MEAN,
+    std: Triple = IMAGENET_STD,
+    position_rule: PositionRule = "dino",
+) -> Backbone:
+    """Build a network on the meta device, to be filled with weights.
+
+    Args:
+        architecture: What to build.
+        pooled_from: Image-level feature; left out: class attention if the architecture has it,
+            else the class token, else the mean patch.
+        mean: Input normalization.
+        std: Input normalization.
+        position_rule: How the positional table is resized.
+    """
+    pooled_from = pooled_from or default_pooling(architecture)
+    trunk = TimmBackbone(
+        architecture,
+        pooled_from="mean_pool" if pooled_from == "mean_pool" else None,
+        mean=mean,
+        std=std,
+        position_rule=position_rule,
+    )
+    if pooled_from != "class_attention":
+        return trunk
+    with torch.device("meta"):
+        head = ClassAttention(
+            architecture.embed_dim, architecture.heads, depth=architecture.class_attention
+        )
+    return AggregatedBackbone(trunk, head)
+
+
+def default_pooling(architecture: Architecture) -> Pooling:
+    """Return the image-level feature that the method itself would use."""
+    if architecture.class_attention:
+        return "class_attention"
+    return "cls_token" if architecture.cls_token else "mean_pool"
+
+
+def poolings(architecture: Architecture) -> tuple[Pooling, ...]:
+    """Return every image-level feature that an architecture offers, the default first."""
+    offered: tuple[Pooling, ...] = (default_pooling(architecture),)
+    return offered if "mean_pool" in offered else (*offered, "mean_pool")
+
+
+def our_state(backbone: Backbone) -> State:
+    """Return the weights by our names: timm's, and `ca_head.*` for class attention.
+
+    Raises:
+        TypeError: For the backbone of a plug-in, whose names are its own affair.
+    """
+    if isinstance(backbone, AggregatedBackbone):
+        head = backbone.ca_head.state_dict(prefix=CA_HEAD)
+        return {**our_state(backbone.trunk), **head}
+    if isinstance(backbone, TimmBackbone):
+        return backbone.state_dict()
+    raise TypeError(f"no names are defined for a {type(backbone).__name__}")
+
+
+def architecture_of(backbone: Backbone) -> Architecture:
+    """Return what a backbone was built from.
+
+    Raises:
+        TypeError: For the backbone of a plug-in.
+    """
+    trunk = backbone.trunk if isinstance(backbone, AggregatedBackbone) else backbone
+    if not isinstance(trunk, TimmBackbone):
+        raise TypeError(f"no architecture is defined for a {type(trunk).__name__}")
+    if isinstance(backbone, AggregatedBackbone):
+        return replace(trunk.architecture, class_attention=len(backbone.ca_head.cls_blocks))
+    return trunk.architecture

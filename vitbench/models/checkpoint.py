@@ -1,0 +1,248 @@
+"""From what the user typed to weights with an identity, and from those to a backbone."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import torch
+
+from vitbench.errors import CheckpointError
+from vitbench.models.architecture import Architecture, infer, named
+from vitbench.models.assembly import CA_HEAD, assemble, our_state, poolings
+from vitbench.models.backbone import Backbone
+from vitbench.models.download import Progress, quiet
+from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
+from vitbench.models.formats import Recognised, recognise
+from vitbench.models.manifest import Manifest
+from vitbench.models.sources import Source, find_source
+from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Weights with their identity, and every fact needed to run them; nothing is a guess."""
+
+    spec: str  # as the user typed it
+    name: str
+    method: str  # "" where nothing says it
+    format: str
+    architecture: Architecture
+    pooled_from: Pooling  # which image-level feature the backbone gives
+    position_rule: PositionRule
+    mean: Triple
+    std: Triple
+    normalization_from: str  # "flag", "manifest", "file" or "ImageNet default"
+    sha256: str  # of the backbone's tensors by our names
+    file_sha256: str  # "" if no file is behind it
+    manifest: Manifest | None
+    accounting: Accounting
+    said: tuple[str, ...]  # what was inferred and chosen, as lines for people
+    state: State = field(repr=False, compare=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything of a checkpoint that can move a score, as plain values."""
+        return {
+            "sha256": self.sha256,
+            "heads": self.architecture.heads,  # and what else weights do not tell
+            "norm_eps": self.architecture.norm_eps,
+            "pooled_from": self.pooled_from,
+            "position_rule": self.position_rule,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+
+def resolve(
+    spec: str,
+    *,
+    arch: str | None = None,
+    mean: Triple | None = None,
+    std: Triple | None = None,
+    position_rule: PositionRule | None = None,
+    pooling: Pooling | None = None,
+    state_key: str | None = None,
+    progress: Progress = quiet,
+) -> Checkpoint:
+    """Find, open and check a checkpoint.
+
+    Args:
+        spec: A path, a manifest's name, `timm:NAME`, `hf-hub:ID`, `random:ARCH[?seed=N]`, or the
+            folder of a run.
+        arch: Architecture, for a file that does not say its attention heads.
+        mean: Input normalization; overrules what the manifest or the file says.
+        std: Likewise.
+        position_rule: How the positional table is resized; likewise.
+        pooling: Image-level feature, where the weights offer more than one. Left out: class
+            attention if the file has it, else the class token, else the mean patch.
+        state_key: Dotted path of the weights inside the file.
+        progress: Told about a download, if there is one.
+
+    Raises:
+        CheckpointError: If it can't be found or read, or its heads are unknown.
+        StateMismatch: If a key is left over or a parameter not filled.
+        UnknownName: If the spec is neither a path nor a known name.
+    """
+    source = find_source(spec, progress)
+    manifest, told = source.manifest, source.facts
+    found = recognise(
+        source.content,
+        subject=source.name,
+        state_key=state_key or (manifest.state_key or None if manifest else None),
+        ignore=manifest.ignore if manifest else (),
+    )
+    architecture, heads_from = _architecture(found, source, arch)
+    architecture, pooled_from = _pooled(architecture, pooling, source.name)
+    state, accounting = _account(found, architecture, pooled_from, source.name)
+    mean_used, mean_from = _first(
+        mean, manifest.mean if manifest else None, told.mean, IMAGENET_MEAN, "ImageNet default"
+    )
+    std_used, std_from = _first(
+        std, manifest.std if manifest else None, told.std, IMAGENET_STD, "ImageNet default"
+    )
+    rule, rule_from = _first(
+        position_rule,
+        manifest.position_rule if manifest else None,
+        told.position_rule,
+        found.format.position_rule,
+        "the format",
+    )
+    normalization_from = mean_from if mean_from == std_from else f"{mean_from} / {std_from}"
+    said = (
+        source.origin,
+        f"format {found.format.name} ({found.format.about}), weights in {found.where}",
+        f"architecture {describe(architecture)}",
+        f"{architecture.heads} heads, from {heads_from}",
+        f"image-level feature: {pooled_from}",
+        accounting.summary(),
+        f"positions resized by rule {rule!r}, from {rule_from}",
+        f"mean {mean_used}, std {std_used}, from {normalization_from}",
+    )
+    return Checkpoint(
+        spec=spec,
+        name=source.name,
+        method=(manifest.method if manifest else told.method) or found.format.method,
+        format=found.format.name,
+        architecture=architecture,
+        pooled_from=pooled_from,
+        position_rule=rule,
+        mean=mean_used,
+        std=std_used,
+        normalization_from=normalization_from,
+        sha256=content_sha256(state),
+        file_sha256=source.file_sha256,
+        manifest=manifest,
+        accounting=accounting,
+        said=said,
+        state=state,
+    )
+
+
+def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu") -> Backbone:
+    """Build the network of a checkpoint with its own copy of the weights, in evaluation mode."""
+    backbone = assemble(
+        checkpoint.architecture,
+        pooled_from=checkpoint.pooled_from,
+        mean=checkpoint.mean,
+        std=checkpoint.std,
+        position_rule=checkpoint.position_rule,
+    ).to_empty(device=device)
+    with torch.no_grad():
+        for name, parameter in our_state(backbone).items():
+            parameter.copy_(checkpoint.state[name])
+    return backbone.eval()
+
+
+def _account(
+    found: Recognised, architecture: Architecture, pooled_from: Pooling, name: str
+) -> tuple[State, Accounting]:
+    """Demand that the weights fill the network exactly; leave class attention out if unused."""
+    skipped = () if architecture.class_attention else (CA_HEAD,)
+    state = {key: value for key, value in found.state.items() if not key.startswith(skipped)}
+    expected = our_state(assemble(architecture, pooled_from=pooled_from))
+    check_complete(state, expected, subject=name, where=found.where)
+    unused = (key for key in found.state if key not in state)
+    return state, Accounting(len(state), found.renamed, (*found.ignored, *unused))
+
+
+def _pooled(
+    architecture: Architecture, pooling: Pooling | None, name: str
+) -> tuple[Architecture, Pooling]:
+    """Settle the image-level feature, and leave out of the architecture what it does not need."""
+    offered = poolings(architecture)
+    if pooling is not None and pooling not in offered:
+        raise CheckpointError(
+            f"{name}: these weights have no {pooling!r} as image-level feature.",
+            expected=f"one of {', '.join(offered)}",
+        )
+    if pooling == "mean_pool":
+        architecture = replace(architecture, class_attention=0)
+    return architecture, pooling or offered[0]
+
+
+def describe(architecture: Architecture) -> str:
+    """Say an architecture in words."""
+    shape = architecture
+    prefix = [
+        *(["a class token"] if shape.cls_token else []),
+        *([f"{shape.registers} registers"] if shape.registers else []),
+    ]
+    return (
+        f"{shape.name}: patch {shape.patch_size}, D {shape.embed_dim}, {shape.depth} blocks, "
+        f"grid {shape.grid[0]} x {shape.grid[1]}, {' and '.join(prefix) or 'no prefix token'}, "
+        f"{'a' if shape.final_norm else 'no'} final norm"
+    )
+
+
+def _architecture(found: Recognised, source: Source, arch: str | None) -> tuple[Architecture, str]:
+    """Return the architecture of the weights, and who said its heads."""
+    if source.facts.architecture is not None and arch is None:
+        return source.facts.architecture, "the file"
+    heads, heads_from = _heads(source, arch, found.format.heads)
+    said = arch or (source.manifest.arch if source.manifest else None)
+    shapes = {key: tuple(value.shape) for key, value in found.state.items()}
+    inferred = infer(shapes, heads=heads, name=said or source.name)
+    if said is None:
+        name = f"vit_d{inferred.embed_dim}_patch{inferred.patch_size}"
+        return replace(inferred, name=name), heads_from
+    wanted = named(said)
+    facts = ("patch_size", "embed_dim", "depth", "mlp_dim")
+    wrong = [name for name in facts if getattr(inferred, name) != getattr(wanted, name)]
+    if wrong:
+        raise CheckpointError(
+            f"{source.name}: the weights are not those of a {said}.",
+            expected=", ".join(f"{name} {getattr(wanted, name)}" for name in wrong),
+            found=", ".join(f"{name} {getattr(inferred, name)}" for name in wrong),
+            hint="name the architecture that the weights have by --arch",
+        )
+    return replace(inferred, norm_eps=wanted.norm_eps), heads_from
+
+
+def _heads(source: Source, arch: str | None, by_format: int | None) -> tuple[int, str]:
+    """Return the number of attention heads and who says so; it is never guessed."""
+    said = (
+        (named(arch).heads if arch else None, f"--arch {arch}"),
+        (source.manifest.heads if source.manifest else None, "the manifest"),
+        (source.facts.heads, "the file"),
+        (by_format, "the format"),
+    )
+    for heads, who in said:
+        if heads is not None:
+            return heads, who
+    raise CheckpointError(
+        f"{source.name}: the number of attention heads is not known.",
+        expected="it to be said: weights do not tell (6 and 12 heads have the same shapes)",
+        found="neither a manifest nor the file's own arguments",
+        hint="--arch NAME, such as --arch vit_small_patch16_224 (6 heads of ViT-S)",
+    )
+
+
+def _first(
+    flag: T | None, manifest: T | None, file: T | None, otherwise: T, default: str
+) -> tuple[T, str]:
+    """Return the first value that is said, and who says it."""
+    for value, who in ((flag, "flag"), (manifest, "manifest"), (file, "file")):
+        if value is not None:
+            return value, who
+    return otherwise, default

@@ -1,0 +1,31 @@
+"""Write a backbone so that it can be read again: weights and all facts in one safe file."""
+
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from vitbench.models.assembly import architecture_of, our_state
+from vitbench.models.backbone import Backbone
+from vitbench.models.sources import FACTS, METADATA, FileFacts
+
+
+def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
+    """Write a backbone as safetensors, its architecture and input normalization as metadata.
+
+    Args:
+        backbone: What to write, on any device.
+        path: The file; a run's folder is a checkpoint if it holds `sources.RUN_FILE`.
+        method: How the weights were made, such as "dino".
+    """
+    facts = FileFacts(
+        architecture=architecture_of(backbone),
+        method=method,
+        mean=backbone.info.mean,
+        std=backbone.info.std,
+        position_rule=backbone.info.position_rule,
+    )
+    tensors = {key: value.cpu().contiguous() for key, value in our_state(backbone).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(tensors, temporary, {METADATA: FACTS.dump_json(facts).decode()})
+    temporary.replace(path)

@@ -1,0 +1,160 @@
+"""Where a checkpoint comes from: a path, a run, a manifest's name, timm, the Hub, or chance."""
+
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic import TypeAdapter, ValidationError
+
+from vitbench.cache import cache_root
+from vitbench.errors import CheckpointError, SettingError
+from vitbench.models.architecture import SIZES, Architecture
+from vitbench.models.download import Progress, download, file_sha256
+from vitbench.models.facts import PositionRule, Triple
+from vitbench.models.manifest import Manifest, find_manifest, manifest_names
+from vitbench.models.timm_backbone import build_backbone, pretrained_by_timm
+from vitbench.models.weight_file import WeightFile, read_weight_file
+
+RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
+METADATA = "vitbench"  # key of our facts in the metadata of our own files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What a file says of itself; None where it is silent. Our own files say all of it."""
+
+    architecture: Architecture | None = None
+    heads: int | None = None
+    method: str = ""
+    mean: Triple | None = None
+    std: Triple | None = None
+    position_rule: PositionRule | None = None
+
+
+FACTS = TypeAdapter(FileFacts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An opened checkpoint, before its layout is recognised."""
+
+    name: str
+    origin: str  # in words
+    content: Mapping[str, Any]
+    facts: FileFacts = field(default_factory=FileFacts)
+    manifest: Manifest | None = None
+    file_sha256: str = ""
+
+
+def find_source(spec: str, progress: Progress) -> Source:
+    """Open what a spec names; see `checkpoint.resolve` for the forms it can have.
+
+    Raises:
+        CheckpointError: If it can't be found, fetched or read.
+        UnknownName: If it is neither a path nor a known name.
+    """
+    kind, _, rest = spec.partition(":")
+    opener = OPENERS.get(kind)
+    if opener is not None and rest:
+        return opener(rest)
+    path = Path(spec).expanduser()
+    if path.exists() or (spec not in manifest_names() and (path.suffix or path.parent.name)):
+        return _from_path(path)
+    return _from_manifest(find_manifest(spec), progress)
+
+
+def facts_of(file: WeightFile) -> FileFacts:
+    """Read what a file says of itself: our metadata, or the arguments of a training run."""
+    own = file.metadata.get(METADATA)
+    if own is not None:
+        try:
+            return FACTS.validate_python(own)
+        except ValidationError as error:
+            raise CheckpointError(
+                "this file's own facts can't be read.", found=str(error.errors()[0]["msg"])
+            ) from error
+    arguments = file.content.get("args")
+    said = getattr(arguments, "arch", "") if isinstance(arguments, Namespace) else ""
+    size = str(said).removeprefix("vit_").removeprefix("deit_")
+    return FileFacts(heads=SIZES[size][2] if size in SIZES else None)
+
+
+def _from_path(path: Path) -> Source:
+    file_path = path / RUN_FILE if path.is_dir() else path
+    if path.is_dir() and not file_path.exists():
+        raise CheckpointError(
+            f"{path}: this folder holds no checkpoint.",
+            expected=RUN_FILE,
+            found="a folder without it",
+            hint="name the file itself",
+        )
+    file = read_weight_file(file_path)
+    return Source(
+        name=path.resolve().name if path.is_dir() else path.stem,
+        origin=f"{file.kind} file {file_path.name}",
+        content=file.content,
+        facts=facts_of(file),
+        file_sha256=file_sha256(file_path),
+    )
+
+
+def _from_manifest(manifest: Manifest, progress: Progress) -> Source:
+    name = manifest.url.rpartition("/")[2]
+    if not name:
+        raise CheckpointError(
+            f"{manifest.name}: nothing is known to download it from.",
+            found=manifest.note,
+            hint="fetch it by hand and name the file by its path",
+        )
+    path = cache_root() / "checkpoints" / manifest.name / name
+    sha256 = download(
+        manifest.url,
+        path,
+        sha256=manifest.file_sha256,
+        size_bytes=manifest.size_bytes,
+        progress=progress,
+    )
+    file = read_weight_file(path)
+    return Source(
+        name=manifest.name,
+        origin=f"manifest {manifest.name}, {manifest.url}",
+        content=file.content,
+        facts=facts_of(file),
+        manifest=manifest,
+        file_sha256=sha256,
+    )
+
+
+def _random(rest: str) -> Source:
+    arch, _, query = rest.partition("?")
+    options = parse_qs(query)
+    seed = options.pop("seed", ["0"])[-1]
+    if options or not seed.isdigit():
+        raise SettingError(
+            [f"random:{rest} has unknown options"], hint="random:ARCH, or random:ARCH?seed=N"
+        )
+    backbone = build_backbone(arch, seed=int(seed))
+    return Source(
+        name=f"random-{arch}-seed{seed}",
+        origin=f"random weights of seed {seed}",
+        content=backbone.state_dict(),
+        facts=FileFacts(architecture=backbone.architecture, method="random"),
+    )
+
+
+def _timm(name: str) -> Source:
+    found = pretrained_by_timm(name)
+    facts = FileFacts(
+        architecture=found.architecture, mean=found.mean, std=found.std, position_rule="timm"
+    )
+    return Source(name=name, origin=f"timm's {name}", content=found.state, facts=facts)
+
+
+OPENERS: Mapping[str, Callable[[str], Source]] = {
+    "random": _random,
+    "timm": _timm,
+    "hf-hub": lambda name: _timm(f"hf-hub:{name}"),
+}
