@@ -56,6 +56,9 @@ def _check_reader(found: object, claim: Claim) -> Reader:
 
 READERS = {
     "classification": "vitbench.data.folders:open_folders",
+    "instances": "vitbench.data.coco:open_coco",
+    "panoptic": "vitbench.data.panoptic:open_panoptic",
+    "semantic": "vitbench.data.semantic:open_semantic",
 }
 readers: Registry[Reader] = Registry("kind of data", "vitbench.readers", _check_reader)
 

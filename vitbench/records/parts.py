@@ -7,7 +7,7 @@ from typing import Any, Literal
 SCHEMA = 1
 
 SubjectKind = Literal["checkpoint", "predictions", "ground-truth"]
-DataKind = Literal["classification", "instances", "semantic", "clips"]
+DataKind = Literal["classification", "instances", "panoptic", "semantic", "clips"]
 Unit = Literal["%", "count", "px", "s", ""]
 
 

@@ -1,10 +1,17 @@
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 Photo = Callable[[int, int, int], NDArray[np.uint8]]
+Write = Callable[..., Path]
+
+SQUARE = [[0, 0, 4, 0, 4, 4, 0, 4]]  # the upper left 4 x 4 pixels
 
 
 @pytest.fixture
@@ -24,3 +31,39 @@ def photo() -> Photo:
         return np.clip(image.transpose(1, 2, 0) * 55 + 115, 0, 255).astype(np.uint8)
 
     return make
+
+
+@pytest.fixture
+def write_coco(tmp_path: Path) -> Write:
+    """Return a function that writes a COCO folder and returns its root."""
+
+    def write(
+        *annotations: dict[str, Any],
+        images: int = 1,
+        size: tuple[int, int] = (8, 8),
+        categories: tuple[int, ...] = (1, 2),
+        with_images: bool = False,
+    ) -> Path:
+        width, height = size
+        entries = [
+            {"id": number, "file_name": f"{number:012}.jpg", "width": width, "height": height}
+            for number in range(1, images + 1)
+        ]
+        objects = [
+            {"id": number, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 1.0}
+            | {"bbox": [0, 0, 1, 1], "segmentation": SQUARE}
+            | annotation
+            for number, annotation in enumerate(annotations, start=1)
+        ]
+        names = [{"id": number, "name": f"thing {number}"} for number in categories]
+        document = {"images": entries, "annotations": objects, "categories": names}
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        file = tmp_path / "annotations" / "instances_val2017.json"
+        file.write_text(json.dumps(document))
+        if with_images:
+            (tmp_path / "val2017").mkdir(exist_ok=True)
+            for entry in entries:
+                Image.new("RGB", size).save(tmp_path / "val2017" / str(entry["file_name"]))
+        return tmp_path
+
+    return write

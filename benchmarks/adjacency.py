@@ -1,0 +1,136 @@
+"""Counting ground-truth positives: ours against a plain double loop over patches and neighbours.
+
+    python benchmarks/adjacency.py [--data COCO_FOLDER] [--images N] [--grid]
+
+Without `--data`, label maps of random rectangles stand in for COCO's.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitbench.data.adjacency import cut, existing_neighbours, neighbour_similarity, passes
+from vitbench.data.coco import open_coco
+from vitbench.data.label_maps import Geometry, Labels
+from vitbench.data.parallel import map_items
+from vitbench.data.positives import Reading, find_positives, label_map
+from vitbench.data.positives_grid import count_grid
+
+
+def count_plainly(labels: Labels, patch_px: int, threshold: float) -> NDArray[np.int64]:
+    """Count the positives of each patch as one writes it down first, shape (h, w).
+
+    One-hot maps as vectors, background a class, eight neighbours, grid ending at its border.
+    """
+    h, w = labels.shape[0] // patch_px, labels.shape[1] // patch_px
+    onehot = np.eye(labels.max() + 1, dtype=np.float32)[labels]  # (H, W, classes)
+    counts = np.zeros((h, w), np.int64)
+
+    def patch(row: int, column: int) -> NDArray[np.float32]:
+        rows = slice(row * patch_px, (row + 1) * patch_px)
+        return onehot[rows, column * patch_px : (column + 1) * patch_px].ravel()
+
+    for row in range(h):
+        for column in range(w):
+            for down in (-1, 0, 1):
+                for right in (-1, 0, 1):
+                    other_row, other_column = row + down, column + right
+                    inside = 0 <= other_row < h and 0 <= other_column < w
+                    if (down or right) and inside:
+                        one, other = patch(row, column), patch(other_row, other_column)
+                        cosine = one @ other / np.sqrt((one @ one) * (other @ other))
+                        counts[row, column] += cosine >= threshold
+    return counts
+
+
+def count_ours(labels: Labels, patch_px: int, threshold: float) -> NDArray[np.int64]:
+    """Count the same with the tables."""
+    similarity = neighbour_similarity(cut(labels, patch_px), "one-hot-map")
+    exists = existing_neighbours(*similarity.shape[1:])
+    return np.asarray(np.count_nonzero(passes(similarity, threshold) & exists, axis=0))
+
+
+def main() -> None:
+    """Print images a second of each, and whether they agree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--grid", action="store_true", help="time the grid of all readings too")
+    given = parser.parse_args()
+    reading = Reading()
+    maps = _random_maps(given.images) if given.data is None else _maps(given.data, given.images)
+    plain, plain_seconds = _timed(count_plainly, maps, reading)
+    ours, our_seconds = _timed(count_ours, maps, reading)
+    same = all(np.array_equal(one, other) for one, other in zip(plain, ours, strict=True))
+    floor = maps[0].size * 9 / 1e9 * 1e3  # a byte read for each pixel and its four neighbours…
+    print(f"counting {len(maps)} label maps of 224 x 224, patches of 16, one process")
+    print(f"  double loop  {len(maps) / plain_seconds:9.1f} images/s")
+    print(f"  vitbench     {len(maps) / our_seconds:9.1f} images/s")
+    print(f"  ratio        {plain_seconds / our_seconds:9.1f}   identical counts: {same}")
+    print(f"  {our_seconds / len(maps) * 1e3:.2f} ms an image; its bytes pass once in {floor:.2f}")
+    if given.data is not None:
+        _time_whole(given.data, reading, grid=given.grid)
+
+
+def _time_whole(root: Path, reading: Reading, *, grid: bool) -> None:
+    """Time everything from the annotation file on, by two processes."""
+    start = time.perf_counter()
+    dataset = open_coco(root, "val")
+    images = 5000 // len(dataset) * len(dataset)
+    results = list(map_items(_Repeated(root, reading), images, workers=2))
+    seconds = time.perf_counter() - start
+    print(f"default reading, {len(results)} images (the set repeated): {seconds:.1f} s")
+    if grid:
+        start = time.perf_counter()
+        rows = count_grid(dataset, reading, workers=2, progress=lambda done, total: None)
+        seconds = time.perf_counter() - start
+        print(
+            f"grid of {len(rows)} readings, {len(dataset)} images: {seconds:.1f} s,"
+            f" {seconds / len(dataset) * 5000:.0f} s for 5,000"
+        )
+
+
+class _Repeated:
+    """The counting of a dataset, over and over."""
+
+    def __init__(self, root: Path, reading: Reading) -> None:
+        self.dataset, self.reading = open_coco(root, "val"), reading
+
+    def __call__(self, index: int) -> float:
+        return find_positives(self.dataset.target(index % len(self.dataset)), self.reading).mean
+
+
+def _timed(
+    count: Callable[[Labels, int, float], NDArray[np.int64]],
+    maps: Sequence[Labels],
+    reading: Reading,
+) -> tuple[list[NDArray[np.int64]], float]:
+    count(maps[0], reading.patch_px, reading.threshold)
+    start = time.perf_counter()
+    counts = [count(labels, reading.patch_px, reading.threshold) for labels in maps]
+    return counts, time.perf_counter() - start
+
+
+def _maps(root: Path, images: int) -> list[Labels]:
+    dataset, geometry = open_coco(root, "val"), Geometry("resize-crop", 224)
+    targets = [dataset.target(index) for index in range(min(images, len(dataset)))]
+    return [geometry.apply_to_labels(label_map(target).labels("categories")) for target in targets]
+
+
+def _random_maps(images: int) -> list[Labels]:
+    generator, maps = np.random.default_rng(0), []
+    for _ in range(images):
+        labels = np.zeros((224, 224), np.int32)
+        for _ in range(7):
+            top, left, height, width = generator.integers(1, 160, 4)
+            labels[top : top + height, left : left + width] = generator.integers(1, 81)
+        maps.append(labels)
+    return maps
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""COCO annotation files: good ones are read, bad ones are named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitbench.data.coco import open_coco, require_images
+from vitbench.data.positives import Reading, find_positives
+from vitbench.errors import DatasetError, DatasetNotFound
+
+Write = Callable[..., Path]
+
+# Images of 8 x 8 pixels, cut into patches of 4: a grid of 2 x 2, three neighbours each.
+READING = Reading(geometry="squash", image_px=8, patch_px=4)
+QUARTER = [[0, 0, 4, 0, 4, 4, 0, 4]]  # the upper left patch
+HALF = [[0, 0, 8, 0, 8, 4, 0, 4]]  # the upper two patches
+
+
+def counts(root: Path, reading: Reading = READING) -> list[list[int]]:
+    found = find_positives(open_coco(root, "val").target(0), reading).counts
+    return [[int(count) for count in row] for row in found]
+
+
+def break_file(root: Path, text: str) -> Path:
+    (root / "annotations" / "instances_val2017.json").write_text(text)
+    return root
+
+
+def test_objects_are_read_with_their_image(write_coco: Write) -> None:
+    dataset = open_coco(write_coco({"category_id": 2}, images=2, with_images=True), "val")
+    sample = dataset[0]
+    assert (dataset.info.items, dataset.info.classes, dataset.info.kind) == (2, 2, "instances")
+    assert sample.id == "000000000001.jpg"
+    assert sample.image.size == (8, 8)
+    assert [item.category for item in sample.target.items] == [2]
+    assert dataset.categories == {1: "thing 1", 2: "thing 2"}
+
+
+def test_annotations_without_images_are_counted(write_coco: Write) -> None:
+    root = write_coco({"segmentation": QUARTER})
+    assert counts(root) == [[0, 2], [2, 2]]
+    with pytest.raises(DatasetNotFound, match=r"1 of 1 annotated images .* 000000000001\.jpg"):
+        require_images(open_coco(root, "val").files)
+
+
+def test_an_image_without_annotations_is_one_background(write_coco: Write) -> None:
+    assert counts(write_coco()) == [[3, 3], [3, 3]]
+
+
+def test_crowd_run_lengths_are_painted(write_coco: Write) -> None:
+    upper = {"size": [8, 8], "counts": [0, *[4, 4] * 8]}  # in each column four in, four out
+    crowd = {"segmentation": upper, "iscrowd": 1}
+    assert counts(write_coco(crowd)) == [[1, 1], [1, 1]]
+    without = Reading(geometry="squash", image_px=8, patch_px=4, crowd=False)
+    assert counts(write_coco(crowd), without) == [[3, 3], [3, 3]]
+
+
+@pytest.mark.parametrize(
+    "polygons", [[], [[1, 1, 3, 3]], [[1, 1, 3, 3, 1, 1]], [[2, 2, 2, 2, 2, 2]]]
+)
+def test_degenerate_polygons_cover_nothing(write_coco: Write, polygons: list[list[int]]) -> None:
+    assert counts(write_coco({"segmentation": polygons})) == [[3, 3], [3, 3]]
+
+
+def test_what_lies_outside_the_image_is_cut_off(write_coco: Write) -> None:
+    wide = [[-90, -90, 4, -90, 4, 4, -90, 4]]
+    object_ = {"segmentation": wide, "bbox": [-90, -90, 94, 94]}
+    assert counts(write_coco(object_)) == [[0, 2], [2, 2]]
+
+
+def test_a_missing_segmentation_covers_nothing(write_coco: Write) -> None:
+    assert counts(write_coco({"segmentation": None})) == [[3, 3], [3, 3]]
+
+
+def test_category_ids_with_gaps_are_kept(write_coco: Write) -> None:
+    root = write_coco(
+        {"segmentation": HALF, "category_id": 90},
+        {"segmentation": QUARTER, "category_id": 13},
+        categories=(13, 90),
+    )
+    assert counts(root) == [[0, 0], [1, 1]]
+    assert set(open_coco(root, "val").categories) == {13, 90}
+
+
+def test_category_zero_is_no_background(write_coco: Write) -> None:
+    root = write_coco({"segmentation": QUARTER, "category_id": 0}, categories=(0, 1))
+    assert counts(root) == [[0, 2], [2, 2]]
+    assert set(open_coco(root, "val").categories) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ('{"images": [', "can't be read"),
+        ("[]", "can't be read"),
+        ('{"images": []}', "can't be read"),
+        ('{"images": [], "annotations": [], "categories": []}', "lists no image"),
+    ],
+)
+def test_files_that_are_no_annotations_are_named(
+    write_coco: Write, text: str, message: str
+) -> None:
+    with pytest.raises(DatasetError, match=rf"instances_val2017\.json.* {message}"):
+        open_coco(break_file(write_coco(), text), "val")
+
+
+def test_the_place_of_a_wrong_value_is_told(write_coco: Write) -> None:
+    with pytest.raises(DatasetError, match=r"annotations\.0\.image_id"):
+        open_coco(write_coco({"image_id": "first"}), "val")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ({"image_id": 99}, "image ids that it doesn't list"),
+        ({"category_id": 99}, "category ids that it doesn't list"),
+        ({"segmentation": [[0, 0, 4, 0, 4, 4, 0]]}, "half a point"),
+        ({"segmentation": [[0, 0, 4, 0, 4, float("nan")]]}, "can't be read"),
+    ],
+)
+def test_annotations_that_contradict_the_file_are_refused(
+    write_coco: Write, annotation: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        open_coco(write_coco(annotation), "val")
+
+
+def test_an_annotation_id_may_not_occur_twice(write_coco: Write) -> None:
+    with pytest.raises(DatasetError, match="annotation ids twice"):
+        open_coco(write_coco({"id": 3}, {"id": 3}), "val")
+
+
+def test_file_names_stay_in_their_folder(write_coco: Write) -> None:
+    root = write_coco()
+    file = root / "annotations" / "instances_val2017.json"
+    document = json.loads(file.read_text())
+    document["images"][0]["file_name"] = "../../secret.jpg"
+    file.write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match="outside its folder"):
+        open_coco(root, "val")
+
+
+def test_no_annotation_file_tells_what_is_there(write_coco: Write) -> None:
+    with pytest.raises(DatasetNotFound, match=r"instances_val2017\.json"):
+        open_coco(write_coco(), "train")
+
+
+def test_a_resized_image_is_refused(write_coco: Write) -> None:
+    root = write_coco(with_images=True)
+    other = write_coco(size=(16, 8))
+    assert root == other
+    with pytest.raises(DatasetError, match="not of the size"):
+        open_coco(root, "val")[0]
+
+
+def test_fingerprint_changes_with_annotations_and_images(write_coco: Write) -> None:
+    marks = {
+        open_coco(write_coco({}), "val").info.fingerprint,
+        open_coco(write_coco({}, with_images=True), "val").info.fingerprint,
+        open_coco(write_coco({"category_id": 2}), "val").info.fingerprint,
+    }
+    assert len(marks) == 3
+
+
+@pytest.mark.data
+def test_real_crowds_and_gaps_are_read(real_data: Path) -> None:
+    dataset = open_coco(real_data / "coco", "val")
+    objects = [item for index in range(len(dataset)) for item in dataset.target(index).items]
+    assert (len(dataset), len(objects)) == (158, 1424)
+    assert sum(item.crowd for item in objects) == 16
+    assert max(dataset.categories) == 90
+
+
+@pytest.mark.data
+def test_real_images_have_the_published_order_of_positives(real_data: Path) -> None:
+    dataset = open_coco(real_data / "coco", "val")
+    means = [find_positives(dataset.target(index), Reading()).mean for index in range(158)]
+    assert np.mean(means) == pytest.approx(4.4437, abs=1e-4)
+    assert np.std(means) == pytest.approx(1.1089, abs=1e-4)

@@ -1,0 +1,110 @@
+"""Index maps in ADE20K's layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitbench.data.positives import Reading, find_positives
+from vitbench.data.semantic import open_semantic, read_classes
+from vitbench.errors import DatasetError, DatasetNotFound
+
+
+def write(root: Path, labels: Image.Image, *, size: tuple[int, int] = (8, 8)) -> Path:
+    for part, suffix, image in (
+        ("images", "jpg", Image.new("RGB", size)),
+        ("annotations", "png", labels),
+    ):
+        folder = root / part / "validation"
+        folder.mkdir(parents=True)
+        image.save(folder / f"one.{suffix}")
+    return root
+
+
+def blocks(rows: list[list[int]]) -> Image.Image:
+    return Image.fromarray(np.asarray(rows, np.uint8).repeat(4, 0).repeat(4, 1))
+
+
+def test_labels_are_read_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("wall\nsky\n")
+    dataset = open_semantic(write(tmp_path, blocks([[0, 1], [2, 255]])), "val")
+    assert dataset.info.classes == 2
+    np.testing.assert_array_equal(dataset[0].target[::4, ::4], [[0, 1], [2, 0]])
+
+
+def test_index_maps_are_counted(tmp_path: Path) -> None:
+    target = open_semantic(write(tmp_path, blocks([[1, 1], [2, 0]])), "val").target(0)
+    reading = Reading(geometry="squash", image_px=8, patch_px=4)
+    np.testing.assert_array_equal(find_positives(target, reading).counts, [[1, 1], [0, 0]])
+
+
+def test_color_label_files_are_refused(tmp_path: Path) -> None:
+    dataset = open_semantic(write(tmp_path, Image.new("RGB", (8, 8))), "val")
+    with pytest.raises(DatasetError, match="holds colors, not class indices"):
+        dataset.target(0)
+
+
+def test_labels_above_the_class_count_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("wall\n")
+    dataset = open_semantic(write(tmp_path, blocks([[1, 7]])), "val")
+    with pytest.raises(DatasetError, match="labels that are no class"):
+        dataset.target(0)
+
+
+def test_labels_of_another_size_are_refused(tmp_path: Path) -> None:
+    dataset = open_semantic(write(tmp_path, blocks([[1, 1]]), size=(5, 5)), "val")
+    with pytest.raises(DatasetError, match="not of the size"):
+        dataset[0]
+
+
+def test_images_without_labels_are_named(tmp_path: Path) -> None:
+    root = write(tmp_path, blocks([[1]]))
+    (root / "annotations" / "validation" / "one.png").unlink()
+    with pytest.raises(DatasetError, match="without the other: one"):
+        open_semantic(root, "val")
+
+
+def test_links_that_a_checkout_wrote_as_text_are_followed(tmp_path: Path) -> None:
+    root = write(tmp_path, blocks([[1, 1]]), size=(8, 4))
+    image = root / "images" / "validation" / "one.jpg"
+    image.rename(tmp_path / "elsewhere.jpg")
+    image.write_text("../../elsewhere.jpg")
+    assert open_semantic(root, "val")[0].image.size == (8, 4)
+
+
+def test_a_folder_of_another_layout_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DatasetNotFound, match="no index maps"):
+        open_semantic(tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("objectInfo150.csv", "Idx,Ratio,Name\n1,0.1,wall\n2,0.1,sky\n"),
+        ("objectInfo150.txt", "Idx\tRatio\tName\n1\t0.1\twall\n2\t0.1\tsky\n"),
+        ("classes.yaml", "classes:\n  0: unlabeled\n  1: wall\n  2: sky\n"),
+        ("classes.txt", "wall\nsky\n"),
+    ],
+)
+def test_class_names_come_from_any_known_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_classes(tmp_path) == {1: "wall", 2: "sky"}
+
+
+@pytest.mark.parametrize("text", ["names: {}", "classes: [1", "classes: 3"])
+def test_a_broken_class_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "classes.yaml").write_text(text)
+    with pytest.raises(DatasetError, match=r"classes\.yaml"):
+        read_classes(tmp_path)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "items", "classes"), [("ade20k", 3, 150), ("coco_semseg", 50, 129)]
+)
+def test_real_folders_are_read(real_data: Path, name: str, items: int, classes: int) -> None:
+    dataset = open_semantic(real_data / name, "val")
+    assert (len(dataset), dataset.info.classes) == (items, classes)
+    found = find_positives(dataset[0].target, Reading())
+    assert 0 < found.mean < 8

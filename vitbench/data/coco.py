@@ -1,0 +1,299 @@
+"""COCO instances: `<root>/annotations/instances_val2017.json`, images in `<root>/val2017/`."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import FiniteFloat, PositiveInt, TypeAdapter, ValidationError
+
+from vitbench.data.dataset import Sample, fingerprint
+from vitbench.data.folders import read_image
+from vitbench.data.instances import Instance, Instances, RunLengths
+from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.records import DatasetInfo
+
+YEARS = ("2017", "2014", "")  # of the file's and the image folder's name, looked for in this order
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """One image, as an annotation file lists it."""
+
+    id: int
+    file_name: str
+    height: PositiveInt
+    width: PositiveInt
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One category, as an annotation file lists it."""
+
+    id: int
+    name: str
+    isthing: bool = True  # panoptic files tell things from stuff
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] = (0.0, 0.0, 0.0, 0.0)
+    area: FiniteFloat = 0.0
+    iscrowd: bool = False
+    segmentation: list[list[FiniteFloat]] | RunLengths | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    images: list[ImageEntry]
+    annotations: list[_Annotation]
+    categories: list[Category]
+
+
+class CocoDataset:
+    """Images with their objects, sorted by image id.
+
+    The annotations are held in memory; an image is read when its item is asked for, so all that
+    needs no pixels works without the images.
+    """
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        folder: Path,
+        images: Sequence[ImageEntry],
+        objects: Mapping[int, Sequence[Instance]],
+        categories: Mapping[int, str],
+    ) -> None:
+        self.info = info
+        self.categories = categories  # category id, above 0 -> name
+        self.ids = [entry.file_name for entry in images]
+        self.files = [folder / entry.file_name for entry in images]
+        self._images, self._objects = images, objects
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Sample[Instances]:
+        target, path = self.target(index), self.files[index]
+        image = read_image(path)
+        check_size(path, image.size, (target.width, target.height))
+        return Sample(self.ids[index], image, target)
+
+    def target(self, index: int) -> Instances:
+        """Return the objects of one image without reading the image."""
+        entry = self._images[index]
+        items = tuple(self._objects.get(entry.id, ()))
+        return Instances(entry.id, entry.height, entry.width, items)
+
+
+def open_coco(root: Path, split: str) -> CocoDataset:
+    """Open one split of COCO-style instances.
+
+    Raises:
+        DatasetNotFound: There is no annotation file of the split.
+        DatasetError: The file is empty, no JSON, not of this form, or contradicts itself.
+    """
+    path = find_annotations(root, "instances", split)
+    content = read_annotations(path)
+    parsed: _File = parse_annotations(path, content, TypeAdapter(_File))
+    shift = max(0, 1 - min((category.id for category in parsed.categories), default=1))
+    _check(path, parsed)
+    objects: dict[int, list[Instance]] = {}
+    for item in parsed.annotations:
+        objects.setdefault(item.image_id, []).append(
+            Instance(
+                id=item.id,
+                category=item.category_id + shift,
+                box=item.bbox,
+                area=item.area,
+                crowd=item.iscrowd,
+                segmentation=[] if item.segmentation is None else item.segmentation,
+            )
+        )
+    folder = root / path.stem.removeprefix("instances_")
+    info = DatasetInfo(
+        name=root.name,
+        split=split,
+        kind="instances",
+        items=len(parsed.images),
+        classes=len(parsed.categories),
+        fingerprint=annotation_fingerprint(path, content, folder, parsed.images),
+    )
+    names = {category.id + shift: category.name for category in parsed.categories}
+    return CocoDataset(
+        info, folder, sorted(parsed.images, key=lambda entry: entry.id), objects, names
+    )
+
+
+def find_annotations(root: Path, form: str, split: str) -> Path:
+    """Return the annotation file of a split, `form` being `instances` or `panoptic`.
+
+    Raises:
+        DatasetNotFound: There is none.
+    """
+    names = [f"annotations/{form}_{split}{year}.json" for year in YEARS]
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    folder = root / "annotations"
+    present = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
+    raise DatasetNotFound(
+        f"{str(root)!r} has no {form} annotations of the split {split!r}.",
+        expected=" or ".join(names),
+        found=listed(present) if folder.is_dir() else "no folder 'annotations'",
+        hint="--data names the folder that holds annotations/ and the image folders",
+    )
+
+
+def read_annotations(path: Path) -> bytes:
+    """Return what an annotation file holds.
+
+    Raises:
+        DatasetError: It is empty.
+    """
+    content = path.read_bytes()
+    if not content.strip():
+        raise DatasetError(
+            f"the annotation file {str(path)!r} is empty.",
+            expected="a JSON object with 'images', 'annotations' and 'categories'",
+            found=f"{len(content)} bytes",
+            hint="take the file again from its source",
+        )
+    return content
+
+
+def parse_annotations(path: Path, content: bytes, adapter: TypeAdapter[Any]) -> Any:
+    """Parse an annotation file, or say what is wrong with its first three problems.
+
+    Raises:
+        DatasetError: It is no JSON, or not of the adapter's form.
+    """
+    try:
+        return adapter.validate_json(content)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, detail['loc'])) or 'file'}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)[:3]
+        ]
+        raise DatasetError(
+            f"the annotation file {str(path)!r} can't be read as COCO's.",
+            expected="a JSON object with 'images', 'annotations' and 'categories'",
+            found="; ".join(problems),
+            hint="take the file again from its source",
+        ) from error
+
+
+def annotation_fingerprint(
+    path: Path, content: bytes, folder: Path, images: Sequence[ImageEntry]
+) -> str:
+    """Hash an annotation file's content and its images' names and sizes in bytes (0: not there)."""
+    marks = [(f"{path.name}:{hashlib.sha256(content).hexdigest()}", len(content))]
+    for entry in images:
+        file = folder / entry.file_name
+        size = file.stat().st_size if file.is_file() else 0
+        marks.append((entry.file_name, size))
+    return fingerprint(marks)
+
+
+def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
+    """Check that images are listed once, below their folder, and that there are any.
+
+    Raises:
+        DatasetError: They are not.
+    """
+    if not images:
+        raise _contradiction(path, "lists no image", "'images': []")
+    check_unique(path, "image", [entry.id for entry in images])
+    for entry in images:
+        name = PurePosixPath(entry.file_name)
+        if name.is_absolute() or ".." in name.parts:
+            raise _contradiction(path, "names an image outside its folder", repr(entry.file_name))
+
+
+def check_unique(path: Path, what: str, ids: Sequence[int]) -> None:
+    """Check that no id occurs twice.
+
+    Raises:
+        DatasetError: One does.
+    """
+    twice = sorted(number for number, times in Counter(ids).items() if times > 1)
+    if twice:
+        raise _contradiction(path, f"has {what} ids twice", listed([str(i) for i in twice]))
+
+
+def check_known(path: Path, what: str, used: Sequence[int], known: Sequence[int]) -> None:
+    """Check that annotations use ids that the file declares.
+
+    Raises:
+        DatasetError: They don't.
+    """
+    unknown = sorted(set(used) - set(known))
+    if unknown:
+        raise _contradiction(
+            path,
+            f"has annotations of {what} ids that it doesn't list",
+            listed([str(i) for i in unknown]),
+        )
+
+
+def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Check that an image is as large as its annotations say; sizes are (width, height).
+
+    Raises:
+        DatasetError: It is not.
+    """
+    if found != expected:
+        raise DatasetError(
+            f"the image {str(path)!r} is not of the size that its annotations say.",
+            expected=f"{expected[0]} x {expected[1]} pixels",
+            found=f"{found[0]} x {found[1]} pixels",
+            hint="use the images that the annotations were made for, not resized ones",
+        )
+
+
+def require_images(files: Sequence[Path]) -> None:
+    """Check that every image is there, before any long work.
+
+    Raises:
+        DatasetNotFound: Some are not; at most ten are named.
+    """
+    missing = [path.name for path in files if not path.is_file()]
+    if missing:
+        raise DatasetNotFound(
+            f"{len(missing)} of {len(files)} annotated images are not there: {listed(missing)}.",
+            expected=f"each image file in {str(files[0].parent)!r}",
+            found=f"{len(files) - len(missing)} of them",
+            hint="add the images; or count the ground truth alone, without a checkpoint",
+        )
+
+
+def _check(path: Path, parsed: _File) -> None:
+    check_images(path, parsed.images)
+    check_unique(path, "category", [category.id for category in parsed.categories])
+    check_unique(path, "annotation", [item.id for item in parsed.annotations])
+    known = [entry.id for entry in parsed.images]
+    check_known(path, "image", [item.image_id for item in parsed.annotations], known)
+    known = [category.id for category in parsed.categories]
+    check_known(path, "category", [item.category_id for item in parsed.annotations], known)
+    odd = [
+        str(item.id)
+        for item in parsed.annotations
+        if isinstance(item.segmentation, list)
+        and any(len(points) % 2 for points in item.segmentation)
+    ]
+    if odd:
+        raise _contradiction(path, "has polygons with half a point", f"annotation {listed(odd)}")
+
+
+def _contradiction(path: Path, wrong: str, found: str) -> DatasetError:
+    return DatasetError(
+        f"the annotation file {str(path)!r} {wrong}.",
+        found=found,
+        hint="take the file again from its source, or correct it there",
+    )

@@ -1,0 +1,148 @@
+"""COCO panoptic: `<root>/annotations/panoptic_val2017.json` and one PNG of segments an image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from vitbench.data.coco import (
+    Category,
+    ImageEntry,
+    annotation_fingerprint,
+    check_images,
+    check_known,
+    check_size,
+    check_unique,
+    find_annotations,
+    parse_annotations,
+    read_annotations,
+)
+from vitbench.data.dataset import Sample
+from vitbench.data.folders import read_image
+from vitbench.data.label_maps import BACKGROUND, LabelMap, Labels
+from vitbench.errors import DatasetError, listed
+from vitbench.records import DatasetInfo
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    id: int
+    category_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    image_id: int
+    file_name: str
+    segments_info: list[_Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    images: list[ImageEntry]
+    annotations: list[_Annotation]
+    categories: list[Category]
+
+
+class PanopticDataset:
+    """Images with their segments, things and stuff, sorted by image id."""
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        folders: tuple[Path, Path],
+        images: Sequence[ImageEntry],
+        annotations: Mapping[int, _Annotation],
+        categories: Mapping[int, str],
+    ) -> None:
+        self.info = info
+        self.categories = categories  # category id -> name
+        self.ids = [entry.file_name for entry in images]
+        self.files = [folders[0] / entry.file_name for entry in images]
+        self._maps = [folders[1] / Path(annotations[entry.id].file_name).name for entry in images]
+        self._images, self._annotations = images, annotations
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Sample[LabelMap]:
+        target, path = self.target(index), self.files[index]
+        image = read_image(path)
+        check_size(path, image.size, (self._images[index].width, self._images[index].height))
+        return Sample(self.ids[index], image, target)
+
+    def target(self, index: int) -> LabelMap:
+        """Return the segments of one image; pixels of no segment are background.
+
+        Raises:
+            DatasetError: The PNG is broken, of another size, or its ids are not the file's.
+        """
+        entry, path = self._images[index], self._maps[index]
+        colors = np.asarray(read_image(path), np.int32)  # (H, W, 3)
+        check_size(path, colors.shape[1::-1], (entry.width, entry.height))
+        ids, found = np.unique(colors @ np.array([1, 256, 65536]), return_inverse=True)
+        known = {item.id: item.category_id for item in self._annotations[entry.id].segments_info}
+        unknown = [str(number) for number in ids.tolist() if number and number not in known]
+        if unknown:
+            raise DatasetError(
+                f"the segment map {str(path)!r} has ids that its annotation doesn't list.",
+                found=listed(unknown),
+                hint="take the PNGs and the JSON from the same source",
+            )
+        segments: Labels = found.reshape(colors.shape[:2]).astype(np.int32)
+        categories = [known.get(number, BACKGROUND) for number in ids.tolist()]
+        if ids[0] != 0:  # no pixel without a segment: background is still entry 0
+            segments += 1
+            categories = [BACKGROUND, *categories]
+        return LabelMap(segments, np.asarray(categories, np.int32))
+
+
+def open_panoptic(root: Path, split: str) -> PanopticDataset:
+    """Open one split of COCO panoptic.
+
+    Raises:
+        DatasetNotFound: There is no annotation file of the split.
+        DatasetError: The file is empty, no JSON, not of this form, or contradicts itself; or
+            PNGs are missing.
+    """
+    path = find_annotations(root, "panoptic", split)
+    content = read_annotations(path)
+    parsed: _File = parse_annotations(path, content, TypeAdapter(_File))
+    maps = path.with_suffix("")
+    _check(path, maps, parsed)
+    folder = root / path.stem.removeprefix("panoptic_")
+    annotations = {item.image_id: item for item in parsed.annotations}
+    images = sorted(parsed.images, key=lambda entry: entry.id)
+    info = DatasetInfo(
+        name=root.name,
+        split=split,
+        kind="panoptic",
+        items=len(images),
+        classes=len(parsed.categories),
+        fingerprint=annotation_fingerprint(path, content, folder, images),
+    )
+    names = {category.id: category.name for category in parsed.categories}
+    return PanopticDataset(info, (folder, maps), images, annotations, names)
+
+
+def _check(path: Path, maps: Path, parsed: _File) -> None:
+    check_images(path, parsed.images)
+    images = [entry.id for entry in parsed.images]
+    check_unique(path, "annotated image", [item.image_id for item in parsed.annotations])
+    check_known(path, "image", [item.image_id for item in parsed.annotations], images)
+    used = [part.category_id for item in parsed.annotations for part in item.segments_info]
+    check_known(path, "category", used, [category.id for category in parsed.categories])
+    annotated = {item.image_id: maps / Path(item.file_name).name for item in parsed.annotations}
+    missing = [
+        entry.file_name
+        for entry in parsed.images
+        if entry.id not in annotated or not annotated[entry.id].is_file()
+    ]
+    if missing:
+        raise DatasetError(
+            f"{len(missing)} of {len(images)} images have no segment map: {listed(missing)}.",
+            expected=f"an annotation in {path.name!r} and a PNG in {str(maps)!r} for each image",
+            hint="unpack the PNGs beside the JSON file",
+        )

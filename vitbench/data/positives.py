@@ -1,0 +1,148 @@
+"""From one image's annotations to its ground-truth positives, under one reading of the paper."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitbench.data.adjacency import (
+    Background,
+    Border,
+    Comparison,
+    Descriptor,
+    Patches,
+    Selection,
+    cut,
+    existing_neighbours,
+    neighbour_similarity,
+    passes,
+    selected_patches,
+)
+from vitbench.data.instances import Instances, decode_masks
+from vitbench.data.label_maps import (
+    Geometry,
+    GeometryKind,
+    Kind,
+    LabelMap,
+    Labels,
+    Order,
+    paint,
+)
+from vitbench.settings import setting
+
+Target = Instances | LabelMap | Labels  # what datasets with a label per pixel say of an image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One reading of "adjacent positives": all that the paper's sentence leaves open.
+
+    The defaults are the best-supported reading of SelfPatch's supplementary, section G.
+    """
+
+    labels: Kind = setting(
+        "categories", help="what counts as the same: the category, or the very segment (object)"
+    )
+    overlap: Order = setting("small-on-top", help="who covers whom where objects overlap")
+    crowd: bool = setting(True, help="paint crowd regions")
+    empty_images: bool = setting(False, help="count images without any annotation")
+    geometry: GeometryKind = setting(
+        "resize-crop", help="how an image gets square: short side 256/224 too large, or as large"
+        " as the crop; or squashed",
+    )  # fmt: skip
+    image_px: int = setting(224, help="pixels of the square image's sides", minimum=1)
+    patch_px: int = setting(16, help="pixels of a patch's sides", minimum=1)
+    descriptor: Descriptor = setting("one-hot-map", help="what a patch is described by")
+    background: Background = setting("class", help="background as a class of its own, or as zeros")
+    neighbours: int = setting(8, help="neighbours of a patch", choices=(4, 8))
+    border: Border = setting("valid", help="grids end at their border, or wrap round")
+    patches: Selection = setting("all", help="which patches are counted")
+    threshold: float = setting(0.95, help="cosine that makes a positive", minimum=-1.0, maximum=1.0)
+    comparison: Comparison = setting("at-least", help="at the threshold is enough, or above it")
+
+
+@dataclass(frozen=True, slots=True)
+class Positives:
+    """One image's ground truth on its grid of patches."""
+
+    positive: NDArray[np.bool_]  # (8, h, w), in the order of STEPS; never where exists is False
+    exists: NDArray[np.bool_]  # (8, h, w); the neighbours that are looked at
+    counted: NDArray[np.bool_]  # (h, w); the patches that are counted
+    category: Labels  # (h, w); the label that most pixels of the patch have
+    border_distance: NDArray[np.float32]  # (h, w); px from the patch's centre to another label
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Positives of each patch, shape (h, w)."""
+        return np.asarray(np.count_nonzero(self.positive, axis=0))
+
+    @property
+    def mean(self) -> float:
+        """Positives of a counted patch on average; NaN where no patch is counted."""
+        counts = self.counts[self.counted]
+        return float(counts.mean()) if len(counts) else float("nan")
+
+
+def is_annotated(target: Target) -> bool:
+    """Tell whether anything but background is annotated."""
+    if isinstance(target, Instances):
+        return bool(target.items)
+    return bool(np.any(target.segments if isinstance(target, LabelMap) else target))
+
+
+def label_map(target: Target, *, overlap: Order = "small-on-top", crowd: bool = True) -> LabelMap:
+    """Make one label map of whatever a dataset gives: objects, segments or an index map."""
+    if isinstance(target, Instances):
+        return paint(target, decode_masks(target), order=overlap, crowd=crowd)
+    if isinstance(target, LabelMap):
+        return target
+    return LabelMap(target, np.arange(target.max(initial=0) + 1, dtype=np.int32))
+
+
+def find_positives(target: Target, reading: Reading) -> Positives:
+    """Find the ground-truth positives of an image's patches.
+
+    Raises:
+        DatasetError: If a mask doesn't fit the image.
+    """
+    whole = label_map(target, overlap=reading.overlap, crowd=reading.crowd)
+    placed = place(whole, Geometry(reading.geometry, reading.image_px))
+    labels = placed.labels(reading.labels)
+    patches = cut(labels, reading.patch_px)
+    similarity = neighbour_similarity(patches, reading.descriptor, reading.background)
+    exists = existing_neighbours(
+        *similarity.shape[1:], neighbours=reading.neighbours, border=reading.border
+    )
+    return Positives(
+        positive=passes(similarity, reading.threshold, reading.comparison) & exists,
+        exists=exists,
+        counted=selected_patches(patches, reading.patches),
+        category=_most_frequent(cut(placed.labels("categories"), reading.patch_px)),
+        border_distance=_border_distance(labels, reading.patch_px),
+    )
+
+
+def place(whole: LabelMap, geometry: Geometry) -> LabelMap:
+    """Resize and cut a label map."""
+    return LabelMap(geometry.apply_to_labels(whole.segments), whole.categories)
+
+
+def _most_frequent(patches: Patches) -> Labels:
+    """Return the label of most pixels of each patch (the lowest of equals), shape (h, w)."""
+    return np.asarray(patches.values[patches.histogram.argmax(-1)])
+
+
+def _border_distance(labels: Labels, patch_px: int) -> NDArray[np.float32]:
+    """Return how far each patch's centre is from a pixel beside another label, shape (h, w)."""
+    import cv2
+
+    inside = np.ones(labels.shape, np.uint8)
+    across = labels[:, 1:] != labels[:, :-1]
+    down = labels[1:] != labels[:-1]
+    inside[:, 1:][across] = inside[:, :-1][across] = 0
+    inside[1:][down] = inside[:-1][down] = 0
+    if inside.all():
+        return np.full([side // patch_px for side in labels.shape], np.inf, np.float32)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    centre = patch_px // 2
+    return np.asarray(distance[centre::patch_px, centre::patch_px], np.float32)
