@@ -83,9 +83,12 @@ def _fetch(url: str, part: Path, size_bytes: int, progress: Progress) -> None:
     try:
         response: HTTPResponse = urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code == 416 and done:  # nothing is missing, or the file there became shorter
+        if error.code != 416:
+            raise
+        if error.headers.get("Content-Range") == f"bytes */{done}":  # nothing is missing
             return
-        raise
+        part.unlink()
+        raise OSError(f"the server has fewer than the {done} bytes that it gave") from error
     with response:
         resumed = response.status == 206
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):

@@ -7,8 +7,9 @@ from functools import cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import ClassVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError, UnknownName
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
@@ -20,6 +21,8 @@ GROUP = "vitbench.checkpoints"
 class PublishedScore:
     """A score that the authors printed."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     protocol: str
     metric: str  # our key, such as top1_k20
     value: float  # in the metric's unit; percent is 0 to 100
@@ -30,6 +33,8 @@ class PublishedScore:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Facts about one weight file; what nobody published is left empty."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: str  # also the file's stem
     method: str

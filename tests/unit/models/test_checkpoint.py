@@ -23,6 +23,7 @@ from vitbench.models.backbone import Aggregates, Features
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.export import save_backbone
 from vitbench.models.initialization import initialize
+from vitbench.models.manifest import Manifest
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
 
 ARCH = "vit_mini_patch16_64"  # D 128, 6 blocks, 4 heads
@@ -299,3 +300,28 @@ def test_what_weights_do_not_tell_is_part_of_the_identity() -> None:
     twelve = replace(checkpoint, architecture=replace(checkpoint.architecture, heads=8))
     assert checkpoint.sha256 == twelve.sha256
     assert checkpoint.identity != twelve.identity
+
+
+def test_a_manifest_downloads_loads_and_fills_in_the_facts(
+    tmp_path: Path, weights: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(weights, tmp_path / "weights.pth")
+    manifest = Manifest(
+        name="mine",
+        method="dino",
+        arch=ARCH,
+        heads=2,
+        license="MIT",
+        source="us",
+        url="http://127.0.0.1:1/weights.pth",
+        mean=(0.5, 0.5, 0.5),
+    )
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("vitbench.models.sources.find_manifest", lambda name: manifest)
+    stored = tmp_path / "cache" / "checkpoints" / "mine" / "weights.pth"
+    stored.parent.mkdir(parents=True)
+    (tmp_path / "weights.pth").rename(stored)
+    checkpoint = resolve("mine")
+    assert (checkpoint.name, checkpoint.method) == ("mine", "dino")
+    assert (checkpoint.architecture.heads, checkpoint.mean) == (2, (0.5, 0.5, 0.5))
+    assert checkpoint.normalization_from == "manifest"

@@ -1,0 +1,61 @@
+import re
+
+import pytest
+
+from vitbench.errors import CheckpointError, UnknownName
+from vitbench.models.architecture import named
+from vitbench.models.manifest import find_manifest, manifest_names, parse_manifest
+
+TEXT = """
+name = "mine"
+method = "dino"
+arch = "vit_tiny_patch16_224"
+heads = 3
+license = "MIT"
+source = "us"
+"""
+
+
+@pytest.mark.parametrize("name", manifest_names())
+def test_every_manifest_is_whole(name: str) -> None:
+    manifest = find_manifest(name)
+    assert manifest.name == name
+    assert manifest.published
+    assert manifest.url.startswith("https://") or manifest.note
+    assert not manifest.file_sha256 or re.fullmatch(r"[0-9a-f]{64}", manifest.file_sha256)
+    assert all(value.source for value in manifest.published)
+    assert named(manifest.arch).embed_dim % manifest.heads == 0
+
+
+def test_the_published_dino_files_are_known() -> None:
+    assert {"dino-vits16", "dino-vits8", "dino-vitb16", "dino-vitb8"} <= set(manifest_names())
+
+
+def test_an_unknown_name_is_told_the_near_one() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'dino-vits16'"):
+        find_manifest("dino-vit16")
+
+
+def test_what_is_not_known_stays_empty() -> None:
+    manifest = parse_manifest(TEXT, name="mine")
+    assert (manifest.url, manifest.file_sha256, manifest.published) == ("", "", ())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TEXT.replace("heads = 3", ""), "heads: Field required"),
+        (TEXT.replace("3", '"three"'), "heads"),
+        (TEXT + "position_rule = 'bilinear'", "position_rule"),
+        (TEXT + "nonsense", "not TOML"),
+        (TEXT.replace('"mine"', '"other"'), "calls itself 'other'"),
+    ],
+)
+def test_a_wrong_manifest_says_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        parse_manifest(text, name="mine")
+
+
+def test_an_unknown_field_is_an_error() -> None:
+    with pytest.raises(CheckpointError, match="hedas"):
+        parse_manifest(TEXT + "hedas = 3", name="mine")
