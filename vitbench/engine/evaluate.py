@@ -1,0 +1,134 @@
+"""Protocol + checkpoint + data -> record; the one way in for the command line and for Python."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from vitbench.data.transforms import Normalization
+from vitbench.engine.gate import Gate, inspect
+from vitbench.engine.protocol import EvaluationProtocol, Scorer
+from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
+from vitbench.errors import MissingAbility, SettingError
+from vitbench.models.backbone import Aggregates, Backbone
+from vitbench.models.checkpoint import Checkpoint, load_backbone
+from vitbench.records import Subject
+from vitbench.settings import checked
+
+AS_IT_IS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # no backbone, no input
+
+
+def evaluate(
+    protocol: EvaluationProtocol,
+    checkpoint: Checkpoint | None,
+    options: RunOptions,
+    voice: Voice = Voice(),  # noqa: B008  (frozen and silent)
+) -> Evaluation:
+    """Score one checkpoint with one protocol.
+
+    Args:
+        protocol: With its settings.
+        checkpoint: Who is scored; None scores the ground truth, where the protocol can.
+        options: Data, place, device and the like.
+        voice: Progress and remarks.
+
+    Returns:
+        The record and where it lies. With several processes every one returns the same.
+
+    Raises:
+        VitbenchError: What the user can fix. Once the checkpoint is loaded, a record tells of it.
+    """
+    checked(protocol)
+    device = _device(options.device)
+    if checkpoint is None:
+        if "backbone" in protocol.needs:
+            raise MissingAbility(
+                f"{protocol.name} scores a checkpoint, and none was given.",
+                hint=f"vitbench eval {protocol.name} CHECKPOINT",
+            )
+        subject = Subject(kind="ground-truth", name="ground-truth", sha256="")
+        run = Run(protocol, subject, options, voice, device, AS_IT_IS)
+        return run.finish(lambda context: protocol.run(None, context))  # type: ignore[arg-type]
+    backbone = load_backbone(checkpoint, device=device)
+    for text in checkpoint.said:
+        voice.say(text)
+    if "aggregate" in protocol.needs and not isinstance(backbone, Aggregates):
+        raise MissingAbility(
+            f"{protocol.name} needs a backbone that aggregates patches, as SelfPatch's does.",
+            found=f"{checkpoint.name} ({backbone.info.arch}) does not",
+        )
+    normalization, origin = _normalization(protocol, checkpoint, backbone)
+    gate = inspect(checkpoint, backbone, voice.progress)
+    subject = _subject(checkpoint, backbone, normalization, origin, gate)
+    run = Run(protocol, subject, options, voice, device, normalization, backbone)
+    return run.finish(lambda context: protocol.run(backbone, context))
+
+
+def score(
+    scorer: Scorer,
+    predictions: Path,
+    options: RunOptions,
+    voice: Voice = Voice(),  # noqa: B008
+) -> Evaluation:
+    """Score a file or folder of predictions that anybody made.
+
+    Raises:
+        VitbenchError: What the user can fix.
+    """
+    checked(scorer)
+    if not predictions.exists():
+        raise SettingError([f"no predictions at {str(predictions)!r}"])
+    subject = Subject(kind="predictions", name=predictions.stem, sha256=_content(predictions))
+    run = Run(scorer, subject, options, voice, torch.device("cpu"), AS_IT_IS)
+    return run.finish(lambda context: scorer.run(predictions, context))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingError(
+            [f"device {name!r} can't be used: {str(error).splitlines()[0]}"], hint="--device cpu"
+        ) from error
+    return device
+
+
+def _normalization(
+    protocol: EvaluationProtocol, checkpoint: Checkpoint, backbone: Backbone
+) -> tuple[Normalization, str]:
+    """An explicit flag wins, then the protocol's own, then the manifest's or the default."""
+    fixed: Normalization | None = getattr(protocol, "normalization", None)
+    if fixed is not None and checkpoint.normalization_from != "flag":
+        return fixed, "preset"
+    return Normalization(backbone.info.mean, backbone.info.std), checkpoint.normalization_from
+
+
+def _subject(
+    checkpoint: Checkpoint, backbone: Backbone, used: Normalization, origin: str, gate: Gate
+) -> Subject:
+    return Subject(
+        kind="checkpoint",
+        name=checkpoint.name,
+        sha256=checkpoint.sha256,
+        method=checkpoint.method,
+        arch=f"{backbone.info.arch} ({backbone.info.heads} heads)",
+        file_sha256=checkpoint.file_sha256,
+        position_rule=backbone.info.position_rule,
+        mean=used.mean,
+        std=used.std,
+        normalization_from=origin,
+        gate=gate.verdict,
+    )
+
+
+def _content(predictions: Path) -> str:
+    """Hash a file, or all files of a folder with their names (sha256, hexadecimal)."""
+    files = sorted(p for p in predictions.rglob("*") if p.is_file()) or [predictions]
+    digested = hashlib.sha256()
+    for file in files:
+        digested.update(f"{file.relative_to(predictions.parent).as_posix()}\0".encode())
+        digested.update(hashlib.sha256(file.read_bytes()).digest())
+    return digested.hexdigest()

@@ -1,0 +1,36 @@
+"""Presets: published variants of a protocol, by name."""
+
+from typing import Any, TypeVar
+
+from vitbench.engine.protocol import Scoring
+from vitbench.errors import UnknownName
+from vitbench.settings import as_dict
+
+T = TypeVar("T", bound=Scoring)
+
+
+def from_preset(component: type[T], preset: str | None = None, **changes: Any) -> T:
+    """Make a component with the settings of a preset and some of its own.
+
+    Args:
+        component: The protocol or scorer.
+        preset: Its name; None stands for the defaults of the fields.
+        changes: Settings that win over the preset's.
+
+    Raises:
+        UnknownName: If there is no preset of that name.
+    """
+    if preset is not None and preset not in component.presets:
+        raise UnknownName(f"preset of {component.name}", preset, component.presets)
+    settings = {} if preset is None else dict(component.presets[preset])
+    return component(**{**settings, **changes})
+
+
+def preset_of(component: Scoring) -> str:
+    """Return the name of the preset whose settings these are, or "" for settings of one's own."""
+    own = as_dict(component, identity_only=True)
+    kind: Any = type(component)
+    for name, settings in component.presets.items():
+        if as_dict(kind(**settings), identity_only=True) == own:
+            return name
+    return ""

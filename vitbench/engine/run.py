@@ -1,0 +1,269 @@
+"""One run on its way from identity to record. Whatever happens after the start leaves a record."""
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from vitbench import distributed
+from vitbench.bootstrap import mean_interval
+from vitbench.cache import cache_root
+from vitbench.data.transforms import Normalization
+from vitbench.engine.context import Data, Progress, RunContext, Say
+from vitbench.engine.presets import preset_of
+from vitbench.engine.protocol import Outcome, Precision, Scoring
+from vitbench.engine.provenance import environment, peak_memory
+from vitbench.errors import VitbenchError
+from vitbench.models.backbone import Backbone
+from vitbench.records import (
+    Cost,
+    DatasetInfo,
+    ErrorRef,
+    ProtocolRef,
+    Record,
+    RecordedScore,
+    Subject,
+    find_record,
+    safe_name,
+    stem,
+    write_record,
+)
+from vitbench.settings import as_dict, digest, setting
+
+
+def _silent(*_: Any) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run; only what is told to enter the identity can move a score."""
+
+    data: str = setting("synthetic", help="dataset: a name under $VITBENCH_DATA, or a path")
+    results: Path = setting(Path("results"), help="folder of the records")
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    precision: Precision = setting("fp32", help="of forward passes; enters the identity")
+    seed: int = setting(0, help="every random draw follows from it; enters the identity", minimum=0)
+    workers: int = setting(4, help="threads that read and decode", minimum=1)
+    limit: int | None = setting(None, help="only the first N items; enters the identity", minimum=1)
+    skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
+    again: bool = setting(False, help="run even if the same run has a record")
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a run tells what it does."""
+
+    progress: Progress = _silent
+    say: Say = _silent
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What `evaluate` and `score` give back."""
+
+    record: Record
+    path: Path
+    ran: bool  # False: the same run had a record already
+
+
+@dataclass
+class Run:
+    """Who is scored, by what, how; `finish` does it."""
+
+    component: Scoring
+    subject: Subject
+    options: RunOptions
+    voice: Voice
+    device: torch.device
+    normalization: Normalization
+    backbone: Backbone | None = None
+
+    def finish(self, work: Callable[[RunContext], Outcome]) -> Evaluation:
+        """Do the work unless a record of the same run exists, and write the record."""
+        self.started, self.clock = datetime.now(UTC), time.perf_counter()
+        self.notes: list[str] = []
+        self.info: DatasetInfo | None = None
+        self.context: RunContext | None = None
+        try:
+            data = self._open()
+            identity = self._identity()
+            known = distributed.from_main(
+                find_record(self.options.results, self.component.name, identity)
+            )
+            if known and not self.options.again:
+                return Evaluation(known, self._path(known), ran=False)
+            self.context = self._lend(data, identity)
+            outcome = work(self.context)
+        except Exception as error:
+            self._fail(error)
+            raise
+        record = self._record(
+            identity, "ok", scores=_recorded(self.component, outcome, self.options)
+        )
+        return self._write(record, outcome)
+
+    def _open(self) -> Data:
+        data = Data(
+            name=self.options.data,
+            kind=self.component.data,
+            limit=self.options.limit,
+            skip_corrupt=self.options.skip_corrupt,
+            workers=self.options.workers,
+            progress=self.voice.progress,
+            say=self._note,
+        )
+        infos = [data.dataset(split).info for split in self.component.splits]
+        self.info = replace(infos[-1], fingerprint=data.fingerprint(self.component.splits))
+        return data
+
+    def _identity(self) -> str:
+        subject = self.subject
+        return digest(
+            {
+                "subject": [subject.kind, subject.sha256, subject.arch, subject.position_rule],
+                "normalization": as_dict(self.normalization),
+                "spec": self._protocol().spec_id,
+                "dataset": self.info.fingerprint if self.info else "",
+                "seed": self.options.seed,
+            }
+        )
+
+    def _protocol(self) -> ProtocolRef:
+        component = self.component
+        spec = {
+            "name": component.name,
+            "version": component.version,
+            "settings": as_dict(component, identity_only=True),
+            "precision": self.options.precision,
+        }
+        return ProtocolRef(
+            name=component.name,
+            version=component.version,
+            spec_id=digest(spec)[:16],
+            preset=preset_of(component),
+            settings={**as_dict(component), "precision": self.options.precision},
+        )
+
+    def _lend(self, data: Data, identity: str) -> RunContext:
+        scratch = cache_root() / "runs" / identity[:32]
+        name = f"{safe_name(self.subject.name)}.{identity[:8]}"
+        output = self.options.results / safe_name(self.component.name) / name
+        scratch.mkdir(parents=True, exist_ok=True)
+        if self.options.again and distributed.is_main():
+            shutil.rmtree(scratch)
+            scratch.mkdir()
+        distributed.barrier()
+        return RunContext(
+            device=self.device,
+            precision=self.options.precision,
+            seed=self.options.seed,
+            normalization=self.normalization,
+            workers=self.options.workers,
+            scratch=scratch,
+            output=output,
+            data=data,
+            backbone=self.backbone,
+            content=self.subject.sha256,
+            progress=self.voice.progress,
+            note=self._note,
+        )
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self.voice.say(text)
+
+    def _record(self, identity: str, status: Literal["ok", "failed"], **parts: Any) -> Record:
+        return Record(
+            id=identity,
+            status=status,
+            subject=self.subject,
+            protocol=self._protocol(),
+            dataset=self.info,
+            seed=self.options.seed,
+            environment=environment(self.device, self.options.precision),
+            cost=self._cost(),
+            started_at=self.started.isoformat(timespec="seconds"),
+            command=shlex.join(["vitbench", *sys.argv[1:]]),
+            notes=tuple(dict.fromkeys(self.notes)),
+            **parts,
+        )
+
+    def _cost(self) -> Cost:
+        tables = self.context.tables if self.context else []
+        images, seconds = sum(t.images for t in tables), sum(t.seconds for t in tables)
+        return Cost(
+            seconds=time.perf_counter() - self.clock,
+            images=images,
+            images_per_second=images / seconds if images and seconds else None,
+            peak_memory_bytes=peak_memory(self.device),
+            feature_cache=("hit" if all(t.hit for t in tables) else "miss") if tables else "",
+        )
+
+    def _fail(self, error: Exception) -> None:
+        """Leave a record of the failure; the failure itself stays what the user is told."""
+        if not distributed.is_main():
+            return
+        message = str(error) if isinstance(error, VitbenchError) else repr(error)
+        reference = ErrorRef(kind=type(error).__name__, message=message)
+        with suppress(VitbenchError):
+            identity = digest([self._identity(), "failed"])
+            write_record(self._record(identity, "failed", error=reference), self.options.results)
+
+    def _write(self, record: Record, outcome: Outcome) -> Evaluation:
+        path = self._path(record)
+        artifacts = {
+            name: file.relative_to(path.parent).as_posix()
+            for name, file in outcome.artifacts.items()
+        }
+        record = replace(
+            record,
+            items=f"{stem(record)}.items.npz" if outcome.items else "",
+            artifacts=artifacts,
+        )
+        if distributed.is_main():
+            write_record(record, self.options.results, outcome.items or None)
+            assert self.context is not None
+            shutil.rmtree(self.context.scratch, ignore_errors=True)
+        distributed.barrier()
+        return Evaluation(record, path, ran=True)
+
+    def _path(self, record: Record) -> Path:
+        folder = self.options.results / safe_name(self.component.name)
+        return folder / f"{stem(record)}.json"
+
+
+def _recorded(
+    component: Scoring, outcome: Outcome, options: RunOptions
+) -> tuple[RecordedScore, ...]:
+    declared = {metric.name: metric for metric in component.metrics}
+    found = []
+    for one in outcome.scores:
+        metric = declared[one.metric]
+        values = outcome.items.get(one.metric)
+        interval = one.interval
+        if interval is None and values is not None:
+            interval = mean_interval(np.asarray(values, dtype=np.float64), seed=options.seed)
+        found.append(
+            RecordedScore(
+                metric=one.metric,
+                label=metric.label,
+                value=one.value,
+                unit=metric.unit,
+                higher_is_better=metric.higher_is_better,
+                primary=metric.primary,
+                items=one.items,
+                low=interval[0] if interval else None,
+                high=interval[1] if interval else None,
+            )
+        )
+    return tuple(found)
