@@ -15,6 +15,12 @@ from vitbench.errors import BadPlugin, UnknownName, VitbenchError
 
 T = TypeVar("T")
 BUNDLED = "vitbench"
+GROUPS = {  # what `vitbench list` lists, and the entry-point group of each
+    "protocols": "vitbench.protocols",
+    "scorers": "vitbench.scorers",
+    "recipes": "vitbench.recipes",
+    "checkpoints": "vitbench.checkpoints",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Bundled protocols and scorers: command-line name -> "module:Class", imported on first use."""
 
-PROTOCOLS: dict[str, str] = {}
+PROTOCOLS: dict[str, str] = {
+    "knn": "vitbench_protocols.knn:Knn",
+}
 
 SCORERS: dict[str, str] = {}

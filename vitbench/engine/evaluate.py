@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from vitbench.data.transforms import Normalization
-from vitbench.engine.gate import Gate, inspect
 from vitbench.engine.protocol import EvaluationProtocol, Scorer
 from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
 from vitbench.errors import MissingAbility, SettingError
@@ -58,8 +57,7 @@ def evaluate(
             found=f"{checkpoint.name} ({backbone.info.arch}) does not",
         )
     normalization, origin = _normalization(protocol, checkpoint, backbone)
-    gate = inspect(checkpoint, backbone, voice.progress)
-    subject = _subject(checkpoint, backbone, normalization, origin, gate)
+    subject = _subject(checkpoint, backbone, normalization, origin)
     run = Run(protocol, subject, options, voice, device, normalization, backbone)
     return run.finish(lambda context: protocol.run(backbone, context))
 
@@ -107,7 +105,7 @@ def _normalization(
 
 
 def _subject(
-    checkpoint: Checkpoint, backbone: Backbone, used: Normalization, origin: str, gate: Gate
+    checkpoint: Checkpoint, backbone: Backbone, used: Normalization, origin: str
 ) -> Subject:
     return Subject(
         kind="checkpoint",
@@ -120,7 +118,7 @@ def _subject(
         mean=used.mean,
         std=used.std,
         normalization_from=origin,
-        gate=gate.verdict,
+        gate=checkpoint.accounting.summary(),
     )
 
 

@@ -1,5 +1,6 @@
 """Presets: published variants of a protocol, by name."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from vitbench.engine.protocol import Scoring
@@ -7,6 +8,19 @@ from vitbench.errors import UnknownName
 from vitbench.settings import as_dict
 
 T = TypeVar("T", bound=Scoring)
+
+
+def preset_settings(component: type[Scoring], preset: str | None) -> Mapping[str, Any]:
+    """Return the settings that a preset fixes; none for None.
+
+    Raises:
+        UnknownName: If there is no preset of that name.
+    """
+    if preset is None:
+        return {}
+    if preset not in component.presets:
+        raise UnknownName(f"preset of {component.name}", preset, component.presets)
+    return component.presets[preset]
 
 
 def from_preset(component: type[T], preset: str | None = None, **changes: Any) -> T:
@@ -20,10 +34,7 @@ def from_preset(component: type[T], preset: str | None = None, **changes: Any) -
     Raises:
         UnknownName: If there is no preset of that name.
     """
-    if preset is not None and preset not in component.presets:
-        raise UnknownName(f"preset of {component.name}", preset, component.presets)
-    settings = {} if preset is None else dict(component.presets[preset])
-    return component(**{**settings, **changes})
+    return component(**{**preset_settings(component, preset), **changes})
 
 
 def preset_of(component: Scoring) -> str:

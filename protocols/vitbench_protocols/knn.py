@@ -1,0 +1,96 @@
+"""k-NN classification on frozen features: a weighted vote of the nearest training images."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitbench.api import (
+    Backbone,
+    Context,
+    FeatureSpec,
+    ImageView,
+    MetricSpec,
+    Neighbours,
+    Outcome,
+    Score,
+    distributed,
+    search,
+    setting,
+    vote,
+)
+
+KS = (10, 20, 100, 200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knn:
+    """Weighted k-nearest-neighbour classification of frozen image-level features.
+
+    Source:
+        Caron et al., DINO, ICCV 2021, appendix F.1. Reference: facebookresearch/dino, eval_knn.py
+        (7c446df).
+
+    Differs:
+        Works below 100 test images; equal scores go to the lowest class index.
+    """
+
+    name: ClassVar[str] = "knn"
+    version: ClassVar[int] = 1
+    data: ClassVar[Literal["classification"]] = "classification"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    needs: ClassVar[frozenset[str]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = tuple(
+        MetricSpec(f"top{top}_k{k}", f"top-{top} (k={k})", primary=(top, k) == (1, 20))
+        for k in KS
+        for top in (1, 5)
+    )
+    presets: ClassVar[dict[str, dict[str, object]]] = {"dino": {}}
+
+    temperature: float = setting(0.07, help="of the votes: exp(cosine / T)", minimum=1e-3)
+    resize: int = setting(256, help="short side before the crop, px", minimum=8)
+    crop: int = setting(224, help="centre crop, px", minimum=8)
+    engine: Literal["faiss", "torch"] = setting(
+        "faiss", help="exact search; both give the same neighbours", identity=False
+    )
+
+    def run(self, backbone: Backbone, context: Context) -> Outcome:
+        """Let the training images vote on every validation image, for every k in one search."""
+        spec = FeatureSpec(view=ImageView(self.resize, self.crop))
+        train, val = (context.features(split, spec) for split in ("train", "val"))
+        bank, queries = (
+            torch.nn.functional.normalize(table.vectors().to(context.device), dim=1)
+            for table in (train, val)
+        )
+        if len(bank) < KS[-1]:
+            context.note(
+                f"a larger k than {len(bank)}, the number of training images, is cut to it"
+            )
+        found = self._search(bank, queries, min(KS[-1], len(bank)))
+        labels, truth = torch.from_numpy(train.targets), torch.from_numpy(val.targets)
+        items: dict[str, NDArray[np.float64]] = {}
+        for k in KS:
+            _, ranked = vote(
+                found, labels, classes=train.classes, k=k, temperature=self.temperature
+            )
+            hits = ranked == truth[:, None]
+            items[f"top1_k{k}"] = 100.0 * hits[:, 0].double().numpy()
+            items[f"top5_k{k}"] = 100.0 * hits.any(dim=1).double().numpy()
+        scores = tuple(
+            Score(metric.name, float(items[metric.name].mean()), len(truth))
+            for metric in self.metrics
+        )
+        return Outcome(scores, {"ids": np.array(val.ids), **items})
+
+    def _search(self, bank: torch.Tensor, queries: torch.Tensor, k: int) -> Neighbours:
+        """Search this process's part of the queries, and put the parts together."""
+        mine = torch.arange(len(queries))[distributed.rank() :: distributed.world_size()]
+        found = search(bank, queries[mine], k, engine=self.engine)
+        parts = distributed.gather((mine, found.similarities.cpu(), found.indices.cpu()))
+        order = torch.cat([part[0] for part in parts]).argsort()
+        return Neighbours(
+            torch.cat([part[1] for part in parts])[order],
+            torch.cat([part[2] for part in parts])[order],
+        )

@@ -1,0 +1,95 @@
+"""THE public interface: re-exports, nothing else. A name is imported when it is used.
+
+from vitbench import api
+record = api.evaluate(api.Knn(), api.resolve("random:vit_tiny_patch16_224"), …).record
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitbench.bootstrap import mean_interval as mean_interval
+    from vitbench.data.dataset import Dataset as Dataset
+    from vitbench.data.dataset import Sample as Sample
+    from vitbench.data.dataset import open_dataset as open_dataset
+    from vitbench.data.transforms import ImageView as ImageView
+    from vitbench.data.transforms import Normalization as Normalization
+    from vitbench.engine.evaluate import evaluate as evaluate
+    from vitbench.engine.evaluate import score as score
+    from vitbench.engine.features import FeatureSpec as FeatureSpec
+    from vitbench.engine.features import FeatureTable as FeatureTable
+    from vitbench.engine.features import Output as Output
+    from vitbench.engine.presets import from_preset as from_preset
+    from vitbench.engine.protocol import Context as Context
+    from vitbench.engine.protocol import EvaluationProtocol as EvaluationProtocol
+    from vitbench.engine.protocol import Outcome as Outcome
+    from vitbench.engine.protocol import Score as Score
+    from vitbench.engine.protocol import Scorer as Scorer
+    from vitbench.engine.protocol import protocols as protocols
+    from vitbench.engine.protocol import scorers as scorers
+    from vitbench.engine.run import Evaluation as Evaluation
+    from vitbench.engine.run import RunOptions as RunOptions
+    from vitbench.engine.run import Voice as Voice
+    from vitbench.models.backbone import Aggregates as Aggregates
+    from vitbench.models.backbone import Backbone as Backbone
+    from vitbench.models.backbone import BackboneInfo as BackboneInfo
+    from vitbench.models.backbone import Features as Features
+    from vitbench.models.checkpoint import Checkpoint as Checkpoint
+    from vitbench.models.checkpoint import load_backbone as load_backbone
+    from vitbench.models.checkpoint import resolve as resolve
+    from vitbench.neighbours import Neighbours as Neighbours
+    from vitbench.neighbours import search as search
+    from vitbench.neighbours import vote as vote
+    from vitbench.records import DatasetInfo as DatasetInfo
+    from vitbench.records import MetricSpec as MetricSpec
+    from vitbench.records import Record as Record
+    from vitbench.records import atomic as atomic
+    from vitbench.records import read_items as read_items
+    from vitbench.records import read_records as read_records
+    from vitbench.settings import setting as setting
+
+_HOMES = {
+    "vitbench.bootstrap": ("mean_interval",),
+    "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
+    "vitbench.data.transforms": ("ImageView", "Normalization"),
+    "vitbench.engine.evaluate": ("evaluate", "score"),
+    "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
+    "vitbench.engine.presets": ("from_preset",),
+    "vitbench.engine.protocol": (
+        "Context",
+        "EvaluationProtocol",
+        "Outcome",
+        "Score",
+        "Scorer",
+        "protocols",
+        "scorers",
+    ),
+    "vitbench.engine.run": ("Evaluation", "RunOptions", "Voice"),
+    "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features"),
+    "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),
+    "vitbench.neighbours": ("Neighbours", "search", "vote"),
+    "vitbench.records": (
+        "DatasetInfo",
+        "MetricSpec",
+        "Record",
+        "atomic",
+        "read_items",
+        "read_records",
+    ),
+    "vitbench.settings": ("setting",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = (
+    "distributed",
+    "errors",
+)  # offered whole: api.distributed.share, api.errors.SettingError
+
+__all__ = sorted([*_HOME, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"vitbench.{name}")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"vitbench.api has no {name!r}")

@@ -1,0 +1,105 @@
+"""`vitbench eval PROTOCOL CHECKPOINT…`: score checkpoints, one record each."""
+
+from dataclasses import dataclass
+
+from vitbench import distributed
+from vitbench.cli.flags import parse, taken
+from vitbench.cli.voice import speaking
+from vitbench.engine.evaluate import evaluate
+from vitbench.engine.presets import preset_settings
+from vitbench.engine.protocol import EvaluationProtocol, protocols
+from vitbench.engine.run import Evaluation, RunOptions, Voice
+from vitbench.errors import SettingError, VitbenchError
+from vitbench.models.checkpoint import resolve
+from vitbench.models.facts import PositionRule, Triple
+from vitbench.settings import checked, setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which checkpoints, and facts that their files do not say."""
+
+    checkpoints: tuple[str, ...] = setting(
+        (), help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders"
+    )
+    arch: str | None = setting(None, help="architecture; a bare file does not say its heads")
+    mean: Triple | None = setting(None, help="input mean of a bare file, of RGB in 0 to 1")
+    std: Triple | None = setting(None, help="input standard deviation, likewise")
+    position_rule: PositionRule | None = setting(None, help="how the position table is resized")
+    state_key: str | None = setting(None, help="where the weights are in the file: model.teacher")
+
+
+def run(arguments: list[str]) -> int:
+    """Evaluate, print one line a checkpoint, and return the exit code."""
+    if not arguments or arguments[0].startswith("-"):
+        print("usage: vitbench eval PROTOCOL CHECKPOINT… [--preset NAME] [flags]\n")
+        print(f"protocols: {', '.join(protocols.names())}")
+        return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
+    kind = protocols.get(arguments[0])
+    preset, rest = taken(arguments[1:], "--preset")
+    known = f"presets (--preset): {', '.join(kind.presets)}" if kind.presets else ""
+    protocol, which, options = parse(
+        (kind, Which, RunOptions),
+        rest,
+        prog=f"vitbench eval {kind.name}",
+        about=f"{(kind.__doc__ or '').strip()}\n\n{known}",
+        defaults=preset_settings(kind, preset),
+        positional=("checkpoints",),
+    )
+    return _all(checked(protocol), which, checked(options))
+
+
+def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int:
+    if not which.checkpoints and "backbone" in protocol.needs:
+        raise SettingError(
+            [f"{protocol.name} scores checkpoints, and none is named"],
+            hint=f"vitbench eval {protocol.name} CHECKPOINT",
+        )
+    code = 0
+    with distributed.process_group():
+        for spec in which.checkpoints or (None,):
+            try:
+                with speaking() as voice:
+                    done = _one(protocol, spec, which, options, voice)
+            except VitbenchError as error:
+                if len(which.checkpoints) == 1 or spec is None:
+                    raise
+                code = 2  # the others are scored all the same
+                _print(f"{spec}: {type(error).__name__}: {error}")
+                continue
+            _print(line(done))
+    return code
+
+
+def _one(
+    protocol: EvaluationProtocol, spec: str | None, which: Which, options: RunOptions, voice: Voice
+) -> Evaluation:
+    if spec is None:
+        return evaluate(protocol, None, options, voice)
+    checkpoint = resolve(
+        spec,
+        arch=which.arch,
+        mean=which.mean,
+        std=which.std,
+        position_rule=which.position_rule,
+        state_key=which.state_key,
+        progress=lambda done, total: voice.progress(f"download {spec}", done, total),
+    )
+    return evaluate(protocol, checkpoint, options, voice)
+
+
+def line(done: Evaluation) -> str:
+    """Say an evaluation's scores and where its record is."""
+    record = done.record
+    scores = []
+    for score in record.scores:
+        interval = f" [{score.low:.2f}, {score.high:.2f}]" if score.primary and score.low else ""
+        value = "not defined" if score.value is None else f"{score.value:.2f}{score.unit}"
+        scores.append(f"{score.label} {value}{interval}")
+    again = "" if done.ran else "  (kept from an earlier run; --again runs it again)"
+    return f"{record.subject.name}  {'  '.join(scores)}\n  {done.path}{again}"
+
+
+def _print(text: str) -> None:
+    if distributed.is_main():
+        print(text, flush=True)

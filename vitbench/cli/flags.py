@@ -1,0 +1,77 @@
+"""Flags from settings: every field of a component and of the options becomes one, by tyro."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import tyro
+
+from vitbench.settings import facts
+
+T = TypeVar("T")
+
+
+def parse(
+    kinds: Sequence[type],
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    about: str,
+    defaults: Mapping[str, Any] | None = None,
+    positional: Sequence[str] = (),
+) -> list[Any]:
+    """Read the flags of several settings classes from one command line.
+
+    Args:
+        kinds: Dataclasses whose fields become flags.
+        arguments: The words after the command.
+        prog: The command, as help shows it.
+        about: What it does, for help.
+        defaults: Defaults that replace the fields' own (a preset's).
+        positional: Names of fields that are given without a flag.
+
+    Returns:
+        One instance of each class. A wrong flag or value ends the program with exit code 2.
+    """
+    fields = []
+    for kind in kinds:
+        hints = get_type_hints(kind)
+        for item in dataclasses.fields(kind):
+            default = (defaults or {}).get(item.name, item.default)
+            fields.append(_field(item, hints[item.name], default, item.name in positional))
+    both = dataclasses.make_dataclass("Settings", fields, frozen=True, kw_only=True)
+    found: Any = tyro.cli(
+        both,
+        args=list(arguments),
+        prog=prog,
+        description=about,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
+    )
+    return [
+        kind(**{item.name: getattr(found, item.name) for item in dataclasses.fields(kind)})
+        for kind in kinds
+    ]
+
+
+def _field(
+    item: "dataclasses.Field[Any]", hint: Any, default: Any, positional: bool
+) -> tuple[str, Any, Any]:
+    limits = facts(item)
+    text = limits.help
+    if limits.choices:
+        text += f" ({', '.join(map(str, limits.choices))})"
+    annotated: Any = Annotated[hint, tyro.conf.arg(help=text)]
+    if positional:
+        annotated = Annotated[annotated, tyro.conf.Positional]
+    return item.name, annotated, dataclasses.field(default=default)
+
+
+def taken(arguments: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
+    """Take `--flag VALUE` or `--flag=VALUE` out of the words; return the value and the rest."""
+    rest = list(arguments)
+    for index, word in enumerate(rest):
+        if word == flag and index + 1 < len(rest):
+            return rest[index + 1], rest[:index] + rest[index + 2 :]
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2], rest[:index] + rest[index + 1 :]
+    return None, rest

@@ -1,0 +1,42 @@
+"""`vitbench score KIND PREDICTIONS`: score predictions that anybody made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitbench.cli.eval import line
+from vitbench.cli.flags import parse, taken
+from vitbench.cli.voice import speaking
+from vitbench.engine.evaluate import score
+from vitbench.engine.presets import preset_settings
+from vitbench.engine.protocol import scorers
+from vitbench.engine.run import RunOptions
+from vitbench.settings import checked, setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which predictions."""
+
+    predictions: Path = setting(help="file or folder of predictions")
+
+
+def run(arguments: list[str]) -> int:
+    """Score, print the scores, and return the exit code."""
+    if not arguments or arguments[0].startswith("-"):
+        print("usage: vitbench score KIND PREDICTIONS [flags]\n")
+        print(f"kinds: {', '.join(scorers.names())}")
+        return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
+    kind = scorers.get(arguments[0])
+    preset, rest = taken(arguments[1:], "--preset")
+    scorer, which, options = parse(
+        (kind, Which, RunOptions),
+        rest,
+        prog=f"vitbench score {kind.name}",
+        about=kind.__doc__ or "",
+        defaults=preset_settings(kind, preset),
+        positional=("predictions",),
+    )
+    with speaking() as voice:
+        done = score(checked(scorer), which.predictions, checked(options), voice)
+    print(line(done))
+    return 0

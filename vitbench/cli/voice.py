@@ -1,0 +1,33 @@
+"""Progress bars and remarks on stderr; the first process speaks for all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+from vitbench import distributed
+from vitbench.engine.run import Voice
+
+
+@contextmanager
+def speaking() -> Iterator[Voice]:
+    """Give a voice whose bars live as long as the block."""
+    if not distributed.is_main():
+        yield Voice()
+        return
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=console, transient=True) as bars:
+        known: dict[str, TaskID] = {}
+
+        def progress(task: str, done: int, total: int) -> None:
+            if task not in known:
+                known[task] = bars.add_task(task)
+            bars.update(known[task], completed=done, total=total)
+
+        def say(text: str) -> None:
+            console.print(f"  {text}", style="dim", highlight=False, markup=False)
+
+        yield Voice(progress, say)
