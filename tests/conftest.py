@@ -1,12 +1,37 @@
-"""What every test may use: the real data when it is asked for."""
+"""What every test may use: a private cache, small data, the real data when it is asked for."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the user's cache out of the tests; processes that a test starts inherit it."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["VITBENCH_CACHE"] = str(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder with the real files; a test that uses it is marked `data`."""
     return Path(os.environ["VITBENCH_DATA"])
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return classification folders: 3 classes of a color each, 8 train and 4 val images."""
+    root = tmp_path_factory.mktemp("folders")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 8), ("val", 4)):
+        for number, name in enumerate(("blue", "green", "red")):
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 120, (40, 48, 3), dtype=np.uint8)
+                pixels[..., 2 - number] += 100
+                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
+    return root

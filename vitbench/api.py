@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vitbench import distributed as distributed
+    from vitbench import errors as errors
     from vitbench.bootstrap import mean_interval as mean_interval
     from vitbench.data.dataset import Dataset as Dataset
     from vitbench.data.dataset import Sample as Sample
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from vitbench.engine.presets import from_preset as from_preset
     from vitbench.engine.protocol import Context as Context
     from vitbench.engine.protocol import EvaluationProtocol as EvaluationProtocol
+    from vitbench.engine.protocol import Need as Need
     from vitbench.engine.protocol import Outcome as Outcome
+    from vitbench.engine.protocol import Presets as Presets
     from vitbench.engine.protocol import Score as Score
     from vitbench.engine.protocol import Scorer as Scorer
     from vitbench.engine.protocol import protocols as protocols
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from vitbench.neighbours import Neighbours as Neighbours
     from vitbench.neighbours import search as search
     from vitbench.neighbours import vote as vote
+    from vitbench.records import DataKind as DataKind
     from vitbench.records import DatasetInfo as DatasetInfo
     from vitbench.records import MetricSpec as MetricSpec
     from vitbench.records import Record as Record
@@ -58,7 +63,9 @@ _HOMES = {
     "vitbench.engine.protocol": (
         "Context",
         "EvaluationProtocol",
+        "Need",
         "Outcome",
+        "Presets",
         "Score",
         "Scorer",
         "protocols",
@@ -69,6 +76,7 @@ _HOMES = {
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),
     "vitbench.neighbours": ("Neighbours", "search", "vote"),
     "vitbench.records": (
+        "DataKind",
         "DatasetInfo",
         "MetricSpec",
         "Record",

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from vitbench.api import (
     Backbone,
     Context,
+    DataKind,
     FeatureSpec,
     ImageView,
     MetricSpec,
+    Need,
     Neighbours,
     Outcome,
+    Presets,
     Score,
     distributed,
     search,
@@ -39,15 +42,15 @@ class Knn:
 
     name: ClassVar[str] = "knn"
     version: ClassVar[int] = 1
-    data: ClassVar[Literal["classification"]] = "classification"
+    data: ClassVar[DataKind] = "classification"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
-    needs: ClassVar[frozenset[str]] = frozenset({"backbone"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = tuple(
         MetricSpec(f"top{top}_k{k}", f"top-{top} (k={k})", primary=(top, k) == (1, 20))
         for k in KS
         for top in (1, 5)
     )
-    presets: ClassVar[dict[str, dict[str, object]]] = {"dino": {}}
+    presets: ClassVar[Presets] = {"dino": {}}
 
     temperature: float = setting(0.07, help="of the votes: exp(cosine / T)", minimum=1e-3)
     resize: int = setting(256, help="short side before the crop, px", minimum=8)

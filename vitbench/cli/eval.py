@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vitbench import distributed
-from vitbench.cli.flags import parse, taken
+from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
 from vitbench.engine.evaluate import evaluate
 from vitbench.engine.presets import preset_settings
@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
         (kind, Which, RunOptions),
         rest,
         prog=f"vitbench eval {kind.name}",
-        about=f"{(kind.__doc__ or '').strip()}\n\n{known}",
+        description=f"{about(kind)}\n\n{known}",
         defaults=preset_settings(kind, preset),
         positional=("checkpoints",),
     )
@@ -67,7 +67,7 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
                 code = 2  # the others are scored all the same
                 _print(f"{spec}: {type(error).__name__}: {error}")
                 continue
-            _print(line(done))
+            _print(summary(done))
     return code
 
 
@@ -88,16 +88,17 @@ def _one(
     return evaluate(protocol, checkpoint, options, voice)
 
 
-def line(done: Evaluation) -> str:
-    """Say an evaluation's scores and where its record is."""
+def summary(done: Evaluation) -> str:
+    """Say an evaluation's scores, one a line, and where its record is."""
     record = done.record
-    scores = []
+    lines = [f"{record.subject.name} · {record.protocol.name} {record.protocol.preset}".rstrip()]
     for score in record.scores:
-        interval = f" [{score.low:.2f}, {score.high:.2f}]" if score.primary and score.low else ""
-        value = "not defined" if score.value is None else f"{score.value:.2f}{score.unit}"
-        scores.append(f"{score.label} {value}{interval}")
-    again = "" if done.ran else "  (kept from an earlier run; --again runs it again)"
-    return f"{record.subject.name}  {'  '.join(scores)}\n  {done.path}{again}"
+        value = "not defined" if score.value is None else f"{score.value:7.2f}{score.unit}"
+        known = score.low is not None and score.high is not None
+        interval = f"  95 % [{score.low:.2f}, {score.high:.2f}]" if known else ""
+        lines.append(f"  {score.label:<16} {value}{interval}{'  ←' if score.primary else ''}")
+    again = "" if done.ran else "  (an earlier run's; --again runs it again)"
+    return "\n".join([*lines, f"  {done.path}{again}"])
 
 
 def _print(text: str) -> None:

@@ -1,6 +1,7 @@
 """Flags from settings: every field of a component and of the options becomes one, by tyro."""
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -16,7 +17,7 @@ def parse(
     arguments: Sequence[str],
     *,
     prog: str,
-    about: str,
+    description: str,
     defaults: Mapping[str, Any] | None = None,
     positional: Sequence[str] = (),
 ) -> list[Any]:
@@ -26,7 +27,7 @@ def parse(
         kinds: Dataclasses whose fields become flags.
         arguments: The words after the command.
         prog: The command, as help shows it.
-        about: What it does, for help.
+        description: What it does, for help.
         defaults: Defaults that replace the fields' own (a preset's).
         positional: Names of fields that are given without a flag.
 
@@ -44,7 +45,7 @@ def parse(
         both,
         args=list(arguments),
         prog=prog,
-        description=about,
+        description=description,
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
     )
     return [
@@ -64,6 +65,11 @@ def _field(
     if positional:
         annotated = Annotated[annotated, tyro.conf.Positional]
     return item.name, annotated, dataclasses.field(default=default)
+
+
+def about(component: type) -> str:
+    """Return the first paragraph of a component's docstring."""
+    return (inspect.getdoc(component) or "").split("\n\n")[0]
 
 
 def taken(arguments: Sequence[str], flag: str) -> tuple[str | None, list[str]]:

@@ -14,12 +14,8 @@ from vitbench.errors import UnknownName, VitbenchError
 COMMANDS = {
     "eval": "score checkpoints with a protocol",
     "score": "score a file or folder of predictions",
-    "report": "compare records",
     "list": "what there is: protocols, checkpoints, datasets, recipes",
-    "check": "load gate: is this checkpoint what it says it is?",
-    "check-plugin": "does an outside protocol keep the contract?",
     "cache": "features kept for reuse: ls, clear",
-    "demo": "train, evaluate and report on built-in data, in minutes",
 }
 EXAMPLES = (
     "vitbench eval knn ckpt.pth --arch vit_small_patch16_224 --data imagenet",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitbench.cli.eval import line
-from vitbench.cli.flags import parse, taken
+from vitbench.cli.eval import summary
+from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
 from vitbench.engine.evaluate import score
 from vitbench.engine.presets import preset_settings
@@ -32,11 +32,11 @@ def run(arguments: list[str]) -> int:
         (kind, Which, RunOptions),
         rest,
         prog=f"vitbench score {kind.name}",
-        about=kind.__doc__ or "",
+        description=about(kind),
         defaults=preset_settings(kind, preset),
         positional=("predictions",),
     )
     with speaking() as voice:
         done = score(checked(scorer), which.predictions, checked(options), voice)
-    print(line(done))
+    print(summary(done))
     return 0

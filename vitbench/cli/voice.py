@@ -28,6 +28,6 @@ def speaking() -> Iterator[Voice]:
             bars.update(known[task], completed=done, total=total)
 
         def say(text: str) -> None:
-            console.print(f"  {text}", style="dim", highlight=False, markup=False)
+            console.print(f"  {text}", style="dim", highlight=False, markup=False, soft_wrap=True)
 
         yield Voice(progress, say)

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitbench.api import Evaluation, RunOptions, evaluate, read_items, resolve
+from vitbench_protocols.knn import Knn
+
+SMALL = {"resize": 32, "crop": 32}
+
+
+def run(folders: Path, results: Path, **settings: object) -> Evaluation:
+    options = RunOptions(data=str(folders), results=results)
+    knn = Knn(**{**SMALL, **settings})  # type: ignore[arg-type]
+    return evaluate(knn, resolve("random:vit_mini_patch8_64"), options)
+
+
+def test_classes_of_one_color_are_told_apart_even_by_random_weights(
+    folders: Path, tmp_path: Path
+) -> None:
+    record = run(folders, tmp_path).record
+    primary = record.primary()
+    assert primary is not None
+    assert primary.metric == "top1_k20"
+    assert primary.value == 100.0
+    assert "cut to it" in record.notes[0]  # 24 training images, k up to 200
+
+
+def test_per_item_outcomes_add_up_to_the_score(folders: Path, tmp_path: Path) -> None:
+    record = run(folders, tmp_path).record
+    items = read_items(record, tmp_path)
+    assert items["ids"].tolist()[0] == "val/blue/0.png"
+    for score in record.scores:
+        assert np.mean(items[score.metric]) == score.value
+
+
+def test_the_engine_moves_no_score_and_no_identity(folders: Path, tmp_path: Path) -> None:
+    first = run(folders, tmp_path, engine="faiss")
+    second = run(folders, tmp_path, engine="torch")
+    assert first.ran
+    assert not second.ran
+    assert first.record == second.record
+
+
+def test_another_temperature_is_another_protocol(folders: Path, tmp_path: Path) -> None:
+    first = run(folders, tmp_path).record.protocol
+    second = run(folders, tmp_path, temperature=1.0).record.protocol
+    assert first.spec_id != second.spec_id
+    assert (first.preset, second.preset) == ("", "")
+
+
+@pytest.mark.data
+def test_real_weights_reach_the_official_accuracy(real_data: Path, tmp_path: Path) -> None:
+    """On a fixed part of Imagenette; the whole is a run by hand (97.89)."""
+    checkpoint = resolve(
+        str(real_data / "weights" / "vit_tiny_patch16_224_in1k_supervised.pth"),
+        arch="vit_tiny_patch16_224",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    options = RunOptions(data=str(real_data / "imagenette160"), results=tmp_path, limit=400)
+    primary = evaluate(Knn(), checkpoint, options).record.primary()
+    assert primary is not None
+    assert primary.value is not None
+    assert primary.value > 95

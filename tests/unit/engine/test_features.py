@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from vitbench.data.dataset import open_dataset
+from vitbench.data.transforms import ImageView, Normalization
+from vitbench.engine import features
+from vitbench.engine.features import FeatureSpec, FeatureTable, Output, Pass, extract
+from vitbench.models.backbone import Backbone
+from vitbench.models.timm_backbone import build_backbone
+
+VIEW = ImageView(32, 32)
+
+
+@pytest.fixture
+def backbone() -> Backbone:
+    return build_backbone("vit_mini_patch8_64", seed=0).eval()
+
+
+def run(backbone: Backbone, root: Path, content: str, *outputs: Output) -> FeatureTable:
+    normalization = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    whole = Pass(
+        backbone=backbone,
+        content=content,
+        normalization=normalization,
+        precision="fp32",
+        device=torch.device("cpu"),
+        workers=2,
+    )
+    dataset = open_dataset(str(root), "classification", "train")
+    return extract(whole, dataset, FeatureSpec(VIEW, outputs), lambda *_: None)
+
+
+def test_a_second_protocol_reuses_the_pass_of_the_first(backbone: Backbone, folders: Path) -> None:
+    first = run(backbone, folders, "reuse", Output(-1))
+    second = run(backbone, folders, "reuse", Output(-4), Output(-1, "mean"))
+    assert (first.hit, first.images) == (False, 24)
+    assert (second.hit, second.images) == (True, 0)
+
+
+def test_vectors_are_the_backbones_own(backbone: Backbone, folders: Path) -> None:
+    table = run(backbone, folders, "own", Output(-2), Output(-1, "mean"))
+    dataset = open_dataset(str(folders), "classification", "train")
+    images = torch.stack([VIEW(dataset[index].image) for index in range(len(dataset))])
+    with torch.inference_mode():
+        inner, last = backbone(images.float().div(255).sub(0.5).div(0.5), (-2, -1))
+    assert torch.allclose(table.vectors(Output(-2)), inner.pooled, atol=1e-5)
+    assert torch.allclose(
+        table.vectors(Output(-1, "mean")), last.patches.mean(dim=(2, 3)), atol=1e-5
+    )
+    assert [table.ids[n].split("/")[1] for n in range(3)] == ["blue", "green", "red"]
+    assert table.targets[:3].tolist() == [0, 1, 2]
+
+
+def test_other_weights_never_get_the_same_features(backbone: Backbone, folders: Path) -> None:
+    run(backbone, folders, "weights-a", Output(-1))
+    assert not run(backbone, folders, "weights-b", Output(-1)).hit
+
+
+def test_a_killed_pass_goes_on_where_it_stopped(
+    backbone: Backbone, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(features.BATCH, "cpu", 5)
+    whole = run(backbone, folders, "whole", Output(-1)).vectors()
+    forward, calls = features._forward, []
+
+    def killed(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return forward(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(features, "_forward", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(backbone, folders, "killed", Output(-1))
+    monkeypatch.setattr(features, "_forward", forward)
+    table = run(backbone, folders, "killed", Output(-1))
+    assert table.images == 24 - 2 * 5
+    assert torch.equal(table.vectors(), whole)
+
+
+def test_the_cache_lists_and_clears_its_stores(backbone: Backbone, folders: Path) -> None:
+    run(backbone, folders, "listed", Output(-1))
+    found = list(features.stores())
+    assert any(store.dataset == f"{folders.name}/train" for store in found)
+    assert all(store.size_bytes > 0 and "block-1.pooled" in store.outputs for store in found)
+    assert features.clear() >= len(found)
+    assert not list(features.stores())
