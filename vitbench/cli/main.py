@@ -14,6 +14,7 @@ from vitbench.errors import UnknownName, VitbenchError
 COMMANDS = {
     "eval": "score checkpoints with a protocol",
     "score": "score a file or folder of predictions",
+    "report": "compare records",
     "list": "what there is: protocols, checkpoints, datasets, recipes",
     "cache": "features kept for reuse: ls, clear",
 }
