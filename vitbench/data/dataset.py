@@ -9,6 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
+from vitbench.data.synthetic import NAME as SYNTHETIC
+from vitbench.data.synthetic import Progress, synthetic_folder
 from vitbench.errors import BadPlugin, DatasetNotFound
 from vitbench.records import DataKind, DatasetInfo
 from vitbench.registry import Claim, Registry
@@ -17,7 +19,6 @@ T = TypeVar("T")
 ItemT = TypeVar("ItemT", covariant=True)
 
 DATA_VARIABLE = "VITBENCH_DATA"
-SYNTHETIC = "synthetic"
 PER_ITEM = ("targets", "files")  # lists of a dataset, one entry an item
 
 
@@ -64,7 +65,12 @@ readers: Registry[Reader] = Registry("kind of data", "vitbench.readers", _check_
 
 
 def open_dataset(
-    name: str, kind: DataKind, split: str, *, limit: int | None = None
+    name: str,
+    kind: DataKind,
+    split: str,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Dataset[Any]:
     """Open one split of a dataset.
 
@@ -73,12 +79,14 @@ def open_dataset(
         kind: What the protocol reads: classification, instances, semantic or clips.
         split: `train` or `val`.
         limit: Only the first `limit` items; changes the fingerprint.
+        progress: Told how far the built-in data is when it is made on its first use.
 
     Raises:
         DatasetNotFound: Nothing is there.
         DatasetError: What is there is not of this kind, or broken.
     """
-    dataset = readers.get(kind)(find_root(name), split)
+    root = synthetic_folder(kind, progress=progress) if name == SYNTHETIC else find_root(name)
+    dataset = readers.get(kind)(root, split)
     if limit is None or limit >= len(dataset):
         return dataset
     return Subset(dataset, range(limit))

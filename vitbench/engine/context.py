@@ -36,7 +36,9 @@ class Data:
     def dataset(self, split: str) -> Dataset[Any]:
         """Open a split once; broken images are found now."""
         if split not in self.opened:
-            dataset = open_dataset(self.name, self.kind, split, limit=self.limit)
+            dataset = open_dataset(
+                self.name, self.kind, split, limit=self.limit, progress=self.progress
+            )
             files = getattr(dataset, "files", None)
             if files is not None:
                 dataset, dropped = screen(

@@ -1,0 +1,76 @@
+"""Where the built-in data lies, and how it gets there: made once, whole or not at all."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+from vitbench.cache import cache_root
+from vitbench.data.synthetic import classification, clips, instances, semantic
+from vitbench.errors import DatasetError
+from vitbench.records import DataKind
+
+VERSION = 1  # +1 whenever a pixel or an annotation changes
+NAME = "synthetic"
+
+Progress = Callable[[str, int, int], None]
+
+_VIEWS: dict[DataKind, tuple[Callable[[Path], Iterator[None]], int]] = {
+    "classification": (classification.write_classification, classification.PICTURES),
+    "instances": (instances.write_instances, instances.PICTURES),
+    "semantic": (semantic.write_semantic, semantic.PICTURES),
+    "clips": (clips.write_clips, clips.PICTURES),
+}
+
+
+def synthetic_folder(kind: DataKind, *, progress: Progress | None = None) -> Path:
+    """Return the folder with one view of the built-in data, made on the first call.
+
+    A view is built in a folder of its own and then renamed, so a run that is killed leaves no half
+    of it, and of two processes that build at once one is kept.
+
+    Args:
+        kind: Which view; each has the official layout that the ordinary readers read.
+        progress: Told what is made, how many pictures are done, and how many there will be.
+
+    Raises:
+        DatasetError: The cache folder can't be written.
+    """
+    folder = cache_root() / f"{NAME}-v{VERSION}" / kind / NAME
+    if folder.is_dir():
+        return folder
+    write, total = _VIEWS[kind]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(mkdtemp(dir=folder.parent, prefix=".building-"))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        for done, _ in enumerate(write(building), start=1):
+            if progress is not None:
+                progress(f"making {NAME} {kind}", done, total)
+        _keep(building, folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _keep(building: Path, folder: Path) -> None:
+    """Give the built folder its name, unless another process was faster."""
+    building.chmod(0o755)
+    try:
+        building.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def _unwritable(folder: Path, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"the built-in data can't be written to {str(folder.parent)!r}.",
+        expected="a folder that can be written, about 20 MB free",
+        found=str(error),
+        hint="export VITBENCH_CACHE=PATH",
+    )
