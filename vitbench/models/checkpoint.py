@@ -68,8 +68,8 @@ def resolve(
     """Find, open and check a checkpoint.
 
     Args:
-        spec: A path, a manifest's name, `timm:NAME`, `hf-hub:ID`, `random:ARCH[?seed=N]`, or the
-            folder of a run.
+        spec: A path, a manifest's name, `timm:NAME`, `hf-hub:ID`, `random:ARCH[?seed=N]`,
+            `pixels:PATCH`, or the folder of a run.
         arch: Architecture, for a file that does not say its attention heads.
         mean: Input normalization; overrules what the manifest or the file says.
         std: Likewise.

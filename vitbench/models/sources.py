@@ -15,10 +15,12 @@ from vitbench.models.architecture import SIZES, Architecture
 from vitbench.models.download import Progress, download, file_sha256
 from vitbench.models.facts import PositionRule, Triple
 from vitbench.models.manifest import Manifest, find_manifest, manifest_names
+from vitbench.models.pixels import pixel_weights
 from vitbench.models.timm_backbone import build_backbone, pretrained_by_timm
 from vitbench.models.weight_file import WeightFile, read_weight_file
 
 RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
+LARGEST_PIXEL_PATCH = 32  # its tokens have 3,072 numbers
 METADATA = "vitbench"  # key of our facts in the metadata of our own files
 
 
@@ -145,6 +147,19 @@ def _random(rest: str) -> Source:
     )
 
 
+def _pixels(patch: str) -> Source:
+    if not patch.isdigit() or not 1 <= int(patch) <= LARGEST_PIXEL_PATCH:
+        raise SettingError(
+            [f"pixels:{patch} names no patch size from 1 to {LARGEST_PIXEL_PATCH}"],
+            hint="pixels:16",
+        )
+    architecture, state = pixel_weights(int(patch))
+    facts = FileFacts(architecture=architecture, method="pixels")
+    return Source(
+        name=f"pixels-patch{patch}", origin="the pixels themselves", content=state, facts=facts
+    )
+
+
 def _timm(name: str) -> Source:
     found = pretrained_by_timm(name)
     facts = FileFacts(
@@ -155,6 +170,7 @@ def _timm(name: str) -> Source:
 
 OPENERS: Mapping[str, Callable[[str], Source]] = {
     "random": _random,
+    "pixels": _pixels,
     "timm": _timm,
     "hf-hub": lambda name: _timm(f"hf-hub:{name}"),
 }
