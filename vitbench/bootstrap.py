@@ -1,15 +1,83 @@
-"""How sure a score is: intervals from resampling its items, the same for the same seed."""
+"""How sure a score is, or a difference of two: items resampled, the same for the same seed."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitbench.accumulate import Items, statistic
+
 RESAMPLES = 10_000
 LEVEL = 95.0
 CHUNK = 4_000_000  # drawn indices held at once: 32 MB
+ROWS = 100  # resamples whose counts are held at once
+NORMAL = NormalDist()
+
+Values = NDArray[np.float64]
 
 
-def mean_interval(values: NDArray[np.float64], *, seed: int = 0) -> tuple[float, float] | None:
-    """Give the 95 % percentile-bootstrap interval of the mean of items.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two scores on the same items differ."""
+
+    value: float  # the one minus the other, in their unit
+    low: float  # 95 % interval
+    high: float
+    p: float  # two-sided, before any correction
+    items: int
+    wins: float | None = None  # percent of items where the one is higher; ties count half
+
+
+def score_interval(items: Items, metric: str, *, seed: int = 0) -> tuple[float, float] | None:
+    """Give the 95 % bootstrap interval of a score, in its unit.
+
+    Args:
+        items: What each item adds to the score; see `vitbench.accumulate`.
+        metric: The key of the score.
+        seed: Draws the resamples; the same seed gives the same interval.
+
+    Returns:
+        Lower and upper end; None for fewer than two items, or where they do not hold the metric.
+    """
+    if _plain_mean(items, metric):
+        return mean_interval(np.asarray(items[metric], dtype=np.float64), seed=seed)
+    found = statistic(items, metric)
+    if found is None or len(items["ids"]) < 2:
+        return None
+    drawn = resampled(found.of, len(items["ids"]), found.resamples, seed=seed)
+    return interval(drawn, len(items["ids"])) if len(drawn) else None
+
+
+def paired_difference(one: Items, other: Items, metric: str, *, seed: int = 0) -> Difference | None:
+    """Compare two scores on the items that both have.
+
+    Returns:
+        None for fewer than two items, where they do not hold the metric, or where a score that is
+        no plain mean was taken on different items.
+    """
+    if _plain_mean(one, metric) and _plain_mean(other, metric):
+        _, left, right = np.intersect1d(one["ids"], other["ids"], return_indices=True)
+        a, b = np.asarray(one[metric])[left], np.asarray(other[metric])[right]
+        return paired_mean(a.astype(np.float64), b.astype(np.float64), seed=seed)
+    first, second = statistic(one, metric), statistic(other, metric)
+    same = np.array_equal(one["ids"], other["ids"]) and len(one["ids"]) > 1
+    if first is None or second is None or not same:
+        return None
+
+    def subtract(counts: Values) -> Values:
+        return first.of(counts) - second.of(counts)
+
+    items = len(one["ids"])
+    drawn = resampled(subtract, items, first.resamples, seed=seed)
+    value = float(subtract(np.ones((1, items)))[0])
+    return difference(value, drawn, items) if len(drawn) else None
+
+
+def mean_interval(values: Values, *, seed: int = 0) -> tuple[float, float] | None:
+    """Give the 95 % bootstrap interval of the mean of items.
 
     Args:
         values: One number an item, shape (n,); items that are not defined are NaN and left out.
@@ -21,13 +89,62 @@ def mean_interval(values: NDArray[np.float64], *, seed: int = 0) -> tuple[float,
     values = values[~np.isnan(values)]
     if len(values) < 2:
         return None
-    low, high = np.percentile(
-        resampled_means(values, seed=seed), [(100 - LEVEL) / 2, (100 + LEVEL) / 2]
-    )
+    return interval(resampled_means(values, seed=seed), len(values))
+
+
+def paired_mean(one: Values, other: Values, *, seed: int = 0) -> Difference | None:
+    """Compare two means over the same items, both of shape (n,).
+
+    Items where either is NaN are left out. None for fewer than two items.
+    """
+    gaps = one - other
+    defined = ~np.isnan(gaps)
+    gaps, one, other = gaps[defined], one[defined], other[defined]
+    if len(gaps) < 2:
+        return None
+    found = difference(float(gaps.mean()), resampled_means(gaps, seed=seed), len(gaps))
+    return replace(found, wins=float(50 * (np.mean(one > other) + np.mean(one >= other))))
+
+
+def difference(value: float, drawn: Values, items: int) -> Difference:
+    """Judge a difference by the differences `drawn` in resamples of its items, shape (R,).
+
+    The p-value is the smallest level at which the interval still holds 0.
+    """
+    beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    share = min(0.5, (1 + beyond) / (1 + len(drawn)))
+    deviations = -NORMAL.inv_cdf(share) / _inflation(items)
+    p = min(1.0, 2 * NORMAL.cdf(-_normal_of_student(deviations, items - 1)))
+    return Difference(value, *interval(drawn, items), p, items)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number, in their order (Holm, Scand. J. Statist. 1979)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, (len(p_values) - rank) * p_values[index])
+        corrected[index] = min(1.0, largest)
+    return corrected
+
+
+def interval(drawn: Values, items: int) -> tuple[float, float]:
+    """Give the 95 % interval of a statistic from its value in resamples, shape (R,).
+
+    Percentiles, moved outwards as Student's t asks for: plain ones hold the truth only 88 times
+    in 100 for 8 items.
+
+    Source:
+        Hesterberg, What Teachers Should Know About the Bootstrap, 2015, section 4.1 ("expanded
+        percentile").
+    """
+    tail = 100 * NORMAL.cdf(-_inflation(items) * _student_of_normal(_two_sided(), items - 1))
+    low, high = np.percentile(drawn, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def resampled_means(values: NDArray[np.float64], *, seed: int = 0) -> NDArray[np.float64]:
+def resampled_means(values: Values, *, seed: int = 0) -> Values:
     """Draw the means of `RESAMPLES` samples of the items with replacement, shape (RESAMPLES,).
 
     Where few distinct values occur (right or wrong), a resample is a draw of how often each
@@ -38,7 +155,7 @@ def resampled_means(values: NDArray[np.float64], *, seed: int = 0) -> NDArray[np
     n = len(values)
     if len(distinct) <= 64:
         drawn = generator.multinomial(n, counts / n, size=RESAMPLES)
-        means: NDArray[np.float64] = drawn @ distinct / n
+        means: Values = drawn @ distinct / n
         return means
     rows = max(1, CHUNK // n)
     parts = [
@@ -46,3 +163,49 @@ def resampled_means(values: NDArray[np.float64], *, seed: int = 0) -> NDArray[np
         for start in range(0, RESAMPLES, rows)
     ]
     return np.concatenate(parts)
+
+
+def resampled(
+    score: Callable[[Values], Values], items: int, resamples: int, *, seed: int = 0
+) -> Values:
+    """Form a score on resamples of its items, (R,); those where it is not defined are left out.
+
+    Args:
+        score: Takes how often each item occurs, (rows, items), and gives the scores, (rows,).
+        items: How many there are.
+        resamples: How many samples with replacement to draw.
+        seed: Draws them.
+    """
+    generator = np.random.default_rng(seed)
+    parts = []
+    for start in range(0, resamples, ROWS):
+        drawn = generator.integers(0, items, size=(min(ROWS, resamples - start), items))
+        counts = np.stack([np.bincount(row, minlength=items) for row in drawn])
+        parts.append(score(counts.astype(np.float64)))
+    found = np.concatenate(parts)
+    return found[~np.isnan(found)]
+
+
+def _plain_mean(items: Items, metric: str) -> bool:
+    return metric in items and "weights" not in items
+
+
+def _two_sided() -> float:
+    return NORMAL.inv_cdf((1 + LEVEL / 100) / 2)
+
+
+def _inflation(items: int) -> float:
+    """Undo that resamples of n items vary by n, not by n - 1."""
+    return math.sqrt(items / (items - 1))
+
+
+def _student_of_normal(deviations: float, freedom: int) -> float:
+    """Return the quantile of Student's t at a normal one (Wallace's approximation, inverted)."""
+    scaled = deviations * (8 * freedom + 3) / (8 * freedom + 1)
+    return math.sqrt(freedom * math.expm1(scaled**2 / freedom))
+
+
+def _normal_of_student(deviations: float, freedom: int) -> float:
+    """Return the normal quantile at one of Student's t (Wallace, Ann. Math. Statist. 1959)."""
+    scale = (8 * freedom + 1) / (8 * freedom + 3)
+    return scale * math.sqrt(freedom * math.log1p(deviations**2 / freedom))

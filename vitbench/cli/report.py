@@ -1,19 +1,16 @@
 """`vitbench report`: records of a folder, compared, in the form that is asked for."""
 
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
 from vitbench.errors import RecordError
-from vitbench.records import atomic, read_records
+from vitbench.records import atomic, read_items, read_records
+from vitbench.reports.render import Form, render
 from vitbench.reports.table import Table, build_table
 from vitbench.settings import setting
-
-Form = Literal["rich", "markdown", "csv", "latex", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +41,14 @@ def run(arguments: list[str]) -> int:
         compare=options.compare,
         published=options.published,
         strict=options.strict,
+        items=lambda record: read_items(record, options.results),
     )
     if options.out is None and options.format == "rich":
         _print(table)
     elif options.out is None:
-        sys.stdout.write(_render(table, options.format))
+        sys.stdout.write(render(table, options.format))
     else:
-        _write(_render(table, options.format), options.out)
+        _write(render(table, options.format), options.out)
     return 0
 
 
@@ -60,26 +58,6 @@ def _print(table: Table) -> None:
     from vitbench.reports.terminal import show
 
     show(table, Console())
-
-
-def _render(table: Table, form: Form) -> str:
-    if form == "rich":
-        from rich.console import Console
-
-        from vitbench.reports.terminal import show
-
-        stream = io.StringIO()
-        show(table, Console(file=stream, width=120))
-        return stream.getvalue()
-    from vitbench.reports import formats
-
-    render = {
-        "markdown": formats.markdown,
-        "csv": formats.csv,
-        "latex": formats.latex,
-        "json": formats.json,
-    }
-    return render[form](table)
 
 
 def _write(text: str, path: Path) -> None:

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -153,7 +155,7 @@ def read_items(record: Record, folder: Path) -> "dict[str, NDArray[Any]]":
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error, TypeError) as error:
         raise RecordError(
             f"the per-item scores {path.name} can't be read.", found=str(error)
         ) from error

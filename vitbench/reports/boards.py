@@ -7,6 +7,7 @@ from typing import Any
 
 from vitbench.records import DatasetInfo, ProtocolRef, Record, RecordedScore, Unit
 
+LEVEL = 0.05  # of the corrected p-value below which runs are told apart
 KINDS = {"classification": "images", "instances": "images", "semantic": "images", "clips": "clips"}
 
 
@@ -41,6 +42,42 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs on the same items of a board."""
+
+    one: str  # names of lines
+    other: str
+    column: Column
+    difference: float  # the one minus the other
+    low: float  # 95 % interval, by itself
+    high: float
+    p: float
+    corrected: float  # p after Holm's correction over all comparisons of the report
+    items: int
+    wins: float | None  # percent of items where the one is higher; ties count half
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the difference stands after the correction."""
+        return self.corrected < LEVEL
+
+    @property
+    def better_first(self) -> "Comparison":
+        """The same comparison, read from the run with the better score."""
+        if (self.difference > 0) == self.column.higher_is_better:
+            return self
+        return replace(
+            self,
+            one=self.other,
+            other=self.one,
+            difference=-self.difference,
+            low=-self.high,
+            high=-self.low,
+            wins=None if self.wins is None else 100 - self.wins,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """Scores of one protocol identity on the same data: they share columns, and no others do."""
 
@@ -49,6 +86,7 @@ class Board:
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     apart: tuple[str, ...] = ()  # what keeps it from the first board of the same protocol
+    comparisons: tuple[Comparison, ...] = ()  # the first is by the run that others are held against
 
     @property
     def title(self) -> str:
@@ -78,15 +116,26 @@ class Board:
             return None
         return max(values) if column.higher_is_better else min(values)
 
+    def differs(self, line: Line) -> bool:
+        """Tell whether a run is distinguishable from the one that the others are held against."""
+        reference = self.comparisons[0].one if self.comparisons else ""
+        return any(
+            comparison.distinct
+            for comparison in self.comparisons
+            if (comparison.one, comparison.other) == (reference, line.name)
+        )
+
     def printed_for(self, line: Line) -> Line | None:
         """Return the published line of the same method and architecture beside a measured one."""
         subject = line.record.subject
+        arch = subject.arch.partition(" ")[0]
+        if line.published or not subject.method:
+            return None
         same = (
             other
             for other in self.lines
-            if other.published and subject.method and not line.published
-            if (other.record.subject.method, other.record.subject.arch)
-            == (subject.method, subject.arch)
+            if other.published and other.record.subject.method == subject.method
+            if other.record.subject.arch == arch
         )
         return next(same, None)
 

@@ -1,11 +1,18 @@
 """Numbers and sources as people read them; the only place where numbers are rounded."""
 
-from vitbench.records import Unit
-from vitbench.reports.boards import Board, Column, Line
+from vitbench.records import DataKind, Unit
+from vitbench.reports import clean
+from vitbench.reports.boards import KINDS, Board, Column, Comparison, Line
 
 ABSENT = "—"
 DIGITS = {"%": 1, "count": 2, "px": 1, "s": 1, "": 3}
 HUGE = 1e7
+MARK = "*"
+
+
+def name(text: str) -> str:
+    """Shorten the name of a subject."""
+    return clean.plain(text, clean.NAME)
 
 
 def number(value: float | None, unit: Unit) -> str:
@@ -25,10 +32,13 @@ def interval(line: Line, column: Column) -> str:
     return f"[{number(score.low, column.unit)}, {number(score.high, column.unit)}]"
 
 
-def cell(line: Line, column: Column) -> str:
-    """Write a score; the primary one with its interval."""
+def cell(board: Board, line: Line, column: Column) -> str:
+    """Write a score; the primary one with its interval, and a mark where it stands out."""
     value = number(line.value(column.metric), column.unit)
-    return f"{value} {interval(line, column)}".strip() if column.primary else value
+    if not column.primary:
+        return value
+    mark = MARK if board.differs(line) else ""
+    return f"{value}{mark} {interval(line, column)}".strip()
 
 
 def gap(board: Board, line: Line) -> str:
@@ -52,4 +62,24 @@ def remarks(board: Board) -> list[str]:
     presets = {line.record.protocol.preset for line in board.lines if line.published}
     if len(presets) > 1:
         said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
+    if any(board.differs(line) for line in board.lines):
+        said.append(f"{MARK} distinguishable from {name(board.comparisons[0].one)}")
     return said
+
+
+def sentence(comparison: Comparison, kind: DataKind) -> str:
+    """Say what a comparison found."""
+    found = comparison.better_first
+    unit = found.column.unit
+    digits = DIGITS[unit] + 1  # differences are small
+    p = "p < 0.001" if found.corrected < 0.001 else f"p = {found.corrected:.3f}"
+    wins = "" if found.wins is None else f", ahead on {found.wins:.0f} % of them"
+    measured = (
+        f"{found.column.label} {found.difference:+.{digits}f}"
+        f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+        f" over {found.items:,} {KINDS[kind]}{wins}, {p}"
+    )
+    one, other = name(found.one), name(found.other)
+    if found.distinct:
+        return f"{one} is better than {other}: {measured}"
+    return f"{one} and {other} are not distinguishable: {measured}"

@@ -3,7 +3,8 @@
 import re
 import unicodedata
 
-WIDTH = 80  # characters of a name that are shown
+WIDTH = 1_000  # characters of any text that are shown
+NAME = 72  # and of a name
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -24,17 +25,15 @@ LATEX = {
 
 def plain(text: str, width: int = WIDTH) -> str:
     """Return text on one line, without control or direction characters, shortened in the middle."""
-    shown = "".join(
-        " "
-        if character in "\n\t"
-        else "\ufffd"
-        if unicodedata.category(character)[0] == "C"
-        else character
-        for character in text[: 4 * width]
-    )
-    if len(shown) <= width:
-        return shown
-    return f"{shown[: width * 2 // 3]}…{shown[-(width // 3 - 1) :]}"
+    if len(text) > width:
+        text = f"{text[: width * 2 // 3]}…{text[-(width // 3 - 1) :]}"
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t":
+        return " "
+    return "\ufffd" if unicodedata.category(character)[0] == "C" else character
 
 
 def markdown(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from vitbench.reports import clean
 from vitbench.reports.boards import Board, Line
-from vitbench.reports.cells import cell, gap, remarks
+from vitbench.reports.cells import cell, gap, name, remarks, sentence
 from vitbench.reports.table import Table
 
 
@@ -78,6 +78,7 @@ def markdown(table: Table) -> str:
             )
             + "\n"
         )
+        parts += [f"- {clean.markdown(text)}" for text in found(board)] + [""]
     parts += [f"- {clean.markdown(text)}" for text in left_out(table)]
     return "\n".join(parts) + "\n"
 
@@ -85,11 +86,11 @@ def markdown(table: Table) -> str:
 def _markdown_line(board: Board, line: Line) -> list[str]:
     cells = []
     for column in board.columns:
-        text, value = cell(line, column), line.value(column.metric)
+        text, value = cell(board, line, column), line.value(column.metric)
         if line.published:
             text = f"*{text}*"
         cells.append(f"**{text}**" if value is not None and value == board.best(column) else text)
-    return [clean.markdown(line.name), *cells, line.record.source, gap(board, line)]
+    return [clean.markdown(name(line.name)), *cells, line.record.source, gap(board, line)]
 
 
 def latex(table: Table) -> str:
@@ -107,7 +108,7 @@ def latex(table: Table) -> str:
                 [
                     r"\begin{table}[t]",
                     r"\centering",
-                    rf"\caption{{{'. '.join(map(clean.latex, [board.title, *remarks(board)]))}.}}",
+                    rf"\caption{{{_caption(board)}}}",
                     rf"\begin{{tabular}}{{l{'r' * len(board.columns)}l}}",
                     r"\toprule",
                     *lines,
@@ -121,21 +122,31 @@ def latex(table: Table) -> str:
     return "\n".join(parts)
 
 
+def _caption(board: Board) -> str:
+    said = [board.title, *remarks(board), *found(board)]
+    return " ".join(f"{clean.latex(text)}." for text in said)
+
+
 def _latex_line(board: Board, line: Line) -> str:
     cells = []
     for column in board.columns:
-        text, value = clean.latex(cell(line, column)), line.value(column.metric)
+        text, value = clean.latex(cell(board, line, column)), line.value(column.metric)
         if line.published:
             text = rf"\textit{{{text}}}"
         best = value is not None and value == board.best(column)
         cells.append(rf"\textbf{{{text}}}" if best else text)
-    return " & ".join([clean.latex(line.name), *cells, line.record.source]) + r" \\"
+    return " & ".join([clean.latex(name(line.name)), *cells, line.record.source]) + r" \\"
+
+
+def found(board: Board) -> list[str]:
+    """Say what the comparisons of a board found."""
+    return [sentence(comparison, board.dataset.kind) for comparison in board.comparisons]
 
 
 def left_out(table: Table) -> list[str]:
     """Say what the table does not show: failed runs, files that are no records, printed rows."""
     said = [
-        f"failed: {record.subject.name} on {record.protocol.name}:"
+        f"failed: {name(record.subject.name)} on {record.protocol.name}:"
         f" {record.error.message if record.error else 'no reason was kept'}"
         for record in table.failed
     ]

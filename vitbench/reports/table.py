@@ -8,6 +8,7 @@ from vitbench.records import Record, Unreadable
 from vitbench.reports.boards import Board, build_boards
 from vitbench.reports.published import join_measured, published_records
 from vitbench.reports.select import check_names, same, select_measured, select_published
+from vitbench.reports.significance import ReadItems, with_comparisons
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ def build_table(
     compare: Sequence[str] = (),
     published: str = "",
     strict: bool = False,
+    items: ReadItems | None = None,
 ) -> Table:
     """Choose records and sort them into boards that may be compared.
 
@@ -35,6 +37,7 @@ def build_table(
         compare: Names of runs or methods, in the order to show them; all runs where none is given.
         published: Which printed rows stand beside them; see `select_published`.
         strict: Refuse runs of one protocol that differ in settings or data.
+        items: Reads the per-item scores of a record, for paired comparisons; none without it.
 
     Raises:
         UnknownName: Nothing has a compared name.
@@ -59,8 +62,9 @@ def build_table(
         ]
         joined = join_measured(others, runs)
         shown += [new for old, new in zip(others, joined, strict=True) if new is not old]
+    boards = build_boards([*runs, *shown])
     return Table(
-        boards=build_boards([*runs, *shown]),
+        boards=with_comparisons(boards, compare, items) if items else boards,
         compared=tuple(compare),
         failed=tuple(record for record in chosen if record.status == "failed"),
         skipped=tuple(item for item in found if isinstance(item, Unreadable)),

@@ -10,7 +10,7 @@ from rich.text import Text
 from vitbench.reports import clean
 from vitbench.reports.boards import Board, Column, Line
 from vitbench.reports.cells import cell, gap, remarks
-from vitbench.reports.formats import left_out
+from vitbench.reports.formats import found, left_out
 from vitbench.reports.table import Table
 
 LINES = 60  # of a board; the other formats show all
@@ -23,18 +23,20 @@ EDGES = 3 * SEPARATOR + len("published")
 def show(table: Table, console: Console) -> None:
     """Print every board, wide ones in several strips."""
     for board in table.boards:
-        console.print(Text(clean.plain(board.title, 200), style="bold"))
+        console.print(Text(clean.plain(board.title), style="bold"))
         for text in remarks(board):
-            console.print(Text(clean.plain(text, 400), style="yellow"))
+            console.print(Text(clean.plain(text), style="yellow"))
         lines = board.ranked()
         for columns in _strips(board, lines[:LINES], console.width):
             console.print(_grid(board, lines[:LINES], columns))
         if len(lines) > LINES:
             console.print(Text(f"… {len(lines) - LINES:,} more lines (--format csv)", style="dim"))
+        for text in found(board)[:NOTES]:
+            console.print(Text(clean.plain(text)))
         console.print()
     notes = left_out(table)
     for text in notes[:NOTES]:
-        console.print(Text(clean.plain(text, 300), style="dim"))
+        console.print(Text(clean.plain(text), style="dim"))
     if len(notes) > NOTES:
         console.print(Text(f"… and {len(notes) - NOTES:,} more like these", style="dim"))
 
@@ -54,7 +56,7 @@ def _grid(board: Board, lines: Sequence[Line], columns: Sequence[Column]) -> Gri
         for column in columns:
             value = line.value(column.metric)
             best = " bold" if value is not None and value == board.best(column) else ""
-            cells.append(Text(cell(line, column), style=(style + best).strip()))
+            cells.append(Text(cell(board, line, column), style=(style + best).strip()))
         cells.append(Text(line.record.source, style=style or "dim"))
         grid.add_row(*cells, *([Text(difference)] if any(gaps) else []))
     return grid
@@ -69,7 +71,10 @@ def _strips(board: Board, lines: Sequence[Line], width: int) -> list[list[Column
     used = 0
     for column in board.columns:
         need = SEPARATOR + max(
-            [len(clean.plain(column.label, 24)), *(len(cell(line, column)) for line in lines)]
+            [
+                len(clean.plain(column.label, 24)),
+                *(len(cell(board, line, column)) for line in lines),
+            ]
         )
         if strips[-1] and used + need > room:
             strips.append([])

@@ -1,0 +1,101 @@
+"""Is one run really better than another? Paired on their items, corrected for how often we ask."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from vitbench.errors import RecordError
+from vitbench.records import Record
+from vitbench.reports.boards import Board, Column, Comparison, Line
+
+if TYPE_CHECKING:  # numpy is slow to import, and a report of records without items needs none
+    from numpy.typing import NDArray
+
+MOST = 10  # runs of a board that are compared
+
+Items = Mapping[str, "NDArray[Any]"]
+ReadItems = Callable[[Record], Items]
+
+
+def with_comparisons(
+    boards: Sequence[Board], compared: Sequence[str], read: ReadItems
+) -> tuple[Board, ...]:
+    """Compare the runs of each board, and correct the p-values of all boards together.
+
+    Runs that were asked for by name are compared pair by pair, else each with the best. At most
+    `MOST` runs of a board take part.
+    """
+    found = [_compare(board, pairs(board, compared), read) for board in boards]
+    if not any(found):
+        return tuple(boards)
+    from vitbench.bootstrap import holm
+
+    corrected = iter(holm([comparison.p for group in found for comparison in group]))
+    return tuple(
+        replace(
+            board,
+            comparisons=tuple(replace(one, corrected=next(corrected)) for one in group),
+        )
+        for board, group in zip(boards, found, strict=True)
+    )
+
+
+def pairs(board: Board, compared: Sequence[str]) -> list[tuple[Line, Line]]:
+    """Choose what to compare; the run that the others are measured by comes first in its pairs."""
+    runs = board.lines if compared else board.ranked()
+    chosen = [line for line in runs if not line.published and line.record.items][:MOST]
+    if compared:
+        return list(combinations(chosen, 2))
+    return [(chosen[0], line) for line in chosen[1:]]
+
+
+def _compare(board: Board, asked: Sequence[tuple[Line, Line]], read: ReadItems) -> list[Comparison]:
+    """Compare pairs of runs by the primary metric; those without items are left out."""
+    column = board.primary
+    if column is None:
+        return []
+    items = {line.name: _items(line, read) for pair in asked for line in pair}
+    found = [
+        _comparison(one, other, column, (items[one.name], items[other.name]))
+        for one, other in asked
+        if items[one.name] and items[other.name]
+    ]
+    return [comparison for comparison in found if comparison is not None]
+
+
+def _items(line: Line, read: ReadItems) -> Items:
+    try:
+        return read(line.record)
+    except RecordError:
+        return {}
+
+
+def _comparison(
+    one: Line, other: Line, column: Column, items: tuple[Items, Items]
+) -> Comparison | None:
+    """Compare two runs in one column; None where their items can't be."""
+    import numpy as np
+
+    from vitbench.bootstrap import paired_difference
+
+    try:
+        with np.errstate(all="ignore"):
+            found = paired_difference(*items, column.metric)
+    except (KeyError, ValueError, TypeError, IndexError):  # a stranger's arrays
+        return None
+    if found is None or not math.isfinite(found.value + found.low + found.high):
+        return None
+    return Comparison(
+        one=one.name,
+        other=other.name,
+        column=column,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        corrected=found.p,
+        items=found.items,
+        wins=found.wins,
+    )
