@@ -16,6 +16,7 @@ COMMANDS = {
     "score": "score a file or folder of predictions",
     "report": "compare records",
     "list": "what there is: protocols, checkpoints, datasets, recipes",
+    "check-plugin": "does a protocol keep the contract?",
     "cache": "features kept for reuse: ls, clear",
 }
 EXAMPLES = (

@@ -1,0 +1,51 @@
+"""An outside distribution's protocol is found, checked and run, as a user would install it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PLUGIN = Path(__file__).parents[1] / "plugin_package"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Install the package into a folder of its own; return the environment that sees it."""
+    site = tmp_path_factory.mktemp("site")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(site)]
+    subprocess.run([*build, str(PLUGIN)], check=True, capture_output=True)
+    wheel = next(site.glob("*.whl"))
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(site)], check=True)
+    paths = [str(site), *filter(None, sys.path)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def vitbench(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vitbench", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_is_listed_with_its_distribution(installed: dict[str, str]) -> None:
+    listing = vitbench(installed, "list", "protocols", "checkpoints").stdout
+    assert "brightness               brightness" in listing
+    assert "tiny-vit" in listing
+
+
+def test_it_is_run_by_name_and_leaves_a_record(
+    installed: dict[str, str], folders: Path, tmp_path: Path
+) -> None:
+    done = vitbench(
+        installed,
+        *("eval", "brightness", "random:vit_mini_patch8_64", "--preset", "half"),
+        *("--data", str(folders), "--results", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "brightness").glob("*.json"))) == 1
+    assert "100.00%" in done.stdout
