@@ -42,4 +42,8 @@ class Centre(nn.Module):
         """Move the centre towards the mean of all rows seen by all processes."""
         total = distributed.sum_over_processes(self._seen)
         self.value.lerp_(total[:-1] / total[-1], 1 - self.momentum)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was observed since the last update."""
         self._seen.zero_()

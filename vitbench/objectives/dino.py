@@ -74,6 +74,10 @@ class DinoObjective(Objective):
         """Move the centre."""
         self.centre.update()
 
+    def forget_step(self) -> None:
+        """See `Objective.forget_step`."""
+        self.centre.forget()
+
 
 def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
     """Return the mean cross-entropy over all pairs of a teacher crop and another crop.

@@ -84,6 +84,9 @@ class Objective(nn.Module, ABC):
     def end_step(self) -> None:
         """Take into the memory what this step saw."""
 
+    def forget_step(self) -> None:
+        """Drop what this step saw: its loss was not finite, so nothing is learned from it."""
+
 
 @runtime_checkable
 class ObjectiveSettings(Protocol):

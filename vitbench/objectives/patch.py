@@ -84,6 +84,10 @@ class PatchObjective(Objective):
         """Move the centre."""
         self.centre.update()
 
+    def forget_step(self) -> None:
+        """See `Objective.forget_step`."""
+        self.centre.forget()
+
     def _summaries(self, backbone: Backbone, features: Features, truth: Tensor | None) -> Tensor:
         """Return the summary of each patch's positives, shape (rows * N, D)."""
         index, keep = choose_positives(

@@ -51,16 +51,19 @@ class AdamW:
         rest: dict[str, Any] = {"params": groups[False], "weight_decay": 0.0}
         return torch.optim.AdamW([decaying, rest], lr=0.0, betas=self.betas, fused=True)
 
+    def values(self, progress: Progress, batch_size: int) -> dict[str, float]:
+        """Return learning rate and weight decay of the coming step."""
+        rate = self.learning_rate.scaled(batch_size / self.batch_unit).at(progress)
+        return {"learning_rate": rate, "weight_decay": self.weight_decay.at(progress)}
+
     def schedule(
         self, optimizer: torch.optim.Optimizer, progress: Progress, batch_size: int
-    ) -> dict[str, float]:
-        """Set learning rate and weight decay of the coming step, and return them."""
-        rate = self.learning_rate.scaled(batch_size / self.batch_unit).at(progress)
-        decay = self.weight_decay.at(progress)
+    ) -> None:
+        """Set learning rate and weight decay of the coming step."""
+        values = self.values(progress, batch_size)
         for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.param_groups[0]["weight_decay"] = decay
-        return {"learning_rate": rate, "weight_decay": decay}
+            group["lr"] = values["learning_rate"]
+        optimizer.param_groups[0]["weight_decay"] = values["weight_decay"]
 
     def limit(self, parameters: Iterable[Tensor]) -> None:
         """Clip the gradients in place, without waiting for the device."""

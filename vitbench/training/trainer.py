@@ -1,6 +1,7 @@
 """One training run in memory: the pair, its objectives, and the step that moves them."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from vitbench import distributed
 from vitbench.data.training_loader import CropBatch
 from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
 from vitbench.settings import setting
@@ -33,7 +35,12 @@ class Computing:
     accumulate: int = setting(
         1, help="parts that a batch is cut into to save memory", minimum=1, identity=False
     )
-    compile: bool = setting(False, help="compile the backbone", identity=False)
+    compile: bool = setting(False, help="compile the backbones", identity=False)
+    skip_nonfinite: int = setting(
+        0,
+        help="steps without a finite loss to skip before stopping; checking each costs time",
+        minimum=0,
+    )
 
 
 class Trainer:
@@ -75,6 +82,7 @@ class Trainer:
             if parameter.requires_grad
         ]
         self.optimizer = recipe.optimizer.build((self.pair.student, self.objectives))
+        self.skipped = 0
 
     @property
     def progress(self) -> Progress:
@@ -86,6 +94,7 @@ class Trainer:
 
         Returns:
             The loss and what its terms measured, scalars on the device: this process's part.
+            Empty if the step was skipped.
         """
         progress = self.progress
         self.recipe.optimizer.schedule(self.optimizer, progress, self.recipe.batch_size)
@@ -98,6 +107,9 @@ class Trainer:
             for name, value in measured.items():
                 values[name] = values.get(name, 0) + value / self.computing.accumulate
         average_gradients(self.trained)
+        self.step += 1
+        if self._skips(values["loss"]):
+            return {}  # nothing moves
         for name, objective in self._named():
             objective.after_backward(self.pair.student.heads[name], progress)
         self.recipe.optimizer.limit(self.trained)
@@ -105,8 +117,35 @@ class Trainer:
         self.pair.follow(self.recipe.teacher_momentum.at(progress))
         for _, objective in self._named():
             objective.end_step()
-        self.step += 1
         return values
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next step depends on."""
+        return {
+            "step": self.step,
+            "skipped": self.skipped,
+            "pair": self.pair.state_dict(),
+            "objectives": self.objectives.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state of `state_dict`."""
+        self.step, self.skipped = state["step"], state["skipped"]
+        self.pair.load_state_dict(state["pair"])
+        self.objectives.load_state_dict(state["objectives"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _skips(self, loss: Tensor) -> bool:
+        """Tell whether this step is to be left out, because its loss is not finite anywhere."""
+        if self.skipped >= self.computing.skip_nonfinite:
+            return False
+        if math.isfinite(distributed.sum_over_processes(loss.clone()).item()):
+            return False
+        self.skipped += 1
+        for _, objective in self._named():
+            objective.forget_step()
+        return True
 
     def _loss(self, batch: CropBatch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of the terms on one part of a batch, and all it is made of."""

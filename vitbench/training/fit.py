@@ -1,0 +1,237 @@
+"""The loop around the step: data in, journal and snapshots out, until the epochs are done."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+
+from vitbench import distributed
+from vitbench.data.training_loader import CropBatch
+from vitbench.errors import SettingError, TrainingError
+from vitbench.models.export import save_backbone
+from vitbench.models.sources import RUN_FILE
+from vitbench.settings import digest, setting
+from vitbench.training.interrupt import Interrupt, Stopped
+from vitbench.training.journal import Journal, Row
+from vitbench.training.probe import Probe
+from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
+from vitbench.training.trainer import Trainer
+
+SNAPSHOTS = "snapshots"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """How often a run tells how it is."""
+
+    log_every: int = setting(20, help="steps between two lines", minimum=1, identity=False)
+    probe_every: int = setting(
+        10,
+        help="epochs between two 20-NN scores of the teacher; 0: none",
+        minimum=0,
+        identity=False,
+    )
+
+
+class Loader(Protocol):
+    """What gives the batches of an epoch, from any step on."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of one epoch."""
+
+    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[CropBatch]:
+        """Yield the batches of an epoch, from a step on."""
+        ...
+
+
+class Run:
+    """One run of a trainer in a folder; it goes on from the newest snapshot there.
+
+    Args:
+        trainer: What learns.
+        loader: What it learns from.
+        folder: Where everything goes.
+        saving: When snapshots are written.
+        watching: How often the journal is.
+        probe: The online 20-NN, where there are labels.
+        listener: Told every line of the journal.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        loader: Loader,
+        folder: Path,
+        *,
+        saving: Saving = Saving(),  # noqa: B008  (frozen values)
+        watching: Watching = Watching(),
+        probe: Probe | None = None,
+        listener: Callable[[Row], None] = lambda _: None,
+    ) -> None:
+        self.trainer, self.loader, self.folder = trainer, loader, folder
+        self.saving, self.watching, self.probe = saving, watching, probe
+        self.snapshots = Snapshots(folder / SNAPSHOTS, saving)
+        self.identity = digest(trainer.recipe)
+        self.best = float("-inf")
+        self._resume()
+        self.journal = Journal(
+            folder,
+            every=watching.log_every,
+            first_step=trainer.step,
+            listener=listener,
+        )
+        self._saved_at = time.monotonic()
+        self._clock = Clock()
+
+    def fit(self, *, steps: int | None = None) -> Path:
+        """Train to the end of the recipe, or for so many steps in all, and write the backbone.
+
+        Returns:
+            The file with the teacher's backbone, a checkpoint.
+
+        Raises:
+            Stopped: After saving, on SIGTERM or ctrl-C.
+            TrainingError: The loss is not finite, memory or disk ran out.
+        """
+        trainer = self.trainer
+        last = min(trainer.progress.steps, steps or trainer.progress.steps)
+        try:
+            with Interrupt() as interrupt:
+                while trainer.step < last:
+                    self._epoch(last, interrupt)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise out_of_memory(error, trainer) from error
+            raise
+        finally:
+            self.journal.close()
+        target = self.folder / RUN_FILE
+        if distributed.is_main():
+            save_backbone(trainer.pair.teacher.backbone, target, method=trainer.recipe.name)
+        distributed.barrier()
+        return target
+
+    def _epoch(self, last: int, interrupt: Interrupt) -> None:
+        """Train to the end of the running epoch, or to the last step."""
+        trainer = self.trainer
+        epoch, done = divmod(trainer.step, trainer.steps_per_epoch)
+        batches = self.loader.epoch(epoch, first_step=done)
+        for batch in self._clock.waiting(batches):
+            full = self.journal.take(trainer.step + 1, trainer.train_step(batch))
+            if full or (distributed.world_size() == 1 and (interrupt.asked or self._due)):
+                self._write()
+                self._obey(interrupt)
+            if trainer.step == last:
+                break
+        self._write()
+        names = self._probe(epoch) if trainer.step % trainer.steps_per_epoch == 0 else ()
+        self._save(*names)
+
+    def _write(self) -> None:
+        """Write the journal's line of the steps since the last one."""
+        trainer = self.trainer
+        seconds, waited, steps = self._clock.read()
+        batch = trainer.recipe.batch_size
+        progress = replace(trainer.progress, step=trainer.step - 1)
+        self.journal.write_steps(
+            {
+                "epoch": progress.epoch,
+                **trainer.recipe.optimizer.values(progress, batch),
+                "teacher_momentum": trainer.recipe.teacher_momentum.at(progress),
+                "images_per_second": steps * batch / max(seconds, 1e-9),
+                "waiting": waited / max(seconds, 1e-9),
+                "skipped": trainer.skipped,
+            }
+        )
+
+    def _obey(self, interrupt: Interrupt) -> None:
+        """Save if it is time to, or stop if asked."""
+        asked = interrupt.agreed()
+        if asked or distributed.from_main(self._due):
+            self._save()
+        if asked:
+            raise Stopped(asked, f"step {self.trainer.step} of {self.trainer.progress.steps}")
+
+    @property
+    def _due(self) -> bool:
+        return time.monotonic() - self._saved_at > 60 * self.saving.save_minutes
+
+    def _save(self, *names: str) -> None:
+        if distributed.is_main():
+            state = {**self.trainer.state_dict(), "recipe": self.identity, "best": self.best}
+            self.snapshots.save(state, step=self.trainer.step, names=names)
+        self._saved_at = time.monotonic()
+        distributed.barrier()
+
+    def _probe(self, epoch: int) -> tuple[str, ...]:
+        """Score the teacher if it is time to; return the names its snapshot is kept under."""
+        done = epoch + 1
+        every = self.saving.keep_every
+        kept = (f"epoch-{done:04d}.pt",) if every and done % every == 0 else ()
+        if self.probe is None or not self.watching.probe_every or done % self.watching.probe_every:
+            return kept
+        if distributed.is_main():
+            score = self.probe.top1(self.trainer.pair.teacher.backbone)
+            self.journal.write({"step": self.trainer.step, "epoch": epoch, "top1_k20": score})
+            if score > self.best:
+                self.best, kept = score, (*kept, "best.pt")
+        distributed.barrier()
+        return kept
+
+    def _resume(self) -> None:
+        found = self.snapshots.latest()
+        if found is None:
+            return
+        state = load_snapshot(found, self.trainer.device)
+        if state["recipe"] != self.identity:
+            raise SettingError(
+                [f"{str(self.folder)!r} holds a run of another recipe"],
+                hint="--out names another folder, or repeat the settings of the run",
+            )
+        self.best = state["best"]
+        self.trainer.load_state_dict(state)
+
+
+class Clock:
+    """Measures how long steps took and how much of it was waiting for data."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._started, self._waited, self._steps = time.monotonic(), 0.0, 0
+
+    def waiting(self, items: Iterator[T]) -> Iterator[T]:
+        """Pass items on, counting them and the time until they are there."""
+        while True:
+            asked = time.monotonic()
+            item = next(items, None)
+            self._waited += time.monotonic() - asked
+            if item is None:
+                return
+            self._steps += 1
+            yield item
+
+    def read(self) -> tuple[float, float, int]:
+        """Return seconds, seconds of waiting and steps since the last reading."""
+        found = (time.monotonic() - self._started, self._waited, self._steps)
+        self._start()
+        return found
+
+
+def out_of_memory(error: Exception, trainer: Trainer) -> TrainingError:
+    """Say what did not fit, and what makes it smaller."""
+    recipe, parts = trainer.recipe, trainer.computing.accumulate
+    share = recipe.batch_size // distributed.world_size() // parts
+    return TrainingError(
+        f"the memory of {trainer.device} ran out in step {trainer.step + 1}.",
+        expected=f"room for {share} images at once, {len(recipe.crops.sizes)} crops each",
+        found=str(error).splitlines()[0],
+        hint=f"--accumulate {2 * parts} keeps the batch of {recipe.batch_size}; or fewer "
+        "--crops.local-crops, --precision bf16, a smaller --batch-size",
+    )

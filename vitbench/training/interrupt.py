@@ -1,0 +1,55 @@
+"""Asked to stop: a signal is remembered until the step is done."""
+
+import signal
+from types import FrameType, TracebackType
+
+from vitbench import distributed
+from vitbench.errors import VitbenchError
+
+STOPPED_AFTER_SAVING = 75  # what a scheduler reads as: put it into the queue again
+INTERRUPTED = 130
+
+
+class Stopped(VitbenchError):
+    """A run that was asked to stop, and did so after saving.
+
+    Args:
+        number: The signal.
+        where: What was saved, in words.
+    """
+
+    def __init__(self, number: int, where: str) -> None:
+        self.exit_code = INTERRUPTED if number == signal.SIGINT else STOPPED_AFTER_SAVING
+        name = signal.Signals(number).name
+        super().__init__(f"stopped by {name} after saving {where}.", hint="vitbench resume RUN")
+
+
+class Interrupt:
+    """While open, SIGTERM and ctrl-C are noted and not obeyed; a second ctrl-C is obeyed."""
+
+    WATCHED = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.asked = 0  # number of the signal, 0 for none
+
+    def __enter__(self) -> "Interrupt":
+        self._before = {number: signal.signal(number, self._note) for number in self.WATCHED}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def agreed(self) -> int:
+        """Return the signal that any of the processes got; every process must ask at once."""
+        return max(distributed.gather(self.asked))
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.asked == signal.SIGINT == number:
+            raise KeyboardInterrupt
+        self.asked = number

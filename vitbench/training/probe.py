@@ -1,0 +1,60 @@
+"""The online 20-NN: how good the teacher's features are, while it still learns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vitbench.data.dataset import Dataset, Sample
+from vitbench.data.loader import load_batches
+from vitbench.data.transforms import ImageView, Normalization
+from vitbench.models.backbone import Backbone
+from vitbench.neighbours import search, vote
+
+K = 20
+TEMPERATURE = 0.07
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Two labelled splits and how they are looked at.
+
+    Source:
+        The protocol `knn`, in small: facebookresearch/dino, eval_knn.py (7c446df).
+    """
+
+    bank: Dataset[Sample[int]]
+    queries: Dataset[Sample[int]]
+    workers: int = 2
+
+    def top1(self, backbone: Backbone) -> float:
+        """Return the share of queries whose class 20 neighbours vote for, percent."""
+        size = backbone.info.image_size[0]
+        view = ImageView(resize=round(size * 256 / 224), crop=size)
+        bank, labels = self._vectors(backbone, self.bank, view)
+        queries, truth = self._vectors(backbone, self.queries, view)
+        k = min(K, len(bank))
+        classes = int(torch.cat([labels, truth]).max()) + 1
+        found = search(bank, queries, k, engine="torch")
+        _, ranked = vote(found, labels, classes=classes, k=k, temperature=TEMPERATURE)
+        return 100 * (ranked[:, 0] == truth).double().mean().item()
+
+    @torch.no_grad()
+    def _vectors(
+        self, backbone: Backbone, dataset: Dataset[Sample[Any]], view: ImageView
+    ) -> tuple[Tensor, Tensor]:
+        """Return the normalized image-level features of a split (M, D) and its labels (M,)."""
+        where = next(backbone.parameters())
+        normalize = Normalization(backbone.info.mean, backbone.info.std)
+        order = range(len(dataset))
+        batches = [order[first : first + BATCH] for first in order[::BATCH]]
+        vectors = []
+        for _, pixels in load_batches(dataset, batches, view, workers=self.workers):
+            images = normalize(pixels.to(where.device)).to(where.dtype)
+            (features,) = backbone(images)
+            vectors.append(functional.normalize(features.pooled.float(), dim=-1))
+        targets: list[int] = dataset.targets  # type: ignore[attr-defined]
+        return torch.cat(vectors), torch.tensor(targets)
