@@ -57,10 +57,10 @@ def read_weight_file(path: Path) -> WeightFile:
         )
     with path.open("rb") as file:
         head = file.read(HEADER)
+    if head[6:9] == b"\0\0{":  # the header's length, 8 bytes that may begin as a pickle does
+        return _read_safetensors(path)
     if head.startswith(b"PK\x03\x04") or head.startswith(b"\x80"):
         return WeightFile("torch", _read_torch(path))
-    if len(head) > 8 and head[8:9] == b"{":
-        return _read_safetensors(path)
     raise CheckpointError(
         f"{path}: this is not a file of weights.",
         expected="a PyTorch file (zip or pickle) or a safetensors file",

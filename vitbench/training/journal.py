@@ -40,7 +40,7 @@ class Journal:
             _keep_up_to(self._path, first_step)
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first_step)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first_step)
 
     def take(self, step: int, values: Mapping[str, Tensor]) -> bool:
         """Keep the values of a step, counted from 1; tell whether it is time to write."""

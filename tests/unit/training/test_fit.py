@@ -1,0 +1,155 @@
+"""A run goes on where it stopped, says how it is, and stops when it must."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.tiny_training import NoiseLoader, one_of_two, tiny, trained
+from vitbench.errors import SettingError, TrainingError
+from vitbench.models.checkpoint import load_backbone, resolve
+from vitbench.training.fit import Run, Watching
+from vitbench.training.interrupt import Stopped
+from vitbench.training.journal import read_metrics
+from vitbench.training.recipe import Recipe
+from vitbench.training.trainer import Computing, Trainer
+
+CPU = torch.device("cpu")
+EVERY_STEP = Watching(log_every=1)
+
+
+def start(recipe: Recipe, folder: Path, **options: Any) -> Run:
+    loader = NoiseLoader(recipe.batch_size)
+    computing = options.pop("computing", Computing())
+    trainer = Trainer(recipe, steps_per_epoch=loader.steps, device=CPU, computing=computing)
+    return Run(trainer, loader, folder, watching=EVERY_STEP, **options)
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    state = run.trainer.state_dict()
+    return {**state["pair"], **state["objectives"]}
+
+
+@pytest.mark.parametrize("name", ["dino", "selfpatch"])
+def test_a_run_in_two_parts_equals_one_in_one(tmp_path: Path, name: str) -> None:
+    whole = start(tiny(name), tmp_path / "whole")
+    whole.fit()
+    start(tiny(name), tmp_path / "parts").fit(steps=6)
+    again = start(tiny(name), tmp_path / "parts")
+    assert again.trainer.step == 6
+    again.fit()
+    for key, value in weights(whole).items():
+        assert torch.equal(value, weights(again)[key]), key
+    drop = {"images_per_second", "waiting"}
+    first, second = (
+        [{key: row[key] for key in row.keys() - drop} for row in read_metrics(tmp_path / part)]
+        for part in ("whole", "parts")
+    )
+    assert first == second
+
+
+def test_the_result_is_a_checkpoint(tmp_path: Path) -> None:
+    run = start(tiny("selfpatch"), tmp_path / "mine")
+    run.fit(steps=2)
+    checkpoint = resolve(str(tmp_path / "mine"))
+    assert (checkpoint.method, checkpoint.pooled_from) == ("selfpatch", "class_attention")
+    images = torch.randn(2, 3, 24, 24)
+    teacher: Any = run.trainer.pair.teacher
+    (expected,) = teacher.backbone(images)
+    (found,) = load_backbone(checkpoint)(images)
+    torch.testing.assert_close(found.pooled, expected.pooled)
+
+
+def test_another_recipe_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
+    start(tiny("dino"), tmp_path).fit(steps=4)
+    with pytest.raises(SettingError, match="another recipe"):
+        start(replace(tiny("dino"), seed=1), tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path: Path) -> None:
+    run = start(tiny("selfpatch"), tmp_path)
+    run.fit(steps=4)
+    run = start(tiny("selfpatch"), tmp_path)
+    with torch.no_grad():
+        head: Any = run.trainer.pair.student.heads["patch"]
+        head.last_layer.weight_v[0] = torch.inf
+    with pytest.raises(TrainingError, match=r"step 5 is not finite[\s\S]*dino [\d.]+, .*patch nan"):
+        run.fit()
+    good = run.snapshots.latest()
+    assert good is not None
+    assert good.name == "step-000000004.pt"
+
+
+def test_a_step_without_a_finite_loss_can_be_skipped(tmp_path: Path) -> None:
+    run = start(tiny("dino"), tmp_path, computing=Computing(skip_nonfinite=1))
+    loader = NoiseLoader(4)
+    batch = next(loader.epoch(0))
+    before = {key: value.clone() for key, value in weights(run).items()}
+    broken = replace(batch, crops=[crop * torch.nan for crop in batch.crops])
+    assert run.trainer.train_step(broken) == {}
+    assert run.trainer.step == 1
+    for key, value in weights(run).items():
+        assert torch.equal(value, before[key]), key
+    assert torch.isfinite(run.trainer.train_step(batch)["loss"])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_stops(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    def interrupt(row: dict[str, Any]) -> None:
+        if row["step"] == 3:
+            os.kill(os.getpid(), number)
+
+    run = start(tiny("dino"), tmp_path, listener=interrupt)
+    with pytest.raises(Stopped) as stopped:
+        run.fit()
+    assert stopped.value.exit_code == code
+    assert start(tiny("dino"), tmp_path).trainer.step in {3, 4}
+
+
+def test_lack_of_memory_says_what_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+
+    run = start(tiny("dino"), tmp_path)
+    monkeypatch.setattr(run.trainer, "train_step", full)
+    with pytest.raises(TrainingError, match="--accumulate 2 keeps the batch of 4"):
+        run.fit()
+
+
+@pytest.mark.parametrize("name", ["dino", "selfpatch"])
+def test_a_batch_in_parts_gives_the_same_steps(name: str) -> None:
+    whole, *cut = (
+        trained(name, 4, computing=Computing(precision="fp64", accumulate=parts))
+        for parts in (1, 2, 4)
+    )
+    for found in cut:
+        torch.testing.assert_close(found, whole, atol=1e-9, rtol=0)
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    names = ("dino", "selfpatch")
+    context = torch.multiprocessing.get_context("spawn")
+    both = [
+        context.Process(target=one_of_two, args=(rank, names, 10, str(tmp_path)))
+        for rank in range(2)
+    ]
+    for process in both:
+        process.start()
+    alone = {name: trained(name, 10, computing=Computing(precision="fp64")) for name in names}
+    for process in both:
+        process.join(120)
+        assert process.exitcode == 0
+    for name, (expected, state) in alone.items():
+        found = [torch.load(tmp_path / f"{name}{rank}.pt", weights_only=True) for rank in (0, 1)]
+        for _, end in found:
+            torch.testing.assert_close(end, state, atol=1e-6, rtol=0)
+        for first, second, row in zip(found[0][0], found[1][0], expected, strict=True):
+            mean = {key: (first[key] + second[key]) / 2 for key in row}
+            torch.testing.assert_close(mean, row, atol=1e-6, rtol=0)
