@@ -62,12 +62,20 @@ def facts(item: "dataclasses.Field[Any]") -> FieldFacts:
     return found if isinstance(found, FieldFacts) else FieldFacts("", None, None, (), True)
 
 
-def problems(component: Any) -> list[str]:
-    """List every setting of a component that lies outside its limits, as sentences."""
+def problems(component: Any, within: str = "") -> list[str]:
+    """List every setting of a component that lies outside its limits, as sentences.
+
+    Args:
+        component: The settings; those that are settings of their own are looked into.
+        within: Names of the settings that the component stands in, such as `method.`.
+    """
     found = []
     for item in dataclasses.fields(component):
         value, limits = getattr(component, item.name), facts(item)
-        name = flag(item.name)
+        if is_component(value):
+            found += problems(value, f"{within}{item.name}.")
+            continue
+        name = flag(within + item.name)
         if limits.choices and value not in limits.choices:
             allowed = ", ".join(map(repr, limits.choices))
             found.append(f"{name} is {value!r}, expected one of {allowed}")
@@ -89,30 +97,36 @@ def checked(component: T, *more: Callable[[T], list[str]]) -> T:
     return component
 
 
+def is_component(value: object) -> bool:
+    """Tell whether a value is a dataclass of settings."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
 def flag(name: str) -> str:
-    """Return the command-line flag of a field: `teacher_temperature` -> `--teacher-temperature`."""
+    """Return the command-line flag of a field: `crops.local_size` -> `--crops.local-size`."""
     return "--" + name.replace("_", "-")
 
 
 def as_dict(component: Any, *, identity_only: bool = False) -> dict[str, Any]:
     """Return the settings of a component as plain JSON values, in the order of their names."""
     return {
-        item.name: plain(getattr(component, item.name))
+        item.name: plain(getattr(component, item.name), identity_only=identity_only)
         for item in sorted(dataclasses.fields(component), key=lambda item: item.name)
         if facts(item).identity or not identity_only
     }
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, *, identity_only: bool = False) -> Any:
     """Turn a settings value into what JSON can hold."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"kind": type(value).__name__, **as_dict(value)}
+    if is_component(value):
+        kind = type(value).__name__
+        return {"kind": kind, **as_dict(value, identity_only=identity_only)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, identity_only=identity_only) for key, item in value.items()}
     if isinstance(value, tuple | list | frozenset | set):
-        items = [plain(item) for item in value]
+        items = [plain(item, identity_only=identity_only) for item in value]
         return sorted(items) if isinstance(value, frozenset | set) else items
     return str(value) if isinstance(value, Path) else value
 

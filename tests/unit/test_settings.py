@@ -35,3 +35,20 @@ def test_a_setting_that_moves_no_score_stays_out_of_the_identity() -> None:
 def test_the_digest_ignores_the_order_of_keys_and_sees_values() -> None:
     assert digest({"a": 1, "b": (1, 2)}) == digest({"b": [1, 2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    inner: Example = setting(Example(), help="settings of their own")
+
+
+def test_settings_within_settings_are_checked_and_named_by_both() -> None:
+    with pytest.raises(SettingError, match=r"--inner\.k is 0"):
+        checked(Outer(Example(k=0)))
+
+
+def test_settings_within_settings_enter_the_identity_by_the_same_rule() -> None:
+    assert as_dict(Outer(), identity_only=True) == as_dict(
+        Outer(Example(engine="faiss")), identity_only=True
+    )
+    assert as_dict(Outer()) != as_dict(Outer(Example(engine="faiss")))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
-from vitbench.settings import facts
+from vitbench.settings import facts, is_component
 
 T = TypeVar("T")
 
@@ -24,7 +24,8 @@ def parse(
     """Read the flags of several settings classes from one command line.
 
     Args:
-        kinds: Dataclasses whose fields become flags.
+        kinds: Dataclasses whose fields become flags; those of a field that is settings itself are
+            named after it, `--crops.local-size`.
         arguments: The words after the command.
         prog: The command, as help shows it.
         description: What it does, for help.
@@ -34,29 +35,43 @@ def parse(
     Returns:
         One instance of each class. A wrong flag or value ends the program with exit code 2.
     """
-    fields = []
-    for kind in kinds:
-        hints = get_type_hints(kind)
-        for item in dataclasses.fields(kind):
-            default = (defaults or {}).get(item.name, item.default)
-            fields.append(_field(item, hints[item.name], default, item.name in positional))
-    both = dataclasses.make_dataclass("Settings", fields, frozen=True, kw_only=True)
+    fields = [field for kind in kinds for field in _fields(kind, defaults or {}, positional)]
     found: Any = tyro.cli(
-        both,
+        dataclasses.make_dataclass("Settings", fields, frozen=True, kw_only=True),
         args=list(arguments),
         prog=prog,
         description=description,
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
     )
+    return [_made(kind, found, defaults or {}) for kind in kinds]
+
+
+def _fields(
+    kind: type, defaults: Mapping[str, Any], positional: Sequence[str] = ()
+) -> list[tuple[str, Any, Any]]:
+    hints = get_type_hints(kind)
     return [
-        kind(**{item.name: getattr(found, item.name) for item in dataclasses.fields(kind)})
-        for kind in kinds
+        _field(
+            item,
+            hints[item.name],
+            defaults.get(item.name, item.default),
+            item.name in positional,
+        )
+        for item in dataclasses.fields(kind)
     ]
 
 
 def _field(
     item: "dataclasses.Field[Any]", hint: Any, default: Any, positional: bool
 ) -> tuple[str, Any, Any]:
+    if is_component(default):  # settings of their own: the default says which
+        hint = dataclasses.make_dataclass(
+            type(default).__name__,
+            _fields(type(default), _values(default)),
+            frozen=True,
+            kw_only=True,
+        )
+        return item.name, hint, dataclasses.field(default_factory=hint)
     limits = facts(item)
     text = limits.help
     if limits.choices:
@@ -65,6 +80,21 @@ def _field(
     if positional:
         annotated = Annotated[annotated, tyro.conf.Positional]
     return item.name, annotated, dataclasses.field(default=default)
+
+
+def _made(kind: type, found: Any, defaults: Mapping[str, Any]) -> Any:
+    """Make settings of a class out of what tyro found."""
+    values = {}
+    for item in dataclasses.fields(kind):
+        value, default = getattr(found, item.name), defaults.get(item.name, item.default)
+        values[item.name] = (
+            _made(type(default), value, _values(default)) if is_component(default) else value
+        )
+    return kind(**values)
+
+
+def _values(component: Any) -> dict[str, Any]:
+    return {item.name: getattr(component, item.name) for item in dataclasses.fields(component)}
 
 
 def about(component: type) -> str:

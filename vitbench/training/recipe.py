@@ -89,7 +89,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
     """Return the recipe, or raise one `SettingError` with everything that is wrong in it."""
     from vitbench.settings import problems
 
-    parts = [recipe, recipe.crops, recipe.optimizer, *(term.objective for term in recipe.terms)]
+    parts = [recipe, *recipe.terms]
     found = [text for part in parts for text in problems(part)] + problems_of(recipe)
     if found:
         raise SettingError(found)
