@@ -14,10 +14,10 @@ from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.draws import uniforms
 from vitbench.models.architecture import SIZES
-from vitbench.objectives.distillation import Distillation
+from vitbench.training import recipes
 from vitbench.training.optimizer import AdamW
-from vitbench.training.recipe import Recipe, Term
-from vitbench.training.recipes import RECIPES
+from vitbench.training.presets import with_terms
+from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
 from vitbench.training.trainer import Computing, Trainer
 
@@ -64,16 +64,11 @@ class NoiseLoader:
 
 def tiny(name: str) -> Recipe:
     """Return a recipe by name, made small; its backbone has three patches a side."""
-    recipe = RECIPES[name]()
-    small: Any = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8}
-    terms = []
-    for term in recipe.terms:
-        assert isinstance(term.objective, Distillation)
-        terms.append(Term(term.weight, replace(term.objective, **small)))
+    recipe: Recipe = getattr(recipes, name)()
+    small = with_terms(recipe, prototypes=12, hidden_dim=16, bottleneck_dim=8)
     return replace(
-        recipe,
+        small,
         arch="vit_nano_patch8_24",
-        terms=tuple(terms),
         crops=CROPS,
         optimizer=AdamW(learning_rate=Cosine(0.01, 1e-4, 1)),
         drop_path=0.5,

@@ -12,6 +12,8 @@ from vitbench import __version__
 from vitbench.errors import UnknownName, VitbenchError
 
 COMMANDS = {
+    "train": "train a recipe: dino, selfpatch, …",
+    "resume": "go on with a run that was stopped",
     "eval": "score checkpoints with a protocol",
     "score": "score a file or folder of predictions",
     "report": "compare records",
@@ -20,6 +22,7 @@ COMMANDS = {
     "cache": "features kept for reuse: ls, clear",
 }
 EXAMPLES = (
+    "vitbench train selfpatch --preset small --data synthetic --out runs/mine",
     "vitbench eval knn ckpt.pth --arch vit_small_patch16_224 --data imagenet",
     "vitbench eval knn 'random:vit_small_patch16_224?seed=1' --data synthetic",
     "vitbench report --compare dino selfpatch --format markdown",

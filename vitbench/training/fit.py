@@ -13,7 +13,7 @@ from vitbench.data.training_loader import CropBatch
 from vitbench.errors import SettingError, TrainingError
 from vitbench.models.export import save_backbone
 from vitbench.models.sources import RUN_FILE
-from vitbench.settings import digest, setting
+from vitbench.settings import digest, plain, setting
 from vitbench.training.interrupt import Interrupt, Stopped
 from vitbench.training.journal import Journal, Row
 from vitbench.training.probe import Probe
@@ -56,6 +56,7 @@ class Run:
         trainer: What learns.
         loader: What it learns from.
         folder: Where everything goes.
+        data: Name of what it learns from; with the recipe it makes the run's identity.
         saving: When snapshots are written.
         watching: How often the journal is.
         probe: The online 20-NN, where there are labels.
@@ -68,6 +69,7 @@ class Run:
         loader: Loader,
         folder: Path,
         *,
+        data: str = "",
         saving: Saving = Saving(),  # noqa: B008  (frozen values)
         watching: Watching = Watching(),
         probe: Probe | None = None,
@@ -76,7 +78,7 @@ class Run:
         self.trainer, self.loader, self.folder = trainer, loader, folder
         self.saving, self.watching, self.probe = saving, watching, probe
         self.snapshots = Snapshots(folder / SNAPSHOTS, saving)
-        self.identity = digest(trainer.recipe)
+        self.identity = digest([plain(trainer.recipe), data])
         self.best = float("-inf")
         self._resume()
         self.journal = Journal(
@@ -141,6 +143,7 @@ class Run:
         self.journal.write_steps(
             {
                 "epoch": progress.epoch,
+                "of": progress.steps,
                 **trainer.recipe.optimizer.values(progress, batch),
                 "teacher_momentum": trainer.recipe.teacher_momentum.at(progress),
                 "images_per_second": steps * batch / max(seconds, 1e-9),
@@ -177,7 +180,8 @@ class Run:
             return kept
         if distributed.is_main():
             score = self.probe.top1(self.trainer.pair.teacher.backbone)
-            self.journal.write({"step": self.trainer.step, "epoch": epoch, "top1_k20": score})
+            step, of = self.trainer.step, self.trainer.progress.steps
+            self.journal.write({"step": step, "epoch": epoch, "of": of, "top1_k20": score})
             if score > self.best:
                 self.best, kept = score, (*kept, "best.pt")
         distributed.barrier()
@@ -190,7 +194,7 @@ class Run:
         state = load_snapshot(found, self.trainer.device)
         if state["recipe"] != self.identity:
             raise SettingError(
-                [f"{str(self.folder)!r} holds a run of another recipe"],
+                [f"{str(self.folder)!r} holds a run of another recipe or of other data"],
                 hint="--out names another folder, or repeat the settings of the run",
             )
         self.best = state["best"]

@@ -1,0 +1,132 @@
+"""`vitbench train RECIPE`: train a recipe into a run folder; the same command goes on with it."""
+
+import inspect
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vitbench import distributed
+from vitbench.cli.flags import parse, taken
+from vitbench.cli.recipe_flags import as_flags, from_flags
+from vitbench.data.training_loader import Loading
+from vitbench.engine.provenance import environment
+from vitbench.settings import digest, plain, setting
+from vitbench.training.fit import Watching
+from vitbench.training.interrupt import Stopped
+from vitbench.training.journal import Row
+from vitbench.training.presets import PRESETS, with_preset
+from vitbench.training.recipes import recipes
+from vitbench.training.snapshot import Saving
+from vitbench.training.train import Inputs, Options, train
+from vitbench.training.trainer import Computing
+
+SILENT = {"step", "of", "epoch", "weight_decay", "teacher_momentum", "skipped"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where a run computes and lives."""
+
+    out: Path | None = setting(None, help="folder of the run; left out: runs/RECIPE-DATA-HASH")
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    processes: int = setting(1, help="processes on this machine; or start with torchrun", minimum=1)
+    steps: int | None = setting(None, help="stop after so many steps in all", minimum=1)
+
+
+def run(arguments: list[str]) -> int:
+    """Train and print where the checkpoint is."""
+    if not arguments or arguments[0].startswith("-"):
+        print("usage: vitbench train RECIPE [--preset NAME] [--data DATA] [--out RUN] [flags]\n")
+        print(f"recipes: {', '.join(recipes.names())}\npresets: {', '.join(PRESETS)}")
+        return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
+    maker = recipes.get(arguments[0])
+    preset, rest = taken(arguments[1:], "--preset")
+    recipe = maker() if preset is None else with_preset(maker(), preset)
+    flags, where, inputs, loading, computing, saving, watching = parse(
+        (as_flags(recipe), Where, Inputs, Loading, Computing, Saving, Watching),
+        rest,
+        prog=f"vitbench train {arguments[0]}",
+        description=f"{inspect.getdoc(maker)}\n\npresets (--preset): {', '.join(PRESETS)}",
+    )
+    recipe = from_flags(recipe, flags)
+    options = Options(
+        inputs=inputs, loading=loading, computing=computing, saving=saving, watching=watching
+    )
+    mark = digest([plain(recipe), inputs.data])[:8]
+    folder = where.out or Path("runs") / f"{recipe.name}-{Path(inputs.data).name}-{mark}"
+    if where.processes > 1 and "WORLD_SIZE" not in os.environ:
+        _become_several(where.processes, arguments)
+    with distributed.process_group(), _watching(recipe.name, folder) as listener:
+        device = _device(where.device)
+        note = {"command": arguments, "environment": plain(environment(device, "training"))}
+        try:
+            path = train(
+                recipe,
+                folder,
+                options,
+                device=device,
+                steps=where.steps,
+                note=note,
+                listener=listener,
+            )
+        except Stopped as stopped:
+            if distributed.is_main():
+                print(f"{stopped}\n  try       vitbench resume {folder}", file=sys.stderr)
+            return stopped.exit_code
+        if distributed.is_main():
+            print(f"{path}\n  vitbench eval knn {folder}")
+    return 0
+
+
+def _device(name: str) -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def _become_several(processes: int, arguments: list[str]) -> None:
+    """Replace this process by torchrun's, which starts the command once for each process."""
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *words, "-m", "vitbench", "train", *arguments])
+
+
+@contextmanager
+def _watching(name: str, folder: Path) -> Iterator[Any]:
+    """Give a listener that shows the journal: a live line in a terminal, lines in a log."""
+    console = Console(stderr=True)
+    if not distributed.is_main():
+        yield lambda _: None
+        return
+    if not console.is_terminal:
+        yield lambda row: print(_line_of_log(name, row), file=sys.stderr, flush=True)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
+        bar = bars.add_task(f"{name} in {folder}")
+
+        def show(row: Row) -> None:
+            bars.update(
+                bar, completed=row["step"], total=row["of"], description=f"{name}  {_line(row)}"
+            )
+
+        yield show
+
+
+def _line(row: Row) -> str:
+    """Say a line of the journal: the loss, its terms, and how fast it goes."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in SILENT)
+
+
+def _line_of_log(name: str, row: Row) -> str:
+    return f"{name} {row['step']}/{row['of']}  {_line(row)}"
