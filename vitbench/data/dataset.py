@@ -56,6 +56,7 @@ def _check_reader(found: object, claim: Claim) -> Reader:
 
 
 READERS = {
+    "clips": "vitbench.data.davis:open_clips",
     "classification": "vitbench.data.folders:open_folders",
     "instances": "vitbench.data.coco:open_coco",
     "panoptic": "vitbench.data.panoptic:open_panoptic",

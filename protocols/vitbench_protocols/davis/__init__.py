@@ -1,0 +1,191 @@
+"""DAVIS: follow objects through videos with frozen features, and score the masks by J and F."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from vitbench.api import (
+    Backbone,
+    Clip,
+    Context,
+    Dataset,
+    MetricSpec,
+    Normalization,
+    Outcome,
+    distributed,
+    errors,
+    setting,
+)
+from vitbench_protocols.davis.follow import Follower, follow_once
+from vitbench_protocols.davis.frames import SizeRule, Stretch
+from vitbench_protocols.davis.pictures import Video
+from vitbench_protocols.davis.propagate import Rules
+from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
+
+DINO_2021 = {
+    "size_rule": "floor-64",
+    "input_std": "dino-2021",
+    "count_objects": "grid",
+    "void": "refuse",
+}
+CRW = {
+    "k": 10,
+    "context_frames": 20,
+    "temperature": 0.05,
+    "window": "circle",
+    "window_on_first": False,
+    "keep_ties": False,
+    "repeat_first": True,
+    "size_rule": "native",
+    "shrink_mask": "bilinear",
+    "stretch": "none",
+    "input_std": "imagenet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Davis:
+    """Video object segmentation by nearest neighbours between patch tokens, scored by J&F.
+
+    Presets: `standard` for new work; `dino-2021` and `selfpatch` repeat the published scripts,
+    their faults included; `crw` is the original protocol of Contrastive Random Walk.
+
+    Source:
+        Caron et al., DINO, ICCV 2021, section 4.2; Yun et al., SelfPatch, CVPR 2022; Jabri et al.,
+        Contrastive Random Walk, NeurIPS 2020. References: facebookresearch/dino (7c446df) and
+        alinlab/SelfPatch (81aef14), eval_video_segmentation.py; ajabri/videowalk (047f3f4).
+
+    Differs:
+        `standard` normalizes with the checkpoint's own std where the 2021 scripts have a slip of
+        the pen (0.228 for 0.229), sizes frames to whole patches, not to 64 px, counts objects in
+        the mask, not on the token grid, and takes void for background. `crw` sizes frames to whole
+        patches, since a ViT has no feature of half a patch.
+    """
+
+    name: ClassVar[str] = "davis"
+    version: ClassVar[int] = 1
+    data: ClassVar[Literal["clips"]] = "clips"
+    needs: ClassVar[frozenset[str]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {},
+        "dino-2021": DINO_2021,
+        "selfpatch": {**DINO_2021, "norm": False},
+        "crw": CRW,
+    }
+
+    split: Literal["val", "train", "test-dev"] = setting(
+        "val", help="which clips; test-dev has no truth: masks are written, nothing is scored"
+    )
+    year: Literal[2017, 2016] = setting(2017, help="2016: one object a clip, masks of 0 and 255")
+    k: int = setting(5, help="most similar patches that give their label", minimum=1)
+    context_frames: int = setting(7, help="latest frames that give labels, beside the first", minimum=0)
+    radius: int = setting(12, help="of the window, in tokens; 0: the whole frame", minimum=0)
+    window: Literal["square", "circle"] = setting("square", help="shape of the window")
+    window_on_first: bool = setting(True, help="the window also restricts the first frame")
+    temperature: float = setting(0.1, help="weights are exp(cosine / T)", minimum=1e-3)
+    keep_ties: bool = setting(True, help="patches as similar as the k-th give their label too")
+    repeat_first: bool = setting(False, help="copies of the first frame fill the context at first")
+    layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
+    norm: bool = setting(True, help="tokens pass the final norm")
+    resolution: int = setting(480, help="short side of the frames, px", minimum=32)
+    size_rule: SizeRule = setting(
+        "patch", help="sides to whole patches, the long one down to a multiple of 64, or as on disk"
+    )
+    input_std: Literal["checkpoint", "imagenet", "dino-2021"] = setting(
+        "checkpoint", help="normalization: the checkpoint's, ImageNet's, or that with red std 0.228"
+    )
+    count_objects: Literal["mask", "grid"] = setting(
+        "mask", help="objects are counted in the first mask, or in what is left of it on the grid"
+    )
+    void: Literal["ignore", "refuse"] = setting("ignore", help="void pixels of the first mask")
+    shrink_mask: Literal["nearest", "bilinear"] = setting(
+        "nearest", help="how the first mask is reduced to the grid"
+    )
+    stretch: Stretch = setting(
+        "frame", help="soft labels are stretched to 0..1 over the frame or over the objects"
+    )
+    tf32: bool = setting(False, help="TF32 on GPUs that have it")
+    video: Video = setting("none", help="write each clip with its masks as a video", identity=False)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The one split that is read."""
+        return (self.split if self.year == 2017 else f"2016/{self.split}",)
+
+    @property
+    def normalization(self) -> Normalization | None:
+        """The input normalization that a published protocol fixes."""
+        red = {"imagenet": 0.229, "dino-2021": 0.228}.get(self.input_std)
+        return Normalization((0.485, 0.456, 0.406), (red, 0.224, 0.225)) if red else None
+
+    @property
+    def rules(self) -> Rules:
+        """How labels are carried from frame to frame."""
+        return Rules(
+            k=self.k,
+            temperature=self.temperature,
+            context=self.context_frames,
+            radius=self.radius,
+            window=self.window,
+            window_on_first=self.window_on_first,
+            keep_ties=self.keep_ties,
+            repeat_first=self.repeat_first,
+        )
+
+    def run(self, backbone: Backbone, context: Context) -> Outcome:
+        """Follow every clip; a killed run goes on with the clip it was in.
+
+        Processes share the clips: each follows its part and tells the others its scores.
+        """
+        clips: Dataset[Clip] = context.dataset(self.splits[0])
+        _check_frames(clips)
+        follower = Follower(self, backbone, context)
+        longest_first = sorted(range(len(clips)), key=lambda index: -len(clips[index].frames))
+        found: dict[str, ClipScores] = {}
+        with _tf32(self.tf32):
+            for done, index in enumerate(distributed.share(longest_first)):
+                context.progress("clips", done * distributed.world_size(), len(clips))
+                found[clips[index].id] = follow_once(follower, clips[index])
+        context.progress("clips", len(clips), len(clips))
+        found = {name: one for part in distributed.gather(found) for name, one in part.items()}
+        return self._outcome([found[clips[index].id] for index in range(len(clips))], context)
+
+    def _outcome(self, found: Sequence[ClipScores], context: Context) -> Outcome:
+        pictures = {name: context.output / path for one in found for name, path in one.pictures}
+        artifacts = {"masks": context.output / "masks", **pictures}
+        scored = [one for one in found if one.scored]
+        if not scored:
+            context.note(f"{self.splits[0]} has no truth: masks are written, nothing is scored")
+            return Outcome((), artifacts=artifacts)
+        table = context.output / "objects.csv"
+        if distributed.is_main():
+            write_csv(scored, table)
+        scores, items = summarise(scored)
+        return Outcome(scores, items, {"objects": table, **artifacts})
+
+
+def _check_frames(clips: Dataset[Clip]) -> None:
+    for index in range(len(clips)):
+        if not clips[index].frames:
+            raise errors.DatasetError(
+                f"clip {clips[index].id!r} has masks, but no frames to follow objects in.",
+                expected="a DAVIS folder: ImageSets, JPEGImages and Annotations",
+                found=str(clips[index].masks[0].parent.parent),
+            )
+
+
+@contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value

@@ -1,0 +1,157 @@
+"""Follow the objects of one clip: decode, extract, propagate, write and score, at the same time.
+
+The calling thread has the model and the propagation; threads decode the frames ahead of it, and
+write and score the masks behind it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitbench.api import Backbone, Clip, Context, mask_files
+from vitbench_protocols.davis.frames import (
+    Size,
+    first_labels,
+    frame_size,
+    hard_mask,
+    load_frame,
+    mask_grid,
+)
+from vitbench_protocols.davis.jf import Values, score_frame
+from vitbench_protocols.davis.pictures import write_mask, write_overlay, write_video
+from vitbench_protocols.davis.propagate import Propagator
+from vitbench_protocols.davis.scores import ClipScores, true_labels
+
+if TYPE_CHECKING:
+    from vitbench_protocols.davis import Davis
+
+T = TypeVar("T")
+# Tokens of one forward pass: bounds its memory, whatever the patch size.
+TOKENS = {"cpu": 6_400, "cuda": 50_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A protocol's settings, a backbone and a run, ready to follow clips."""
+
+    settings: "Davis"
+    backbone: Backbone
+    context: Context
+
+    @torch.inference_mode()
+    def follow(self, clip: Clip, folder: Path) -> ClipScores:
+        """Write the masks of every frame of a clip, and score them where the truth is known.
+
+        Args:
+            clip: Read frame by frame; its first mask is given.
+            folder: Where its masks go.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        write_mask(clip.mask(0), folder / f"{clip.frames[0].stem}.png")
+        count = len(clip.frames)
+        behind: list[Future[tuple[Values, Values] | None]] = []
+        with _pool(self.context.workers) as pool:
+            for index, mask in enumerate(self._masks(clip, pool), start=1):
+                path = folder / f"{clip.frames[index].stem}.png"
+                scored = clip.annotated and index < count - 1
+                behind.append(pool.submit(_finish, mask, path, clip, index if scored else None))
+                self.context.progress("frames of a clip", index + 1, count)
+            found = [pair for future in behind if (pair := future.result()) is not None]
+        region, outline = np.empty((2, clip.objects, len(found)))
+        for index, pair in enumerate(found):
+            region[:, index], outline[:, index] = pair
+        return ClipScores(clip.id, region, outline)
+
+    def _masks(self, clip: Clip, pool: ThreadPoolExecutor) -> Iterator[NDArray[np.uint8]]:
+        """Yield the predicted label map of every frame but the first."""
+        own, patch = self.settings, self.backbone.info.patch_size
+        size = (clip.height, clip.width)
+        sizing = {"rule": own.size_rule, "short_side": own.resolution, "patch": patch}
+        grid = mask_grid(size, **sizing)
+        labels = first_labels(
+            clip, grid, void=own.void, count=own.count_objects, shrink=own.shrink_mask
+        ).to(self.context.device)
+        propagator: Propagator | None = None
+        for patches in self._patches(clip, frame_size(size, **sizing), pool):
+            tokens = patches.shape[1:]
+            if propagator is None:
+                propagator = Propagator(own.rules, patches, labels.reshape(-1, *tokens))
+                continue
+            soft = propagator.step(patches).reshape(-1, *grid)
+            yield hard_mask(soft, size, patch=patch, stretch=own.stretch)
+
+    def _patches(self, clip: Clip, size: Size, pool: ThreadPoolExecutor) -> Iterator[Tensor]:
+        """Yield the patch tokens of every frame, (D, h, w), extracted a few frames at a time."""
+        own, device = self.settings, self.context.device
+        tokens = size[0] * size[1] // self.backbone.info.patch_size**2
+        batch = max(1, TOKENS.get(device.type, TOKENS["cpu"]) // tokens)
+        loaded = _ahead(pool, lambda index: load_frame(clip, index, size), len(clip.frames), batch)
+        for start in range(0, len(clip.frames), batch):
+            frames = [next(loaded) for _ in range(min(batch, len(clip.frames) - start))]
+            pixels = torch.stack(frames).to(device)
+            with self.context.autocast():
+                images = self.context.normalization(pixels)
+                features = self.backbone(images, (own.layer,), norm=own.norm)[0]
+            yield from features.patches
+
+
+def follow_once(follower: Follower, clip: Clip) -> ClipScores:
+    """Follow a clip and draw it, unless a killed run of the same identity finished it."""
+    output, kept = follower.context.output, follower.context.scratch / f"{clip.id}.json"
+    masks = output / "masks" / clip.id
+    if kept.exists() and len(mask_files(masks)) == len(clip.frames):
+        return ClipScores.read(clip.id, kept)
+    found = follower.follow(clip, masks)
+    moments = {"first": 0, "middle": len(clip.frames) // 2}
+    if found.scored:
+        moments["worst"] = found.worst_frame()
+    pictures = []
+    for name, index in moments.items():
+        pictures.append((f"overlay {clip.id} {name}", f"overlays/{clip.id}-{name}.jpg"))
+        write_overlay(clip, masks, index, output / pictures[-1][1])
+    if follower.settings.video != "none":
+        pictures.append((f"video {clip.id}", f"videos/{clip.id}.{follower.settings.video}"))
+        write_video(clip, masks, output / pictures[-1][1])
+    found = replace(found, pictures=tuple(pictures))
+    found.write(kept)
+    return found
+
+
+def _finish(
+    mask: NDArray[np.uint8], path: Path, clip: Clip, scored: int | None
+) -> tuple[Values, Values] | None:
+    """Write a mask, and score it against the truth of frame `scored`."""
+    write_mask(mask, path)
+    if scored is None:
+        return None
+    return score_frame(true_labels(clip, scored), mask, clip.objects)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, load: Callable[[int], T], count: int, ahead: int
+) -> Iterator[T]:
+    """Yield `load(0)`, `load(1)`, …, made in the pool at least `ahead` items before their turn."""
+    pending: deque[Future[T]] = deque()
+    for index in range(count):
+        while len(pending) <= ahead and index + len(pending) < count:
+            pending.append(pool.submit(load, index + len(pending)))
+        yield pending.popleft().result()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Lend threads; if the work fails, what is still waiting is dropped."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,115 @@
+"""J and F of whole clips, and what is told of a set of clips."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitbench.api import VOID, Clip, MetricSpec, Score, atomic
+from vitbench_protocols.davis.jf import Mask, Statistics, Values, statistics
+
+METRICS = (
+    MetricSpec("jf_mean", "J&F", primary=True),
+    MetricSpec("j_mean", "J mean"),
+    MetricSpec("j_recall", "J recall"),
+    MetricSpec("j_decay", "J decay", higher_is_better=False),
+    MetricSpec("f_mean", "F mean"),
+    MetricSpec("f_recall", "F recall"),
+    MetricSpec("f_decay", "F decay", higher_is_better=False),
+)
+COLUMNS = ("mean", "recall", "decay", "decay_uint8")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScores:
+    """J and F of every object in every scored frame of one clip, 0 to 1."""
+
+    clip: str
+    region: Values  # J, (objects, frames); no frames where the truth is not known
+    outline: Values  # F, (objects, frames)
+    pictures: tuple[tuple[str, str], ...] = ()  # (name, path) of what was drawn of it
+
+    @property
+    def scored(self) -> bool:
+        """Whether the truth of any frame was known."""
+        return self.region.size > 0
+
+    def worst_frame(self) -> int:
+        """Return the number of the scored frame with the lowest J&F; the clip's frame 0 is none."""
+        return 1 + int((self.region + self.outline).mean(axis=0).argmin())
+
+    def per_object(self) -> list[tuple[Statistics, Statistics]]:
+        """Summarise J and F of each object over the frames."""
+        rows = zip(self.region, self.outline, strict=True)
+        return [(statistics(region), statistics(outline)) for region, outline in rows]
+
+    def write(self, path: Path) -> None:
+        """Keep the scores, so that a killed run need not follow the clip again."""
+        parts = {
+            "region": self.region.tolist(),
+            "outline": self.outline.tolist(),
+            "pictures": self.pictures,
+        }
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(parts))
+
+    @classmethod
+    def read(cls, clip: str, path: Path) -> "ClipScores":
+        """Return what `write` kept."""
+        parts = json.loads(path.read_text())
+        region, outline = (np.array(parts[key], dtype=float) for key in ("region", "outline"))
+        return cls(clip, region, outline, tuple((name, at) for name, at in parts["pictures"]))
+
+
+def true_labels(clip: Clip, index: int) -> Mask:
+    """Return the true label map of a frame, shape (H, W); void is background."""
+    labels = clip.mask(index)
+    return np.where(labels == VOID, np.uint8(0), labels)
+
+
+def summarise(found: Sequence[ClipScores]) -> tuple[tuple[Score, ...], dict[str, NDArray[Any]]]:
+    """Score a set of clips: each statistic averaged over objects, as the official evaluator does.
+
+    Returns:
+        The scores in percent, and what is kept of each clip: the mean over its objects and, as its
+        weight, how many there are.
+    """
+    rows = [_percent(*pair) for clip in found for pair in clip.per_object()]
+    objects = np.array([len(clip.region) for clip in found])
+    starts = np.cumsum(objects) - objects
+    items: dict[str, NDArray[Any]] = {
+        "ids": np.array([clip.clip for clip in found]),
+        "weights": objects,
+    }
+    scores = []
+    for metric in METRICS:
+        values = np.array([row[metric.name] for row in rows])
+        scores.append(Score(metric.name, float(values.mean()), items=len(rows)))
+        items[metric.name] = np.add.reduceat(values, starts) / objects
+    return tuple(scores), items
+
+
+def write_csv(found: Sequence[ClipScores], path: Path) -> None:
+    """Write one line for each object of each clip, in percent."""
+    with atomic(path) as temporary, temporary.open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["clip", "object", *(f"{m}_{c}" for m in "jf" for c in COLUMNS)])
+        for clip in found:
+            for number, pair in enumerate(clip.per_object(), start=1):
+                values = [100 * getattr(part, column) for part in pair for column in COLUMNS]
+                lines.writerow([clip.clip, number, *values])
+
+
+def _percent(region: Statistics, outline: Statistics) -> dict[str, float]:
+    parts = {"j": region, "f": outline}
+    row = {
+        f"{letter}_{column}": 100 * getattr(part, column)
+        for letter, part in parts.items()
+        for column in ("mean", "recall", "decay")
+    }
+    return {"jf_mean": (row["j_mean"] + row["f_mean"]) / 2, **row}

@@ -1,0 +1,118 @@
+"""Video clips and the label maps of their frames: what they are and how one is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vitbench.errors import DatasetError, listed
+from vitbench.records import DatasetInfo
+
+VOID = 255
+MASK_MODES = frozenset({"P", "L"})
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The frames of one video and the label maps that are known of them."""
+
+    id: str
+    frames: tuple[Path, ...]  # none where only masks are there to compare with
+    masks: tuple[Path, ...]  # one a frame, or the first frame's alone
+    height: int
+    width: int
+    objects: int  # the highest number in the first mask
+    binary: bool = False  # files hold 0 and 255: one object
+
+    @property
+    def annotated(self) -> bool:
+        """Whether every frame has a mask, so that predictions can be scored."""
+        return len(self.masks) >= len(self.frames)
+
+    def frame(self, index: int) -> Pixels:
+        """Read one frame, BGR as OpenCV decodes it, shape (H, W, 3)."""
+        return read_frame(self.frames[index])
+
+    def mask(self, index: int) -> Pixels:
+        """Read one label map, shape (H, W); 255 is void."""
+        return read_labels(self.masks[index], binary=self.binary)
+
+
+class ClipDataset:
+    """The clips of one split, in the order of its list."""
+
+    def __init__(self, info: DatasetInfo, clips: Sequence[Clip]) -> None:
+        self.info = info
+        self.ids = [clip.id for clip in clips]
+        self._clips = tuple(clips)
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index: int) -> Clip:
+        return self._clips[index]
+
+
+def read_frame(path: Path) -> Pixels:
+    """Read a video frame, BGR, shape (H, W, 3).
+
+    Raises:
+        DatasetError: The file is no image, or broken.
+    """
+    import cv2
+
+    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if found is None:
+        raise unreadable(path, "a whole JPEG image")
+    pixels: Pixels = found
+    return pixels
+
+
+def read_labels(path: Path, *, binary: bool = False) -> Pixels:
+    """Read a label map, shape (H, W): the indices of a palette image, never its colors.
+
+    Args:
+        path: A single-channel PNG.
+        binary: The file holds 0 and 255, which become 0 and 1.
+
+    Raises:
+        DatasetError: The file is missing, broken, has colors instead of indices, or is not binary.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in MASK_MODES:
+                raise DatasetError(
+                    f"the mask {str(path)!r} is no label map.",
+                    expected="a palette or grayscale PNG whose pixels are object numbers",
+                    found=f"an image of mode {image.mode}: colors, not numbers",
+                    hint="save it as a palette PNG",
+                )
+            labels = np.array(image, dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise unreadable(path, "a whole palette PNG", str(error)) from error
+    if not binary:
+        return labels
+    if not np.isin(labels, (0, VOID)).all():
+        raise DatasetError(
+            f"the mask {str(path)!r} is not binary.",
+            expected="0 and 255 only, as DAVIS-2016 has",
+            found=f"labels {listed([str(value) for value in np.unique(labels).tolist()])}",
+            hint="leave out --year 2016",
+        )
+    return labels // VOID
+
+
+def mask_files(folder: Path) -> tuple[Path, ...]:
+    """Return the label maps of one clip's folder, in the order of their names."""
+    return tuple(sorted(folder.glob("*.png")))
+
+
+def unreadable(path: Path, expected: str, reason: str = "") -> DatasetError:
+    """Make the error for a file that is missing or broken."""
+    found = "no such file" if not path.exists() else reason or "a file that can't be decoded"
+    return DatasetError(f"{str(path)!r} can't be read.", expected=expected, found=found)
