@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from vitbench import distributed as distributed
     from vitbench import errors as errors
     from vitbench.bootstrap import mean_interval as mean_interval
+    from vitbench.data.clips import VOID as VOID
+    from vitbench.data.clips import Clip as Clip
+    from vitbench.data.clips import mask_files as mask_files
+    from vitbench.data.clips import read_labels as read_labels
     from vitbench.data.dataset import Dataset as Dataset
     from vitbench.data.dataset import Sample as Sample
     from vitbench.data.dataset import open_dataset as open_dataset
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "vitbench.bootstrap": ("mean_interval",),
+    "vitbench.data.clips": ("VOID", "Clip", "mask_files", "read_labels"),
     "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
     "vitbench.data.transforms": ("ImageView", "Normalization"),
     "vitbench.engine.evaluate": ("evaluate", "score"),
