@@ -122,13 +122,10 @@ def _cut(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple[Mask, 
     """Cut two masks to the box that holds both, one pixel wider where the frame allows it."""
     import cv2
 
-    height, width = truth.shape
     true, found = truth.view(np.uint8), predicted.view(np.uint8)
-    left, top, right, bottom = width, height, 0, 0
-    for x, y, wide, high in (cv2.boundingRect(true), cv2.boundingRect(found)):
-        if wide:
-            left, top = min(left, x), min(top, y)
-            right, bottom = max(right, x + wide), max(bottom, y + high)
+    boxes = [box for mask in (true, found) if (box := cv2.boundingRect(mask))[2]] or [(0, 0, 1, 1)]
+    left, top = min(x for x, _, _, _ in boxes), min(y for _, y, _, _ in boxes)
+    right, bottom = max(x + w for x, _, w, _ in boxes), max(y + h for _, y, _, h in boxes)
     box = (slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1))
     return true[box], found[box]
 
