@@ -1,6 +1,7 @@
 """Protocol + checkpoint + data -> record; the one way in for the command line and for Python."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -76,6 +77,9 @@ def score(
     checked(scorer)
     if not predictions.exists():
         raise SettingError([f"no predictions at {str(predictions)!r}"])
+    reference: Path | None = getattr(scorer, "reference", None)
+    if reference is not None:
+        options = replace(options, data=str(reference))
     subject = Subject(kind="predictions", name=predictions.stem, sha256=_content(predictions))
     run = Run(scorer, subject, options, voice, torch.device("cpu"), AS_IT_IS)
     return run.finish(lambda context: scorer.run(predictions, context))

@@ -42,8 +42,8 @@ class Outcome:
     """What a run found.
 
     `items` holds `ids` (n,) and, under the name of each metric that is a mean over items, an array
-    (n,) in the metric's unit; intervals and paired comparisons come from it. Further arrays (per
-    class, per image) are kept beside them.
+    (n,) in the metric's unit; intervals and paired comparisons come from it. `weights` (n,) tells
+    how often an item counts in the mean, and `vitbench.accumulate` what other scores are made of.
     """
 
     scores: tuple[Score, ...]
@@ -104,7 +104,10 @@ class EvaluationProtocol(Scoring, Protocol):
 
 
 class Scorer(Scoring, Protocol):
-    """Scores a file or folder of predictions that anybody made."""
+    """Scores a file or folder of predictions that anybody made.
+
+    A setting `reference` (a path or None) names the data to compare with in place of `--data`.
+    """
 
     def run(self, predictions: Path, context: Context) -> Outcome:
         """Score the predictions."""

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from vitbench import distributed
-from vitbench.bootstrap import mean_interval
+from vitbench.bootstrap import score_interval
 from vitbench.cache import cache_root
 from vitbench.data.transforms import Normalization
 from vitbench.engine.context import Data, Progress, RunContext, Say
@@ -249,10 +248,7 @@ def _recorded(
     found = []
     for one in outcome.scores:
         metric = declared[one.metric]
-        values = outcome.items.get(one.metric)
-        interval = one.interval
-        if interval is None and values is not None:
-            interval = mean_interval(np.asarray(values, dtype=np.float64), seed=options.seed)
+        interval = one.interval or score_interval(outcome.items, one.metric, seed=options.seed)
         found.append(
             RecordedScore(
                 metric=one.metric,

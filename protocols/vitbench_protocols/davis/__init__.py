@@ -82,7 +82,9 @@ class Davis:
     )
     year: Literal[2017, 2016] = setting(2017, help="2016: one object a clip, masks of 0 and 255")
     k: int = setting(5, help="most similar patches that give their label", minimum=1)
-    context_frames: int = setting(7, help="latest frames that give labels, beside the first", minimum=0)
+    context_frames: int = setting(
+        7, help="latest frames that give labels, beside the first", minimum=0
+    )
     radius: int = setting(12, help="of the window, in tokens; 0: the whole frame", minimum=0)
     window: Literal["square", "circle"] = setting("square", help="shape of the window")
     window_on_first: bool = setting(True, help="the window also restricts the first frame")

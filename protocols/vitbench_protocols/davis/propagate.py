@@ -79,6 +79,11 @@ class Propagator:
         self._used, self._frames = used, 0
         self._strips = _strips(rules, *first.shape[:2], first.device)
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory of what is kept of the context, in bytes."""
+        return self._features.nbytes + self._labels.nbytes
+
     def step(self, patches: Tensor) -> Tensor:
         """Label the next frame, and remember it.
 
@@ -119,9 +124,7 @@ class Propagator:
             banks.append(self._bank(queries, slice(whole, self._used), near, strip.outside))
         return label_from(banks, self._rules)
 
-    def _bank(
-        self, queries: Tensor, slots: slice, lines: slice, outside: Tensor | None
-    ) -> _Bank:
+    def _bank(self, queries: Tensor, slots: slice, lines: slice, outside: Tensor | None) -> _Bank:
         keys = self._features[slots, lines].flatten(1, 2)  # (n, keys, D)
         similarity = torch.bmm(queries.expand(len(keys), -1, -1), keys.transpose(1, 2))
         return _Bank(similarity, self._labels[slots, lines].flatten(1, 2), outside)
@@ -198,12 +201,12 @@ def _strips(rules: Rules, lines: int, columns: int, device: torch.device) -> lis
     for start in range(0, lines, STRIP):
         stop = min(start + STRIP, lines)
         low, high = max(0, start - reach), min(lines, stop + reach)
-        outside = _outside(rules, range(start, stop), range(low, high), columns)
+        outside = outside_window(rules, range(start, stop), range(low, high), columns)
         strips.append(_Strip(start, stop, low, high, outside.to(device) if rules.radius else None))
     return strips
 
 
-def _outside(rules: Rules, queries: range, keys: range, columns: int) -> Tensor:
+def outside_window(rules: Rules, queries: range, keys: range, columns: int) -> Tensor:
     """Mark the keys that are beyond each query's window, shape (queries, keys) in tokens."""
     along = (torch.tensor(queries)[:, None] - torch.tensor(keys)).abs()[:, None, :, None]
     column = torch.arange(columns)

@@ -129,6 +129,8 @@ def _frames(clip: Clip, predictions: Path) -> list[_Frame]:
         raise errors.DatasetError(
             f"{len(missing)} masks of clip {clip.id!r} are missing, first {str(missing[0])!r}.",
             expected="PREDICTIONS/<clip>/<frame>.png for every frame but the first and the last",
-            found=f"{len(mask_files(folder))} masks" if folder.is_dir() else "no folder of the clip",
+            found=f"{len(mask_files(folder))} masks"
+            if folder.is_dir()
+            else "no folder of the clip",
         )
     return frames
