@@ -69,8 +69,7 @@ def read_frame(path: Path) -> Pixels:
     found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
         raise unreadable(path, "a whole JPEG image")
-    pixels: Pixels = found
-    return pixels
+    return found.astype(np.uint8, copy=False)
 
 
 def read_labels(path: Path, *, binary: bool = False) -> Pixels:

@@ -90,7 +90,7 @@ def _open_clip(root: Path, name: str, split: str, pool: ThreadPoolExecutor) -> C
     missing = [path.stem for path in wanted if path.stem not in known]
     if missing:
         raise DatasetError(
-            f"the mask {str(folder / missing[0])}.png is missing{_more(missing)}.",
+            f"the mask '{folder / missing[0]}.png' is missing{_more(missing)}.",
             expected=f"a mask for {'the first frame' if first_only else 'every frame'}",
             found=f"{len(known)} masks, {len(frames)} frames",
         )
@@ -159,7 +159,7 @@ def _frames(root: Path, name: str) -> tuple[Path, ...]:
     if gaps:
         names = [f"{number:0{len(frames[0].stem)}d}" for number in gaps]
         raise DatasetError(
-            f"the frame {str(folder / names[0])}.jpg is missing{_more(names)}.",
+            f"the frame '{folder / names[0]}.jpg' is missing{_more(names)}.",
             expected="frames numbered without a gap",
             found=f"{len(frames)} frames from {frames[0].name} to {frames[-1].name}",
         )

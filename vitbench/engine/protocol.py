@@ -84,9 +84,12 @@ class Scoring(Protocol):
     name: ClassVar[str]  # as typed on the command line
     version: ClassVar[int]  # +1 whenever a score can change
     data: ClassVar[DataKind]  # what it reads
-    splits: ClassVar[tuple[str, ...]]  # that it reads; the last one is scored
     metrics: ClassVar[tuple[MetricSpec, ...]]  # exactly one primary
     presets: ClassVar[Presets]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What it reads; the last split is scored. A class variable where they are fixed."""
 
 
 class EvaluationProtocol(Scoring, Protocol):

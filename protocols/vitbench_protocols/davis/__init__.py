@@ -1,9 +1,9 @@
 """DAVIS: follow objects through videos with frozen features, and score the masks by J and F."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -11,17 +11,18 @@ from vitbench.api import (
     Backbone,
     Clip,
     Context,
+    DataKind,
     Dataset,
     MetricSpec,
+    Need,
     Normalization,
     Outcome,
+    Presets,
     distributed,
     errors,
     setting,
 )
 from vitbench_protocols.davis.follow import Follower, follow_once
-from vitbench_protocols.davis.frames import SizeRule, Stretch
-from vitbench_protocols.davis.pictures import Video
 from vitbench_protocols.davis.propagate import Rules
 from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
 
@@ -67,10 +68,10 @@ class Davis:
 
     name: ClassVar[str] = "davis"
     version: ClassVar[int] = 1
-    data: ClassVar[Literal["clips"]] = "clips"
-    needs: ClassVar[frozenset[str]] = frozenset({"backbone"})
+    data: ClassVar[DataKind] = "clips"
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets: ClassVar[Presets] = {
         "standard": {},
         "dino-2021": DINO_2021,
         "selfpatch": {**DINO_2021, "norm": False},
@@ -94,7 +95,7 @@ class Davis:
     layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
     norm: bool = setting(True, help="tokens pass the final norm")
     resolution: int = setting(480, help="short side of the frames, px", minimum=32)
-    size_rule: SizeRule = setting(
+    size_rule: Literal["patch", "floor-64", "native"] = setting(
         "patch", help="sides to whole patches, the long one down to a multiple of 64, or as on disk"
     )
     input_std: Literal["checkpoint", "imagenet", "dino-2021"] = setting(
@@ -107,11 +108,13 @@ class Davis:
     shrink_mask: Literal["nearest", "bilinear"] = setting(
         "nearest", help="how the first mask is reduced to the grid"
     )
-    stretch: Stretch = setting(
+    stretch: Literal["frame", "objects", "none"] = setting(
         "frame", help="soft labels are stretched to 0..1 over the frame or over the objects"
     )
     tf32: bool = setting(False, help="TF32 on GPUs that have it")
-    video: Video = setting("none", help="write each clip with its masks as a video", identity=False)
+    video: Literal["none", "mp4", "gif"] = setting(
+        "none", help="write each clip with its masks as a video", identity=False
+    )
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -182,12 +185,10 @@ def _check_frames(clips: Dataset[Clip]) -> None:
 
 @contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [switch.allow_tf32 for switch in switches]
-    for switch in switches:
-        switch.allow_tf32 = allowed
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
     try:
         yield
     finally:
-        for switch, value in zip(switches, before, strict=True):
-            switch.allow_tf32 = value
+        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -75,13 +75,13 @@ class Follower:
         """Yield the predicted label map of every frame but the first."""
         own, patch = self.settings, self.backbone.info.patch_size
         size = (clip.height, clip.width)
-        sizing = {"rule": own.size_rule, "short_side": own.resolution, "patch": patch}
-        grid = mask_grid(size, **sizing)
+        grid = mask_grid(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
+        resized = frame_size(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
         labels = first_labels(
             clip, grid, void=own.void, count=own.count_objects, shrink=own.shrink_mask
         ).to(self.context.device)
         propagator: Propagator | None = None
-        for patches in self._patches(clip, frame_size(size, **sizing), pool):
+        for patches in self._patches(clip, resized, pool):
             tokens = patches.shape[1:]
             if propagator is None:
                 propagator = Propagator(own.rules, patches, labels.reshape(-1, *tokens))

@@ -126,8 +126,8 @@ def _cut(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple[Mask, 
     boxes = [box for mask in (true, found) if (box := cv2.boundingRect(mask))[2]] or [(0, 0, 1, 1)]
     left, top = min(x for x, _, _, _ in boxes), min(y for _, y, _, _ in boxes)
     right, bottom = max(x + w for x, _, w, _ in boxes), max(y + h for _, y, _, h in boxes)
-    box = (slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1))
-    return true[box], found[box]
+    cut = (slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1))
+    return true[cut], found[cut]
 
 
 def _grown(line: Mask, radius: int) -> Mask:
@@ -136,5 +136,4 @@ def _grown(line: Mask, radius: int) -> Mask:
 
     offsets = np.arange(-radius, radius + 1)
     disk = offsets[:, None] ** 2 + offsets**2 <= radius**2
-    grown: Mask = cv2.dilate(line, disk.view(np.uint8))
-    return grown
+    return cv2.dilate(line, disk.view(np.uint8)).astype(np.uint8, copy=False)

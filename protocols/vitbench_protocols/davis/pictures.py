@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,6 @@ from PIL import Image
 
 from vitbench.api import Clip, atomic, read_labels
 
-Video = Literal["none", "mp4", "gif"]
 Pixels = NDArray[np.uint8]
 
 STRENGTH = 0.5  # of an object's color over the frame

@@ -77,7 +77,7 @@ class Propagator:
         used = slots if rules.repeat_first else 1
         self._features[:used], self._labels[:used] = first, first_labels
         self._used, self._frames = used, 0
-        self._strips = _strips(rules, *first.shape[:2], first.device)
+        self._strips = _strips(rules, first.shape[0], first.shape[1], first.device)
 
     @property
     def size_bytes(self) -> int:

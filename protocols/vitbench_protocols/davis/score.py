@@ -1,19 +1,20 @@
 """`vitbench score davis`: J and F of anybody's result masks."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from vitbench.api import (
     Clip,
     Context,
+    DataKind,
     Dataset,
     MetricSpec,
     Outcome,
+    Presets,
     errors,
     mask_files,
     read_labels,
@@ -44,9 +45,9 @@ class DavisMasks:
 
     name: ClassVar[str] = "davis"
     version: ClassVar[int] = 1
-    data: ClassVar[Literal["clips"]] = "clips"
+    data: ClassVar[DataKind] = "clips"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"standard": {}}
+    presets: ClassVar[Presets] = {"standard": {}}
 
     split: Literal["val", "train"] = setting("val", help="which clips")
     year: Literal[2017, 2016] = setting(2017, help="2016: one object a clip, masks of 0 and 255")
@@ -86,7 +87,7 @@ class DavisMasks:
 
     def _score(self, frame: "_Frame") -> tuple[Values, Values]:
         """Return J and F of every object in one frame."""
-        clip, truth = frame.clip, true_labels(frame.clip, frame.index)
+        clip, truth = frame.clip, true_labels(frame.clip, frame.number)
         labels = read_labels(frame.prediction)
         if labels.shape != truth.shape:
             raise errors.DatasetError(
@@ -113,7 +114,7 @@ class _Frame(NamedTuple):
     """A frame to score: which, and the predicted mask."""
 
     clip: Clip
-    index: int
+    number: int
     prediction: Path
 
 

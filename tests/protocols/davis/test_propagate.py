@@ -68,13 +68,13 @@ def test_a_clip_can_be_followed_from_its_first_frame_alone() -> None:
 
 def test_a_circle_leaves_out_the_corners_and_the_rim() -> None:
     inside = ~outside_window(Rules(radius=2, window="circle"), range(2, 3), range(5), 5)
-    expected = "00000 01110 01110 01110 00000".split()
+    expected = ["00000", "01110", "01110", "01110", "00000"]
     assert inside[2].int().view(5, 5).tolist() == [[int(x) for x in row] for row in expected]
 
 
 def walk(query: Tensor, context: Tensor, labels: Tensor, rules: Rules) -> Tensor:
     """Label by Contrastive Random Walk's formula: softmax over the k best, window but on slot 0."""
-    n, _, h, w = context.shape
+    h, w = context.shape[2:]
     keys = functional.normalize(context, dim=1).flatten(2)
     similarity = functional.normalize(query, dim=0).flatten(1).T @ keys  # (n, queries, keys)
     rows, columns = torch.arange(h * w) // w, torch.arange(h * w) % w

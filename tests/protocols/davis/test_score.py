@@ -1,4 +1,4 @@
-"""`vitbench score davis`: anybody's masks, right ones, wrong ones, and ones that can't be scored."""
+"""`vitbench score davis`: anybody's masks, right ones, wrong ones, ones that can't be scored."""
 
 import shutil
 from pathlib import Path
