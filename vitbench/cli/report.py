@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from vitbench.errors import RecordError
-from vitbench.records import atomic, read_items, read_records
+from vitbench.records import atomic, read_records
 from vitbench.reports.render import Form, render
 from vitbench.reports.table import Table, build_table
 from vitbench.settings import setting
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
         compare=options.compare,
         published=options.published,
         strict=options.strict,
-        items=lambda record: read_items(record, options.results),
+        folder=options.results,
     )
     if options.out is None and options.format == "rich":
         _print(table)

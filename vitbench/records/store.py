@@ -153,7 +153,7 @@ def read_items(record: Record, folder: Path) -> "dict[str, NDArray[Any]]":
 
     path = folder / safe_name(record.protocol.name) / Path(record.items).name
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error, TypeError) as error:
         raise RecordError(

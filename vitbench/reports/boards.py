@@ -8,7 +8,6 @@ from typing import Any
 from vitbench.records import DatasetInfo, ProtocolRef, Record, RecordedScore, Unit
 
 LEVEL = 0.05  # of the corrected p-value below which runs are told apart
-KINDS = {"classification": "images", "instances": "images", "semantic": "images", "clips": "clips"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class Board:
         """Protocol, variant and data in one line."""
         version = f"v{self.protocol.version}" if self.protocol.version else ""
         preset = f"preset {self.protocol.preset}" if self.protocol.preset else ""
-        items = f"{self.dataset.items:,} {KINDS[self.dataset.kind]}" if self.dataset.items else ""
+        items = f"{self.dataset.items:,} {self.items_name}" if self.dataset.items else ""
         parts = (f"{self.protocol.name} {version}".strip(), preset, self.data_name, items)
         return " · ".join(part for part in parts if part)
 
@@ -102,6 +101,11 @@ class Board:
         """Name and split of the data, and the first digits of their fingerprint."""
         print_ = f"@{self.dataset.fingerprint[:8]}" if self.dataset.fingerprint else ""
         return f"{self.dataset.name}/{self.dataset.split}{print_}"
+
+    @property
+    def items_name(self) -> str:
+        """What the items of the data are called."""
+        return "clips" if self.dataset.kind == "clips" else "images"
 
     @property
     def primary(self) -> Column | None:

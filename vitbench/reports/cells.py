@@ -1,8 +1,8 @@
 """Numbers and sources as people read them; the only place where numbers are rounded."""
 
-from vitbench.records import DataKind, Unit
+from vitbench.records import Unit
 from vitbench.reports import clean
-from vitbench.reports.boards import KINDS, Board, Column, Comparison, Line
+from vitbench.reports.boards import Board, Column, Comparison, Line
 
 ABSENT = "—"
 DIGITS = {"%": 1, "count": 2, "px": 1, "s": 1, "": 3}
@@ -67,8 +67,8 @@ def remarks(board: Board) -> list[str]:
     return said
 
 
-def sentence(comparison: Comparison, kind: DataKind) -> str:
-    """Say what a comparison found."""
+def sentence(comparison: Comparison, items_name: str) -> str:
+    """Say what a comparison of so many images or clips found."""
     found = comparison.better_first
     unit = found.column.unit
     digits = DIGITS[unit] + 1  # differences are small
@@ -77,7 +77,7 @@ def sentence(comparison: Comparison, kind: DataKind) -> str:
     measured = (
         f"{found.column.label} {found.difference:+.{digits}f}"
         f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
-        f" over {found.items:,} {KINDS[kind]}{wins}, {p}"
+        f" over {found.items:,} {items_name}{wins}, {p}"
     )
     one, other = name(found.one), name(found.other)
     if found.distinct:

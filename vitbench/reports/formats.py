@@ -140,7 +140,7 @@ def _latex_line(board: Board, line: Line) -> str:
 
 def found(board: Board) -> list[str]:
     """Say what the comparisons of a board found."""
-    return [sentence(comparison, board.dataset.kind) for comparison in board.comparisons]
+    return [sentence(comparison, board.items_name) for comparison in board.comparisons]
 
 
 def left_out(table: Table) -> list[str]:

@@ -1,13 +1,14 @@
 """Is one run really better than another? Paired on their items, corrected for how often we ask."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench.errors import RecordError
-from vitbench.records import Record
+from vitbench.records import Record, read_items
 from vitbench.reports.boards import Board, Column, Comparison, Line
 
 if TYPE_CHECKING:  # numpy is slow to import, and a report of records without items needs none
@@ -16,18 +17,17 @@ if TYPE_CHECKING:  # numpy is slow to import, and a report of records without it
 MOST = 10  # runs of a board that are compared
 
 Items = Mapping[str, "NDArray[Any]"]
-ReadItems = Callable[[Record], Items]
 
 
 def with_comparisons(
-    boards: Sequence[Board], compared: Sequence[str], read: ReadItems
+    boards: Sequence[Board], compared: Sequence[str], folder: Path
 ) -> tuple[Board, ...]:
     """Compare the runs of each board, and correct the p-values of all boards together.
 
     Runs that were asked for by name are compared pair by pair, else each with the best. At most
     `MOST` runs of a board take part.
     """
-    found = [_compare(board, pairs(board, compared), read) for board in boards]
+    found = [_compare(board, pairs(board, compared), folder) for board in boards]
     if not any(found):
         return tuple(boards)
     from vitbench.bootstrap import holm
@@ -51,12 +51,12 @@ def pairs(board: Board, compared: Sequence[str]) -> list[tuple[Line, Line]]:
     return [(chosen[0], line) for line in chosen[1:]]
 
 
-def _compare(board: Board, asked: Sequence[tuple[Line, Line]], read: ReadItems) -> list[Comparison]:
+def _compare(board: Board, asked: Sequence[tuple[Line, Line]], folder: Path) -> list[Comparison]:
     """Compare pairs of runs by the primary metric; those without items are left out."""
     column = board.primary
     if column is None:
         return []
-    items = {line.name: _items(line, read) for pair in asked for line in pair}
+    items = {line.name: readable_items(line.record, folder) for pair in asked for line in pair}
     found = [
         _comparison(one, other, column, (items[one.name], items[other.name]))
         for one, other in asked
@@ -65,9 +65,10 @@ def _compare(board: Board, asked: Sequence[tuple[Line, Line]], read: ReadItems) 
     return [comparison for comparison in found if comparison is not None]
 
 
-def _items(line: Line, read: ReadItems) -> Items:
+def readable_items(record: Record, folder: Path) -> Items:
+    """Return the per-item scores of a record; none where they can't be read."""
     try:
-        return read(line.record)
+        return read_items(record, folder)
     except RecordError:
         return {}
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vitbench.errors import IncomparableRecords
 from vitbench.records import Record, Unreadable
 from vitbench.reports.boards import Board, build_boards
 from vitbench.reports.published import join_measured, published_records
 from vitbench.reports.select import check_names, same, select_measured, select_published
-from vitbench.reports.significance import ReadItems, with_comparisons
+from vitbench.reports.significance import with_comparisons
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Table:
     compared: tuple[str, ...]
     failed: tuple[Record, ...]
     skipped: tuple[Unreadable, ...]
+    folder: Path | None = None  # where the records were read
     hidden: int = 0  # printed rows of the compared methods that are not shown
 
 
@@ -28,7 +30,7 @@ def build_table(
     compare: Sequence[str] = (),
     published: str = "",
     strict: bool = False,
-    items: ReadItems | None = None,
+    folder: Path | None = None,
 ) -> Table:
     """Choose records and sort them into boards that may be compared.
 
@@ -37,7 +39,7 @@ def build_table(
         compare: Names of runs or methods, in the order to show them; all runs where none is given.
         published: Which printed rows stand beside them; see `select_published`.
         strict: Refuse runs of one protocol that differ in settings or data.
-        items: Reads the per-item scores of a record, for paired comparisons; none without it.
+        folder: The results folder, for per-item scores and pictures; no comparisons without it.
 
     Raises:
         UnknownName: Nothing has a compared name.
@@ -64,10 +66,11 @@ def build_table(
         shown += [new for old, new in zip(others, joined, strict=True) if new is not old]
     boards = build_boards([*runs, *shown])
     return Table(
-        boards=with_comparisons(boards, compare, items) if items else boards,
+        boards=with_comparisons(boards, compare, folder) if folder else boards,
         compared=tuple(compare),
         failed=tuple(record for record in chosen if record.status == "failed"),
         skipped=tuple(item for item in found if isinstance(item, Unreadable)),
+        folder=folder,
         hidden=len(select_published(known, compare, "all")) - len(rows),
     )
 
