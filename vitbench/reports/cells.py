@@ -54,11 +54,19 @@ def gap(board: Board, line: Line) -> str:
     )
 
 
+def apart(board: Board) -> str:
+    """Say what keeps a board from the first of its protocol; empty where nothing does."""
+    return "not comparable with the first: " + "; ".join(board.apart) if board.apart else ""
+
+
 def remarks(board: Board) -> list[str]:
-    """Say what a reader must know of a board beside its numbers."""
+    """Say all that a reader must know of a board beside its numbers."""
+    return [text for text in (apart(board), *notes(board)) if text]
+
+
+def notes(board: Board) -> list[str]:
+    """Say what else there is to know of the lines of a board."""
     said = []
-    if board.apart:
-        said.append("not comparable with the first: " + "; ".join(board.apart))
     presets = {line.record.protocol.preset for line in board.lines if line.published}
     if len(presets) > 1:
         said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
@@ -70,16 +78,25 @@ def remarks(board: Board) -> list[str]:
 def sentence(comparison: Comparison, items_name: str) -> str:
     """Say what a comparison of so many images or clips found."""
     found = comparison.better_first
-    unit = found.column.unit
-    digits = DIGITS[unit] + 1  # differences are small
+    one, other = name(found.one), name(found.other)
+    if found.distinct:
+        return f"{one} is better than {other}: {evidence(found, items_name)}"
+    return f"{one} and {other} are {alike(found)}: {evidence(found, items_name)}"
+
+
+def alike(found: Comparison) -> str:
+    """Say that two runs can't be told apart, and when it is the number of comparisons."""
+    alone = found.low > 0 or found.high < 0
+    return "not distinguishable" + (" after the correction" if alone else "")
+
+
+def evidence(found: Comparison, items_name: str) -> str:
+    """Write the numbers behind a comparison."""
+    digits = DIGITS[found.column.unit] + 1  # differences are small
     p = "p < 0.001" if found.corrected < 0.001 else f"p = {found.corrected:.3f}"
     wins = "" if found.wins is None else f", ahead on {found.wins:.0f} % of them"
-    measured = (
+    return (
         f"{found.column.label} {found.difference:+.{digits}f}"
         f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
         f" over {found.items:,} {items_name}{wins}, {p}"
     )
-    one, other = name(found.one), name(found.other)
-    if found.distinct:
-        return f"{one} is better than {other}: {measured}"
-    return f"{one} and {other} are not distinguishable: {measured}"

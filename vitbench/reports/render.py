@@ -6,7 +6,7 @@ from typing import Literal
 from vitbench.reports import formats
 from vitbench.reports.table import Table
 
-Form = Literal["rich", "markdown", "csv", "latex", "json"]
+Form = Literal["rich", "markdown", "csv", "latex", "json", "html"]
 WIDTH = 120  # columns of a terminal report that goes to no terminal
 
 
@@ -20,6 +20,10 @@ def render(table: Table, form: Form) -> str:
         stream = io.StringIO()
         show(table, Console(file=stream, width=WIDTH))
         return stream.getvalue()
+    if form == "html":
+        from vitbench.reports.page import html
+
+        return html(table)
     forms = {
         "markdown": formats.markdown,
         "csv": formats.csv,

@@ -13,11 +13,11 @@ def select_measured(records: Sequence[Record], names: Sequence[str]) -> list[Rec
     """
     if not names:
         return list(records)
-    chosen: dict[str, Record] = {}
+    chosen: dict[int, Record] = {}  # by identity: strangers' records may share an id
     for name in names:
         by_name = [record for record in records if record.subject.name == name]
         for record in by_name or [r for r in records if same(r.subject.method, name)]:
-            chosen.setdefault(record.id, record)
+            chosen.setdefault(id(record), record)
     return list(chosen.values())
 
 

@@ -1,0 +1,86 @@
+"""Pictures of a run, made small and put into the page."""
+
+import base64
+import io
+import warnings
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitbench.records import Record, safe_name
+
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif"}
+SIDE = 560  # px of a thumbnail's long side
+QUALITY = 78
+BUDGET = 24_000_000  # characters of all pictures of a page
+LARGEST_FILE = 30_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An artifact of a record that lies where it may."""
+
+    name: str
+    path: Path
+
+
+class Album:
+    """The pictures of one page; once the budget is spent, further ones are only counted."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.left, self.budget, self.omitted = budget, budget, 0
+
+    def embed(self, path: Path) -> str:
+        """Return a picture as a data address; empty where it can't be read or has no room."""
+        if self.left <= 0:
+            self.omitted += 1
+            return ""
+        address = _svg(path) if path.suffix == ".svg" else _thumbnail(path)
+        self.left -= len(address)
+        return address
+
+
+def files(record: Record, folder: Path) -> Iterator[File]:
+    """List the files that a record names, leaving out those outside its folder."""
+    base = (folder / safe_name(record.protocol.name)).resolve()
+    for name, relative in record.artifacts.items():
+        path = (base / relative).resolve()
+        if path.is_relative_to(base) and path.is_file() and path.stat().st_size < LARGEST_FILE:
+            yield File(name, path)
+
+
+def is_picture(file: File) -> bool:
+    """Tell whether a file can be shown as a picture."""
+    return file.path.suffix.lower() in PICTURES | {".svg"}
+
+
+def item_of(name: str, ids: Container[str]) -> str:
+    """Return the item whose id occurs as words of an artifact's name, the longest; else empty."""
+    words = name.split(" ")
+    for length in range(len(words), 0, -1):
+        for start in range(len(words) - length + 1):
+            if (item := " ".join(words[start : start + length])) in ids:
+                return item
+    return ""
+
+
+def _thumbnail(path: Path) -> str:
+    """Decode a picture and write it anew, so that nothing of a stranger's file gets through."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image.thumbnail((SIDE, SIDE))
+            stream = io.BytesIO()
+            image.convert("RGB").save(stream, "WEBP", quality=QUALITY)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning):
+        return ""
+    except Image.DecompressionBombError:
+        return ""
+    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _svg(path: Path) -> str:
+    """Embed a drawing; inside an <img> no browser runs its scripts or loads what it names."""
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()

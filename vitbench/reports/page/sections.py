@@ -1,0 +1,239 @@
+"""One board of the page: its lines with their intervals, and what lies behind the scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vitbench.records import Record
+from vitbench.reports import cells
+from vitbench.reports.boards import Board, Column, Line
+from vitbench.reports.page import breakdown, pictures
+from vitbench.reports.page.charts import Chart, Dot, curves, scatter
+from vitbench.reports.page.overview import COLORS, LINES
+from vitbench.reports.page.pictures import Album
+from vitbench.reports.significance import readable_items
+from vitbench.reports.table import Table
+
+RUNS = 4  # whose details stand side by side
+ITEMS = 200
+CHARTS = 8
+CURVES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Where a score and its interval lie on a line from 0 to 100."""
+
+    dot: float
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of one run; `address` is empty where it has no room in the page."""
+
+    run: str
+    address: str
+    alt: str
+
+
+Row = tuple[str, tuple[Picture | None, ...]]  # what the pictures show, and one for each run
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One clip or image: what each run scored on it, and what it looks like."""
+
+    split: breakdown.Split
+    pictures: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One board as the page shows it."""
+
+    anchor: str
+    board: Board
+    lines: tuple[Line, ...]
+    hidden: int
+    tracks: Mapping[str, Track]  # by line
+    ends: tuple[str, str]  # of the tracks
+    runs: tuple[str, ...]  # whose details are shown
+    classes: tuple[breakdown.Split, ...]
+    more_classes: int
+    items: tuple[Item, ...]
+    more_items: int
+    pictures: tuple[Row, ...]
+    tables: tuple[breakdown.Joined, ...]
+    charts: tuple[Chart, ...]
+    drawn: tuple[str, ...]  # subjects on the charts
+    gaps: bool  # whether a published value stands beside a run
+
+
+def build_section(
+    table: Table, board: Board, index: int, colors: Mapping[str, int], album: Album
+) -> Section:
+    """Gather what the page tells of one board."""
+    ranked = board.ranked()
+    measured = [line for line in (board.lines if table.compared else ranked) if not line.published]
+    shown = measured[:RUNS] if table.folder else []
+    details = _Details(board, shown, table, album)
+    tracks, ends = _tracks(ranked[:LINES], board.primary)
+    classes = details.classes()
+    items, more_items, loose = details.items_and_pictures()
+    return Section(
+        anchor=f"board-{index}",
+        board=board,
+        lines=ranked[:LINES],
+        hidden=max(0, len(ranked) - LINES),
+        tracks=tracks,
+        ends=ends,
+        runs=tuple(line.name for line in shown),
+        classes=tuple(classes[: breakdown.ROWS]),
+        more_classes=max(0, len(classes) - breakdown.ROWS),
+        items=items,
+        more_items=more_items,
+        pictures=loose,
+        tables=details.tables(),
+        charts=tuple([*_cost_chart(board, measured, colors), *details.curves(colors)][:CHARTS]),
+        drawn=tuple(line.name for line in measured[:COLORS]),
+        gaps=any(cells.gap(board, line) for line in ranked[:LINES]),
+    )
+
+
+class _Details:
+    """The items and files of the runs that stand side by side."""
+
+    def __init__(self, board: Board, runs: Sequence[Line], table: Table, album: Album) -> None:
+        self._board, self._runs, self._album = board, runs, album
+        self._arrays: list[Mapping[str, Any]] = []
+        self._files: list[list[pictures.File]] = []
+        if table.folder is not None:
+            self._arrays = [readable_items(line.record, table.folder) for line in runs]
+            self._files = [list(pictures.files(line.record, table.folder)) for line in runs]
+        column = board.primary
+        self._values = [
+            breakdown.item_values(arrays, column.metric) if column else {}
+            for arrays in self._arrays
+        ]
+
+    def classes(self) -> list[breakdown.Split]:
+        """Compare class by class; by the largest difference first."""
+        kind = self._board.dataset.kind
+        found: list[Mapping[str, float]] = []
+        if kind == "classification":
+            found = [breakdown.class_means(values) for values in self._values]
+        if kind == "semantic":
+            found = [breakdown.class_ious(arrays) for arrays in self._arrays]
+        rows = breakdown.splits(found) if any(found) else []
+        if len(self._runs) < 2:
+            return rows
+        return sorted(rows, key=lambda split: -abs(split.delta or 0.0))
+
+    def items_and_pictures(self) -> tuple[tuple[Item, ...], int, tuple[Row, ...]]:
+        """Return items worst first, how many more there are, and pictures of no single item."""
+        by_item: dict[str, list[tuple[int, pictures.File]]] = {}
+        for run, (values, files) in enumerate(zip(self._values, self._files, strict=True)):
+            for file in filter(pictures.is_picture, files):
+                by_item.setdefault(pictures.item_of(file.name, values), []).append((run, file))
+        loose = by_item.pop("", [])
+        rows = breakdown.splits(self._values) if any(self._values) else []
+        if self._board.dataset.kind == "classification" or by_item:
+            rows = [split for split in rows if split.name in by_item]
+        items = [
+            Item(split, self._rows(by_item.get(split.name, []), split.name))
+            for split in rows[:ITEMS]
+        ]
+        return tuple(items), max(0, len(rows) - ITEMS), self._rows(loose[:ITEMS], "")
+
+    def tables(self) -> tuple[breakdown.Joined, ...]:
+        """Join the tables that the runs wrote under the same name."""
+        by_name: dict[str, list[Any]] = {}
+        for number, files in enumerate(self._files):
+            for file in files:
+                if file.path.suffix == ".csv":
+                    paths = by_name.setdefault(file.name, [None] * len(self._runs))
+                    paths[number] = file.path
+        joined = [breakdown.join_tables(name, paths) for name, paths in by_name.items()]
+        return tuple(one for one in joined if one is not None)
+
+    def curves(self, colors: Mapping[str, int]) -> list[Chart]:
+        """Draw what the runs' journals tell of their training."""
+        paths = {
+            line.name: file.path
+            for line, files in zip(self._runs, self._files, strict=True)
+            for file in files
+            if file.path.suffix == ".jsonl"
+        }
+        found = list(breakdown.read_curves(paths).items())[:CURVES]
+        return [curves(lines, colors, place, name) for (name, place), lines in found]
+
+    def _rows(self, found: Sequence[tuple[int, pictures.File]], item: str) -> tuple[Row, ...]:
+        """Put the pictures that show the same of each run into a row."""
+        rows: dict[str, list[Picture | None]] = {}
+        for run, file in found:
+            label = " ".join(file.name.replace(item, " ").split()) if item else file.name
+            row = rows.setdefault(label, [None] * len(self._runs))
+            row[run] = self._embed(run, file, item)
+        return tuple((label, tuple(row)) for label, row in rows.items())
+
+    def _embed(self, run: int, file: pictures.File, item: str) -> Picture:
+        line, score = self._runs[run], self._values[run].get(item)
+        unit = self._board.primary.unit if self._board.primary else ""
+        told = "" if score is None else f", scored {cells.number(score, unit)}"
+        return Picture(
+            run=line.name,
+            address=self._album.embed(file.path),
+            alt=f"{file.name}, by {line.name}{told}",
+        )
+
+
+def _tracks(
+    lines: Sequence[Line], column: Column | None
+) -> tuple[dict[str, Track], tuple[str, str]]:
+    """Place each primary score and its interval between the lowest and the highest of all."""
+    scores = {
+        line.name: score
+        for line in lines
+        if column and (score := line.scores.get(column.metric)) and score.value is not None
+    }
+    reach = {
+        name: (score.value, *(end for end in (score.low, score.high) if end is not None))
+        for name, score in scores.items()
+    }
+    points = [point for ends in reach.values() for point in ends if point is not None]
+    if not points or column is None or not max(points) - min(points) < cells.HUGE:
+        return {}, ("", "")
+    low, high = min(points), max(points)
+    span = high - low or 1.0
+
+    def place(value: float) -> float:
+        return round(4 + 92 * (value - low) / span, 2)
+
+    tracks = {}
+    for name, ends in reach.items():
+        known = [end for end in ends if end is not None]
+        start = place(min(known))
+        tracks[name] = Track(place(known[0]), start, round(place(max(known)) - start, 2))
+    return tracks, (cells.number(low, column.unit), cells.number(high, column.unit))
+
+
+def _cost_chart(board: Board, lines: Sequence[Line], colors: Mapping[str, int]) -> list[Chart]:
+    """Draw score against cost, where two runs or more tell theirs."""
+    column = board.primary
+    if column is None:
+        return []
+    dots = [
+        Dot(line.name, line.record.cost.seconds, value, f"{line.name}: {told}")
+        for line in lines[:LINES]
+        if (value := line.value(column.metric)) is not None and abs(value) < cells.HUGE
+        if 0 < line.record.cost.seconds < cells.HUGE
+        for told in [_cost(line.record)]
+    ]
+    return [scatter(dots, colors, "seconds", column.label)] if len(dots) > 1 else []
+
+
+def _cost(record: Record) -> str:
+    cached = ", features from the cache" if record.cost.feature_cache == "hit" else ""
+    return f"{record.cost.seconds:.1f} s on {record.environment.device}{cached}"
