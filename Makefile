@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
-.PHONY: install demo test test-data check wheel
+.PHONY: install demo test test-data test-browser check wheel
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -21,12 +22,17 @@ demo: install
 	$(BIN)/python -m vitbench demo
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'not gpu and not network and not data'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'not gpu and not network and not data and not browser'
 
 test-data: install
 	@test -n "$(VITBENCH_DATA)" || { echo 'test-data: set VITBENCH_DATA to the folder with the real files'; exit 2; }
 	@test -d "$(VITBENCH_DATA)" || { echo 'test-data: VITBENCH_DATA is "$(VITBENCH_DATA)", which is no folder'; exit 2; }
 	VITBENCH_DATA="$(abspath $(VITBENCH_DATA))" $(BIN)/python -m pytest -m data
+
+# The report's page in headless Chromium, from the distribution's packages.
+test-browser: install
+	command -v chromium >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends chromium; }
+	$(BIN)/python -m pytest -m browser
 
 check: install
 	$(BIN)/ruff format --check .

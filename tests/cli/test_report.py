@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vitbench.cli.report import run
-from vitbench.errors import RecordError
+from vitbench.errors import RecordError, SettingError
 
 
 def test_the_report_of_printed_rows_needs_no_results(
@@ -27,6 +27,19 @@ def test_the_report_is_written_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "table.tex"
     assert run(["--compare", "dino", "--format", "latex", "--out", str(path)]) == 0
     assert "\\toprule" in path.read_text()
+
+
+def test_only_a_file_can_be_opened() -> None:
+    with pytest.raises(SettingError, match="needs a file"):
+        run(["--compare", "dino", "--format", "html", "--open"])
+
+
+def test_a_written_page_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    path = tmp_path / "page.html"
+    assert run(["--compare", "dino", "--format", "html", "--out", str(path), "--open"]) == 0
+    assert opened == [path.as_uri()]
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -1,21 +1,23 @@
 """`vitbench report`: records of a folder, compared, in the form that is asked for."""
 
 import sys
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
-from vitbench.errors import RecordError
+from vitbench.cli.flags import parse
+from vitbench.errors import RecordError, SettingError
 from vitbench.records import atomic, read_records
 from vitbench.reports.render import Form, render
 from vitbench.reports.table import Table, build_table
 from vitbench.settings import setting
 
+ABOUT = "Show the runs of a results folder side by side, with published values beside them."
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Show the runs of a results folder side by side, with published values beside them."""
+    """What to show, and how."""
 
     results: Path = setting(Path("results"), help="folder with the records")
     compare: tuple[str, ...] = setting((), help="runs or methods to show, in this order")
@@ -25,17 +27,20 @@ class Options:
     )
     strict: bool = setting(False, help="refuse runs whose settings or data differ")
     out: Path | None = setting(None, help="file to write instead of standard output")
+    open: bool = setting(False, help="open the written file in the browser")
 
 
 def run(arguments: list[str]) -> int:
     """Run the sub-command; returns the exit status."""
-    options = tyro.cli(Options, args=arguments, prog="vitbench report")
+    (options,) = parse([Options], arguments, prog="vitbench report", description=ABOUT)
     if not options.results.is_dir() and not options.compare:
         raise RecordError(
             f"no results folder {str(options.results)!r}.",
             expected="a folder that `vitbench eval` wrote, or --compare with published methods",
             hint="vitbench eval knn random:vit_tiny_patch16_224, or --results DIR",
         )
+    if options.open and options.out is None:
+        raise SettingError(["--open needs a file to open"], hint="--out report.html")
     table = build_table(
         read_records(options.results),
         compare=options.compare,
@@ -49,6 +54,8 @@ def run(arguments: list[str]) -> int:
         sys.stdout.write(render(table, options.format))
     else:
         _write(render(table, options.format), options.out)
+        if options.open:
+            webbrowser.open(options.out.resolve().as_uri())
     return 0
 
 

@@ -24,20 +24,29 @@ class File:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture inside the page."""
+
+    address: str
+    width: int = 0  # px; 0: not known
+    height: int = 0
+
+
 class Album:
     """The pictures of one page; once the budget is spent, further ones are only counted."""
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.left, self.budget, self.omitted = budget, budget, 0
 
-    def embed(self, path: Path) -> str:
-        """Return a picture as a data address; empty where it can't be read or has no room."""
+    def embed(self, path: Path) -> Image | None:
+        """Return a picture with its data; None where it can't be read or has no room."""
         if self.left <= 0:
             self.omitted += 1
-            return ""
-        address = _svg(path) if path.suffix == ".svg" else _thumbnail(path)
-        self.left -= len(address)
-        return address
+            return None
+        image = _drawing(path) if path.suffix == ".svg" else _thumbnail(path)
+        self.left -= len(image.address) if image else 0
+        return image
 
 
 def files(record: Record, folder: Path) -> Iterator[File]:
@@ -64,23 +73,26 @@ def item_of(name: str, ids: Container[str]) -> str:
     return ""
 
 
-def _thumbnail(path: Path) -> str:
+def _thumbnail(path: Path) -> Image | None:
     """Decode a picture and write it anew, so that nothing of a stranger's file gets through."""
-    from PIL import Image
+    from PIL import Image as Pillow
 
+    bombs = (Pillow.DecompressionBombWarning, Pillow.DecompressionBombError)
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with warnings.catch_warnings(), Pillow.open(path) as image:
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
             image.thumbnail((SIDE, SIDE))
             stream = io.BytesIO()
             image.convert("RGB").save(stream, "WEBP", quality=QUALITY)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning):
-        return ""
-    except Image.DecompressionBombError:
-        return ""
-    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+    except (OSError, ValueError, SyntaxError, *bombs):
+        return None
+    return Image(_data("image/webp", stream.getvalue()), *image.size)
 
 
-def _svg(path: Path) -> str:
+def _drawing(path: Path) -> Image:
     """Embed a drawing; inside an <img> no browser runs its scripts or loads what it names."""
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+    return Image(_data("image/svg+xml", path.read_bytes()))
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -4,8 +4,10 @@
 
   // Tables: a click on a heading sorts, a second one turns round; what has no number comes last.
   const sort = (heading) => {
-    const down = heading.getAttribute("aria-sort") !== "descending";
     const numeric = heading.querySelector("button").dataset.kind === "number";
+    const first = numeric ? "descending" : "ascending";
+    const now = heading.getAttribute("aria-sort");
+    const down = (now === "descending" ? "ascending" : now ? "descending" : first) === "descending";
     const row = heading.parentElement;
     const body = row.closest("table").tBodies[0];
     const place = [...row.children].indexOf(heading);
@@ -17,7 +19,7 @@
     const compare = (a, b) => {
       if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
       const order = numeric ? a.key - b.key : a.key.localeCompare(b.key, "en", { numeric: true });
-      return numeric === down ? -order : order;
+      return down ? -order : order;
     };
     const lines = [...body.rows].map((line) => ({ line, key: key(line) }));
     body.append(...lines.sort(compare).map((entry) => entry.line));

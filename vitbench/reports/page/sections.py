@@ -31,10 +31,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of one run; `address` is empty where it has no room in the page."""
+    """One picture of one run; no image where it has no room in the page."""
 
     run: str
-    address: str
+    image: pictures.Image | None
     alt: str
 
 
@@ -184,7 +184,7 @@ class _Details:
         told = "" if score is None else f", scored {cells.number(score, unit)}"
         return Picture(
             run=line.name,
-            address=self._album.embed(file.path),
+            image=self._album.embed(file.path),
             alt=f"{file.name}, by {line.name}{told}",
         )
 

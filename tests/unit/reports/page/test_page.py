@@ -1,0 +1,134 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitbench.records import Record, write_record
+from vitbench.reports.page import html
+from vitbench.reports.page.pictures import Album, files, item_of
+from vitbench.reports.table import build_table
+
+MakeRecord = Callable[..., Record]
+HOSTILE = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\x1b[0m"
+
+
+class Tags(HTMLParser):
+    """Collects what a browser would make of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def test_the_page_is_one_file_that_names_no_other() -> None:
+    page = html(build_table([], compare=("dino", "selfpatch", "esvit")))
+    assert not re.findall(r"""(?:src|href)=["'](?!#|data:)""", page)
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+    for value in ("28.0", "30.7", "27.9", "57.0", "55.1", "53.5", "published"):
+        assert value in page
+
+
+def test_a_hostile_record_adds_no_tag_and_no_handler(make_record: MakeRecord) -> None:
+    tame, rogue = make_record("tame"), make_record(HOSTILE)
+    rogue = replace(
+        rogue,
+        notes=(HOSTILE,),
+        command=HOSTILE,
+        started_at=HOSTILE,
+        protocol=replace(rogue.protocol, preset=HOSTILE, settings={HOSTILE: HOSTILE}),
+        scores=tuple(replace(score, label=HOSTILE) for score in rogue.scores),
+    )
+    same = replace(tame, notes=("n",), command="c", started_at="s")
+    same = replace(same, protocol=replace(same.protocol, preset="p", settings={"k": "v"}))
+    found, expected = (Tags(html(build_table([record]))) for record in (rogue, same))
+    assert found.names == expected.names
+    assert found.handlers == []
+    assert "\x1b" not in html(build_table([rogue]))
+    assert ">49<" not in html(build_table([rogue]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, -1e308, None])
+def test_numbers_out_of_reach_leave_the_page_whole(
+    make_record: MakeRecord, value: float | None
+) -> None:
+    odd = make_record("odd", value)
+    odd = replace(odd, cost=replace(odd.cost, seconds=1e308, images_per_second=1e308))
+    page = html(build_table([odd, make_record("fine", 50.0)]))
+    assert "nan" not in re.sub(r"<script>.*</script>", "", page, flags=re.S).lower()
+    assert "fine" in page
+
+
+def test_pictures_come_from_the_folder_of_the_record_only(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    (tmp_path / "knn" / "run").mkdir(parents=True)
+    for place in ("secret.png", "knn/run/own.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / place)
+    (tmp_path / "knn" / "run" / "link.png").symlink_to(tmp_path / "secret.png")
+    record = make_record(
+        artifacts={
+            "own": "run/own.png",
+            "above": "../secret.png",
+            "absolute": str(tmp_path / "secret.png"),
+            "link": "run/link.png",
+            "missing": "run/none.png",
+        }
+    )
+    assert [file.name for file in files(record, tmp_path)] == ["own"]
+
+
+def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "text.png"
+    path.write_text("<script>alert(1)</script>")
+    assert Album().embed(path) is None
+
+
+def test_a_picture_is_made_small_and_written_anew(tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 1000)).save(tmp_path / "big.png")
+    image = Album().embed(tmp_path / "big.png")
+    assert image is not None
+    assert (image.width, image.height) == (560, 280)
+    assert image.address.startswith("data:image/webp;base64,")
+
+
+def test_once_the_room_is_spent_pictures_are_only_counted(tmp_path: Path) -> None:
+    Image.new("RGB", (50, 50)).save(tmp_path / "one.png")
+    album = Album(budget=10)
+    assert album.embed(tmp_path / "one.png") is not None
+    assert album.embed(tmp_path / "one.png") is None
+    assert album.omitted == 1
+
+
+def test_a_picture_belongs_to_the_item_that_its_name_holds() -> None:
+    ids = {"bmx", "bmx-trees", "two words"}
+    assert item_of("overlay bmx-trees worst", ids) == "bmx-trees"
+    assert item_of("pca two words", ids) == "two words"
+    assert item_of("histogram", ids) == ""
+
+
+def test_classes_are_told_by_their_folders_largest_difference_first(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    ids = np.array([f"{name}/{number}.png" for name in ("cat", "dog") for number in range(50)])
+    for name, cats in (("one", 40), ("other", 10)):
+        right = 100.0 * np.array([*(n < cats for n in range(50)), *(n < 30 for n in range(50))])
+        record = make_record(name, float(right.mean()))
+        record = replace(record, items=f"{name}.{record.id[:8]}.items.npz")
+        write_record(record, tmp_path, {"ids": ids, "top1_k20": right})
+    from vitbench.records import read_records
+
+    page = html(build_table(read_records(tmp_path), folder=tmp_path))
+    assert page.index(">cat<") < page.index(">dog<")
+    assert "-60.0" in page or "+60.0" in page
