@@ -81,7 +81,7 @@ def _time_whole(root: Path, reading: Reading, *, grid: bool) -> None:
     start = time.perf_counter()
     dataset = open_coco(root, "val")
     images = 5000 // len(dataset) * len(dataset)
-    results = list(map_items(_Repeated(root, reading), images, workers=2))
+    results = list(map_items(_Repeated(root, reading), range(images), workers=2))
     seconds = time.perf_counter() - start
     print(f"default reading, {len(results)} images (the set repeated): {seconds:.1f} s")
     if grid:

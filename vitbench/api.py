@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vitbench import distributed as distributed
     from vitbench import errors as errors
     from vitbench.bootstrap import mean_interval as mean_interval
+    from vitbench.data.adjacency import STEPS as STEPS
     from vitbench.data.clips import VOID as VOID
     from vitbench.data.clips import Clip as Clip
     from vitbench.data.clips import mask_files as mask_files
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
     from vitbench.data.dataset import Dataset as Dataset
     from vitbench.data.dataset import Sample as Sample
     from vitbench.data.dataset import open_dataset as open_dataset
+    from vitbench.data.label_maps import Geometry as Geometry
+    from vitbench.data.loader import load_batches as load_batches
+    from vitbench.data.parallel import map_items as map_items
+    from vitbench.data.positives import FindPositives as FindPositives
+    from vitbench.data.positives import Positives as Positives
+    from vitbench.data.positives import Reading as Reading
+    from vitbench.data.positives_grid import Row as Row
+    from vitbench.data.positives_grid import count_grid as count_grid
+    from vitbench.data.positives_grid import near as near
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
+    from vitbench.data.transforms import to_pixels as to_pixels
     from vitbench.engine.evaluate import evaluate as evaluate
     from vitbench.engine.evaluate import score as score
     from vitbench.engine.features import FeatureSpec as FeatureSpec
@@ -48,6 +59,7 @@ if TYPE_CHECKING:
     from vitbench.neighbours import Neighbours as Neighbours
     from vitbench.neighbours import search as search
     from vitbench.neighbours import vote as vote
+    from vitbench.objectives.positives import neighbour_similarities as neighbour_similarities
     from vitbench.records import DataKind as DataKind
     from vitbench.records import DatasetInfo as DatasetInfo
     from vitbench.records import MetricSpec as MetricSpec
@@ -55,13 +67,20 @@ if TYPE_CHECKING:
     from vitbench.records import atomic as atomic
     from vitbench.records import read_items as read_items
     from vitbench.records import read_records as read_records
+    from vitbench.records import safe_name as safe_name
     from vitbench.settings import setting as setting
 
 _HOMES = {
     "vitbench.bootstrap": ("mean_interval",),
+    "vitbench.data.adjacency": ("STEPS",),
     "vitbench.data.clips": ("VOID", "Clip", "mask_files", "read_labels"),
     "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
-    "vitbench.data.transforms": ("ImageView", "Normalization"),
+    "vitbench.data.label_maps": ("Geometry",),
+    "vitbench.data.loader": ("load_batches",),
+    "vitbench.data.parallel": ("map_items",),
+    "vitbench.data.positives": ("FindPositives", "Positives", "Reading"),
+    "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
+    "vitbench.data.transforms": ("ImageView", "Normalization", "to_pixels"),
     "vitbench.engine.evaluate": ("evaluate", "score"),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
     "vitbench.engine.presets": ("from_preset",),
@@ -80,6 +99,7 @@ _HOMES = {
     "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features"),
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),
     "vitbench.neighbours": ("Neighbours", "search", "vote"),
+    "vitbench.objectives.positives": ("neighbour_similarities",),
     "vitbench.records": (
         "DataKind",
         "DatasetInfo",
@@ -88,6 +108,7 @@ _HOMES = {
         "atomic",
         "read_items",
         "read_records",
+        "safe_name",
     ),
     "vitbench.settings": ("setting",),
 }

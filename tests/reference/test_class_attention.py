@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vitbench.models.class_attention import ClassAttention
-from vitbench.objectives.positives import choose_positives, neighbour_table, similarities
+from vitbench.objectives.positives import choose_positives, neighbour_similarities, neighbour_table
 
 VALUES = Path(__file__).parent / "values"
 HEAD = np.load(VALUES / "selfpatch_head.npz", allow_pickle=False)
@@ -41,7 +41,7 @@ def test_the_cosines_to_the_neighbours_are_the_official_ones(crop: int) -> None:
     tokens = torch.tensor(HEAD[f"x_{crop}"])
     grid = on_grid(tokens)
     order = neighbour_table(*grid.shape[-2:])[0].argsort(dim=-1)
-    ours = similarities(grid).gather(-1, order.expand(len(tokens), -1, -1))
+    ours = neighbour_similarities(grid).gather(-1, order.expand(len(tokens), -1, -1))
     torch.testing.assert_close(ours, torch.tensor(HEAD[f"sim_{crop}"]), atol=2e-5, rtol=1e-4)
 
 

@@ -257,22 +257,6 @@ def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) ->
         )
 
 
-def require_images(files: Sequence[Path]) -> None:
-    """Check that every image is there, before any long work.
-
-    Raises:
-        DatasetNotFound: Some are not; at most ten are named.
-    """
-    missing = [path.name for path in files if not path.is_file()]
-    if missing:
-        raise DatasetNotFound(
-            f"{len(missing)} of {len(files)} annotated images are not there: {listed(missing)}.",
-            expected=f"each image file in {str(files[0].parent)!r}",
-            found=f"{len(files) - len(missing)} of them",
-            hint="add the images; or count the ground truth alone, without a checkpoint",
-        )
-
-
 def _check(path: Path, parsed: _File) -> None:
     check_images(path, parsed.images)
     check_unique(path, "category", [category.id for category in parsed.categories])

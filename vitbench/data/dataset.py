@@ -132,6 +132,8 @@ class Subset(Generic[T]):
         self.info = replace(dataset.info, items=len(self.ids), fingerprint=mark)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # a copy on its way to another process has no parts yet
+            raise AttributeError(name)
         found = getattr(self._dataset, name)
         if name in PER_ITEM:
             return [found[index] for index in self._indices]
@@ -142,6 +144,10 @@ class Subset(Generic[T]):
 
     def __getitem__(self, index: int) -> T:
         return self._dataset[self._indices[index]]
+
+    def target(self, index: int) -> Any:
+        """Return what is known of one item without reading its image, where the dataset can."""
+        return self._dataset.target(self._indices[index])  # type: ignore[attr-defined]
 
 
 def fingerprint(entries: Iterable[tuple[str, int]]) -> str:

@@ -1,15 +1,17 @@
 """Decode ahead of the model: batches of views in a fixed order, made by threads."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from vitbench.data.dataset import Dataset, Sample
-from vitbench.data.transforms import ImageView
+
+View = Callable[[Image.Image], Tensor]  # an RGB image -> its pixels, uint8 (3, H, W)
 
 AHEAD = 3  # batches decoded before they are asked for
 
@@ -17,11 +19,11 @@ AHEAD = 3  # batches decoded before they are asked for
 def load_batches(
     dataset: Dataset[Sample[Any]],
     batches: Sequence[Sequence[int]],
-    view: ImageView,
+    view: View,
     *,
     workers: int,
 ) -> Iterator[tuple[Sequence[int], Tensor]]:
-    """Yield each batch's indices and its pixels, uint8 (B, 3, crop, crop), in the given order.
+    """Yield each batch's indices and its pixels, uint8 (B, 3, H, W), in the given order.
 
     PIL decodes and resizes outside the interpreter's lock, so threads are enough and nothing is
     copied between processes.

@@ -1,6 +1,7 @@
 """From one image's annotations to its ground-truth positives, under one reading of the paper."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,14 @@ from vitbench.data.label_maps import (
 from vitbench.settings import setting
 
 Target = Instances | LabelMap | Labels  # what datasets with a label per pixel say of an image
+
+
+class Targets(Protocol):
+    """A dataset with one annotation an image, read without its image."""
+
+    def __len__(self) -> int: ...
+    def target(self, index: int) -> Target:
+        """Return the annotation of one image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +129,21 @@ def find_positives(target: Target, reading: Reading) -> Positives:
         category=_most_frequent(cut(placed.labels("categories"), reading.patch_px)),
         border_distance=_border_distance(labels, reading.patch_px),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FindPositives:
+    """The work of finding an image's positives; can be sent to other processes."""
+
+    dataset: Targets
+    reading: Reading
+
+    def __call__(self, index: int) -> Positives | None:
+        """Return the positives of one image, or None if the reading leaves it out."""
+        target = self.dataset.target(index)
+        if not self.reading.empty_images and not is_annotated(target):
+            return None
+        return find_positives(target, self.reading)
 
 
 def place(whole: LabelMap, geometry: Geometry) -> LabelMap:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from vitbench.data.adjacency import (
 from vitbench.data.instances import Instances, decode_masks
 from vitbench.data.label_maps import Geometry, GeometryKind, Kind, LabelMap, Labels, Order, paint
 from vitbench.data.parallel import map_items
-from vitbench.data.positives import Reading, Target, is_annotated, label_map, place
+from vitbench.data.positives import Reading, Target, Targets, is_annotated, label_map, place
 
 # The axes in the order of the table's dimensions: first those that make another label map, then
 # those that read the same map otherwise. Last, outermost: whether images without annotations count.
@@ -43,14 +43,6 @@ COUNT_AXES: dict[str, tuple[Any, ...]] = {
 }
 AXES = {"empty_images": (False, True), **MAP_AXES, **COUNT_AXES}
 SHAPE = tuple(len(values) for values in AXES.values())
-
-
-class Targets(Protocol):
-    """Anything with one annotation an image."""
-
-    def __len__(self) -> int: ...
-    def target(self, index: int) -> Target:
-        """Return the annotation of one image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,9 @@ def count_grid(
     """
     sums = np.zeros((*SHAPE, 6))  # images, means, squared means, patches, counts, squared counts
     work = _CountImage(dataset, base)
-    for done, (annotated, counted) in enumerate(map_items(work, len(dataset), workers=workers), 1):
+    for done, (annotated, counted) in enumerate(
+        map_items(work, range(len(dataset)), workers=workers), 1
+    ):
         patches, total, squares = np.moveaxis(counted.astype(np.float64), -1, 0)
         used = patches > 0
         mean = np.divide(total, patches, out=np.zeros_like(total), where=used)

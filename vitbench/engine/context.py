@@ -27,6 +27,7 @@ class Data:
     name: str
     kind: DataKind
     limit: int | None
+    decoded: bool  # whether anybody looks at the images; else they need not be there
     skip_corrupt: int
     workers: int
     progress: Progress
@@ -40,7 +41,7 @@ class Data:
                 self.name, self.kind, split, limit=self.limit, progress=self.progress
             )
             files = getattr(dataset, "files", None)
-            if files is not None:
+            if files is not None and self.decoded:
                 dataset, dropped = screen(
                     dataset,
                     files,

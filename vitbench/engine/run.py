@@ -116,6 +116,7 @@ class Run:
             name=self.options.data,
             kind=self.component.data,
             limit=self.options.limit,
+            decoded=self.backbone is not None,
             skip_corrupt=self.options.skip_corrupt,
             workers=self.options.workers,
             progress=self.voice.progress,

@@ -52,7 +52,7 @@ def neighbour_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tenso
     return index.flatten(0, 1), (exists | wrap).flatten(0, 1)
 
 
-def similarities(patches: Tensor) -> Tensor:
+def neighbour_similarities(patches: Tensor) -> Tensor:
     """Return the cosine between each patch and its eight neighbours on the torus.
 
     A pair of patches is multiplied once and read from both sides.
@@ -100,7 +100,7 @@ def choose_positives(
     table, exists = (
         part.to(patches.device) for part in neighbour_table(*patches.shape[-2:], wrap=wrap)
     )
-    likeness = similarities(patches)
+    likeness = neighbour_similarities(patches)
     if not wrap:
         likeness = likeness.masked_fill(~exists, -torch.inf)
     order = likeness.argsort(dim=-1, descending=True, stable=True)

@@ -97,6 +97,6 @@ class Work:
 
 def test_processes_change_nothing(write_coco: Write) -> None:
     work = Work(folder(write_coco, images=WORTH_PROCESSES))
-    alone = [found.mean for found in map_items(work, WORTH_PROCESSES, workers=1)]
-    shared = [found.mean for found in map_items(work, WORTH_PROCESSES, workers=2)]
+    alone = [found.mean for found in map_items(work, range(WORTH_PROCESSES), workers=1)]
+    shared = [found.mean for found in map_items(work, range(WORTH_PROCESSES), workers=2)]
     assert shared == alone

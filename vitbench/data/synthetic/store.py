@@ -7,7 +7,7 @@ from tempfile import mkdtemp
 
 from vitbench.cache import cache_root
 from vitbench.data.synthetic import classification, clips, instances, semantic
-from vitbench.errors import DatasetError
+from vitbench.errors import DatasetError, DatasetNotFound
 from vitbench.records import DataKind
 
 VERSION = 1  # +1 whenever a pixel or an annotation changes
@@ -34,8 +34,13 @@ def synthetic_folder(kind: DataKind, *, progress: Progress | None = None) -> Pat
         progress: Told what is made, how many pictures are done, and how many there will be.
 
     Raises:
+        DatasetNotFound: There is no such view.
         DatasetError: The cache folder can't be written.
     """
+    if kind not in _VIEWS:
+        raise DatasetNotFound(
+            f"the built-in data has no {kind} view.", expected=f"one of {', '.join(_VIEWS)}"
+        )
     folder = cache_root() / f"{NAME}-v{VERSION}" / kind / NAME
     if folder.is_dir():
         return folder

@@ -1,0 +1,100 @@
+"""The ground truth of a whole split, gathered from all processes into arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitbench.api import (
+    Context,
+    Dataset,
+    FindPositives,
+    Positives,
+    Reading,
+    Sample,
+    distributed,
+    map_items,
+)
+from vitbench.api import errors as wrong
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The positives of n images; all have the same grid of h x w patches."""
+
+    indices: NDArray[np.int64]  # (n,) items of the dataset
+    ids: NDArray[np.str_]  # (n,)
+    positive: Bools  # (n, 8, h, w)
+    exists: Bools  # (n, 8, h, w)
+    counted: Bools  # (n, h, w)
+    category: NDArray[np.int32]  # (n, h, w)
+    border_distance: NDArray[np.float32]  # (n, h, w) px
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Positives of each patch, shape (n, h, w)."""
+        return np.asarray(np.count_nonzero(self.positive, axis=1))
+
+
+class LabelledDataset(Dataset[Sample[Any]], Protocol):
+    """Images with a label for every pixel, in whatever form."""
+
+    categories: Mapping[int, str]  # label -> name
+    files: Sequence[Path]  # of the images
+
+    def target(self, index: int) -> Any:
+        """Return the annotation of one image, without reading the image."""
+
+
+def open_labels(context: Context) -> LabelledDataset:
+    """Open the validation split; every kind of data that these protocols read has labels."""
+    return cast("LabelledDataset", context.dataset("val"))
+
+
+def read_truth(dataset: LabelledDataset, reading: Reading, context: Context) -> Truth:
+    """Find the positives of every image that the reading counts, images in parallel.
+
+    Raises:
+        SettingError: If patches don't fill the image.
+        DatasetError: If no image is left, or an annotation is broken.
+    """
+    if reading.image_px % reading.patch_px:
+        raise wrong.SettingError(
+            [f"--image-px is {reading.image_px}, expected a multiple of {reading.patch_px}"],
+            hint="patches must fill the image",
+        )
+    mine = distributed.share(range(len(dataset)))
+    found: list[tuple[int, Positives]] = []
+    work = map_items(FindPositives(dataset, reading), mine, workers=context.workers)
+    for done, (index, positives) in enumerate(zip(mine, work, strict=True), start=1):
+        if positives is not None:
+            found.append((index, positives))
+        context.progress("ground truth", done, len(mine))
+    parts = sorted(chain.from_iterable(distributed.gather(found)), key=lambda entry: entry[0])
+    if not parts:
+        raise wrong.DatasetError(
+            f"no image of {dataset.info.name!r} ({dataset.info.split}) has an annotation.",
+            expected="at least one annotated image",
+            found=f"{len(dataset)} images without any",
+            hint="--empty-images counts them as background",
+        )
+    indices = np.array([index for index, _ in parts])
+    stacked = {
+        field.name: np.stack([getattr(positives, field.name) for _, positives in parts])
+        for field in fields(Positives)
+    }
+    return Truth(indices, np.array([dataset.ids[index] for index in indices]), **stacked)
+
+
+def image_means(counts: NDArray[np.int64], counted: Bools) -> NDArray[np.float64]:
+    """Average counts (n, h, w) over the counted patches of each image, shape (n,); NaN: none."""
+    patches = counted.sum((1, 2))
+    sums = np.where(counted, counts, 0).sum((1, 2))
+    means = np.full(len(sums), np.nan)
+    return np.asarray(np.divide(sums, patches, out=means, where=patches > 0))
