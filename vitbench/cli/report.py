@@ -8,6 +8,7 @@ from pathlib import Path
 from vitbench.cli.flags import parse
 from vitbench.errors import RecordError, SettingError
 from vitbench.records import atomic, read_records
+from vitbench.reports.exporters import Target, send
 from vitbench.reports.render import Form, render
 from vitbench.reports.table import Table, build_table
 from vitbench.settings import setting
@@ -26,7 +27,10 @@ class Options:
         "", help='printed rows to show: "all", "none", or words such as "table 3 vit-ti"'
     )
     strict: bool = setting(False, help="refuse runs whose settings or data differ")
-    out: Path | None = setting(None, help="file to write instead of standard output")
+    out: str = setting(
+        "", help="file to write instead of standard output, or where --to sends the runs"
+    )
+    to: Target | None = setting(None, help="send the runs to a tracking tool instead")
     open: bool = setting(False, help="open the written file in the browser")
 
 
@@ -39,7 +43,7 @@ def run(arguments: list[str]) -> int:
             expected="a folder that `vitbench eval` wrote, or --compare with published methods",
             hint="vitbench eval knn random:vit_tiny_patch16_224, or --results DIR",
         )
-    if options.open and options.out is None:
+    if options.open and not options.out:
         raise SettingError(["--open needs a file to open"], hint="--out report.html")
     table = build_table(
         read_records(options.results),
@@ -48,14 +52,17 @@ def run(arguments: list[str]) -> int:
         strict=options.strict,
         folder=options.results,
     )
-    if options.out is None and options.format == "rich":
+    if options.to is not None:
+        sent = send(table, options.to, options.out)
+        sys.stdout.write(f"{sent} new runs sent to {options.to}\n")
+    elif not options.out and options.format == "rich":
         _print(table)
-    elif options.out is None:
+    elif not options.out:
         sys.stdout.write(render(table, options.format))
     else:
-        _write(render(table, options.format), options.out)
+        _write(render(table, options.format), Path(options.out))
         if options.open:
-            webbrowser.open(options.out.resolve().as_uri())
+            webbrowser.open(Path(options.out).resolve().as_uri())
     return 0
 
 
