@@ -130,18 +130,19 @@ class Board:
         )
 
     def printed_for(self, line: Line) -> Line | None:
-        """Return the published line of the same method and architecture beside a measured one."""
+        """Return the published line of the same file, else of the same method and architecture."""
         subject = line.record.subject
         arch = subject.arch.partition(" ")[0]
         if line.published or not subject.method:
             return None
-        same = (
+        same = [
             other
             for other in self.lines
             if other.published and other.record.subject.method == subject.method
             if other.record.subject.arch == arch
-        )
-        return next(same, None)
+        ]
+        exact = [other for other in same if other.name.startswith(f"{subject.name} · ")]
+        return next(iter(exact or same), None)
 
     def ranked(self) -> tuple[Line, ...]:
         """Return the lines, best first by the primary column; undefined ones last."""

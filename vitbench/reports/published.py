@@ -2,12 +2,14 @@
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
+from vitbench.models.manifest import Manifest, find_manifest, manifest_names
 from vitbench.records import (
     Cost,
     DatasetInfo,
@@ -20,6 +22,7 @@ from vitbench.records import (
 
 PRIMARY = {"ap_box", "miou", "jf_mean", "top1", "top1_k20", "positives_mean"}
 COUNTS = {"positives_mean", "positives_std"}
+UNKNOWN = {"name": "as printed", "split": "val", "kind": "classification", "items": 0}
 NOWHERE = Environment(
     vitbench="", python="", platform="", packages={}, device="", precision="", processes=0
 )
@@ -27,14 +30,16 @@ NOWHERE = Environment(
 
 @cache
 def published_records() -> tuple[Record, ...]:
-    """Return the reference records that ship with vitbench, one for each row and protocol."""
+    """Return the reference records that ship with vitbench: printed tables, then manifests."""
     document = tomllib.loads(files("vitbench.reports").joinpath("published.toml").read_text())
-    return tuple(
-        _record(document, row, protocol)
+    tables = [
+        _of_row(document, row, key)
         for row in document["rows"]
-        for protocol in document["protocols"]
-        if protocol in row
-    )
+        for key in document["protocols"]
+        if key in row
+    ]
+    manifests = [find_manifest(name) for name in manifest_names()]
+    return (*tables, *(record for one in manifests for record in _of_manifest(document, one)))
 
 
 def join_measured(published: Iterable[Record], measured: Iterable[Record]) -> list[Record]:
@@ -59,43 +64,99 @@ def _place(record: Record) -> tuple[object, ...]:
     return (record.protocol.name, record.protocol.preset, *where)
 
 
-def _record(document: Mapping[str, Any], row: Mapping[str, Any], key: str) -> Record:
+def _of_row(document: Mapping[str, Any], row: Mapping[str, Any], key: str) -> Record:
+    """Make the record of one row of a printed table, on one of its protocols."""
     protocol = document["protocols"][key]
     table = document["tables"][str(row["table"])]
     details = [row[name] for name in ("backbone", "pretrained_on") if name in row]
-    name = " · ".join([row["name"], *details, table.split(",")[0]])
-    return Record(
-        id=hashlib.sha256(f"{name} {key}".encode()).hexdigest(),
-        status="ok",
-        source="published",
-        citation=f"{table}; {document['source']}",
-        subject=Subject(
+    return _record(
+        Subject(
             kind="ground-truth" if row["method"] == "ground-truth" else "checkpoint",
-            name=name,
+            name=" · ".join([row["name"], *details, table.split(",")[0]]),
             sha256="",
             method=row["method"],
             arch=row.get("arch", ""),
         ),
-        protocol=ProtocolRef(
-            name=protocol["name"],
-            version=0,
-            spec_id=f"published:{key}",
+        f"{table}; {document['source']}",
+        replace(
+            _protocol(document, key),
             preset=protocol.get("presets", {}).get(row["method"], protocol["preset"]),
-            settings={"as printed": protocol["said"]},
         ),
-        dataset=DatasetInfo(**protocol["dataset"], fingerprint=""),
+        protocol["dataset"],
+        row[key],
+        document["labels"],
+    )
+
+
+def _of_manifest(document: Mapping[str, Any], manifest: Manifest) -> Iterator[Record]:
+    """Make a record of each protocol that a manifest has published scores of."""
+    subject = Subject(
+        kind="checkpoint",
+        name=f"{manifest.name} · as printed",
+        sha256="",
+        method=manifest.method,
+        arch=manifest.arch,
+    )
+    for (name, note), group in groupby(
+        sorted(manifest.published, key=lambda one: (one.protocol, one.note)),
+        key=lambda one: (one.protocol, one.note),
+    ):
+        scores = list(group)
+        key = document["manifests"].get(name, "")
+        known = document["protocols"].get(key, {"dataset": UNKNOWN})
+        protocol = ProtocolRef(
+            name=name, version=0, spec_id=f"published:{note}", settings={"as printed": note}
+        )
+        yield _record(
+            subject,
+            f"{scores[0].source}; {manifest.source}",
+            protocol if note or not key else _protocol(document, key),
+            known["dataset"],
+            {score.metric: score.value for score in scores},
+            document["labels"],
+        )
+
+
+def _protocol(document: Mapping[str, Any], key: str) -> ProtocolRef:
+    protocol = document["protocols"][key]
+    return ProtocolRef(
+        name=protocol["name"],
+        version=0,
+        spec_id=f"published:{key}",
+        preset=protocol["preset"],
+        settings={"as printed": protocol["said"]},
+    )
+
+
+def _record(
+    subject: Subject,
+    citation: str,
+    protocol: ProtocolRef,
+    dataset: Mapping[str, Any],
+    scores: Mapping[str, float],
+    labels: Mapping[str, str],
+) -> Record:
+    primary = next((metric for metric in scores if metric in PRIMARY), next(iter(scores)))
+    return Record(
+        id=hashlib.sha256(f"{subject.name} {protocol.spec_id}".encode()).hexdigest(),
+        status="ok",
+        source="published",
+        citation=citation,
+        subject=subject,
+        protocol=protocol,
+        dataset=DatasetInfo(**dataset, fingerprint=""),
         seed=0,
         scores=tuple(
             RecordedScore(
                 metric=metric,
-                label=document["labels"][metric],
+                label=labels.get(metric, metric),
                 value=value,
                 unit="count" if metric in COUNTS else "%",
                 higher_is_better=None if metric in COUNTS else True,
-                primary=metric in PRIMARY,
-                items=protocol["dataset"]["items"],
+                primary=metric == primary,
+                items=dataset["items"],
             )
-            for metric, value in row[key].items()
+            for metric, value in scores.items()
         ),
         environment=NOWHERE,
         cost=Cost(seconds=0.0),

@@ -30,17 +30,18 @@ def select_published(records: Sequence[Record], names: Sequence[str], wanted: st
         wanted: Words that a row's table, name and paper must hold ("table 3 vit-ti"), "all",
             "none", or "" for the tables that show every compared method, else all.
     """
-    by_name = {name: [r for r in records if same(r.subject.method, name)] for name in names}
-    rows = [row for found in by_name.values() for row in found]
+    by_name = {name: [r for r in records if is_of(r, name)] for name in names}
+    rows = list({row.id: row for found in by_name.values() for row in found}.values())
     if wanted == "none":
         return []
     if wanted and wanted != "all":
         words = wanted.casefold().split()
         return [row for row in rows if all(word in describe(row).casefold() for word in words)]
-    tables = [{row.citation for row in found} for found in by_name.values() if found]
-    if not wanted and len(tables) > 1:
-        common = set.intersection(*tables)
-        return [row for row in rows if row.citation in common] or rows
+    methods = {record.subject.method for record in records}
+    tables = [{row.citation for row in found} for name, found in by_name.items() if name in methods]
+    if not wanted and len(tables) > 1 and (common := set.intersection(*tables)):
+        named = [name for name in names if name not in methods]
+        return [r for r in rows if r.citation in common or any(is_of(r, name) for name in named)]
     return rows
 
 
@@ -52,11 +53,17 @@ def check_names(names: Sequence[str], measured: Sequence[Record], known: Sequenc
     """
     there = {record.subject.name for record in measured}
     there |= {record.subject.method.casefold() for record in (*measured, *known)} - {""}
+    there |= {record.subject.name.partition(" · ")[0] for record in known}
     for name in names:
         if name not in there and name.casefold() not in there:
             raise UnknownName(
                 "checkpoint or method", name, there, hint="vitbench report lists every run"
             )
+
+
+def is_of(printed: Record, name: str) -> bool:
+    """Tell whether a printed row is of a method, or of a manifest of that name."""
+    return same(printed.subject.method, name) or printed.subject.name.startswith(f"{name} · ")
 
 
 def describe(record: Record) -> str:

@@ -101,3 +101,10 @@ def test_files_that_are_no_records_and_failed_runs_are_kept_aside(make_record: M
     table = build_table([make_record(status="failed"), Unreadable(Path("x.json"), "no record")])
     assert table.boards == ()
     assert len(table.failed) == len(table.skipped) == 1
+
+
+def test_a_manifest_is_compared_by_its_name() -> None:
+    table = build_table([], compare=("dino-vits16", "dino-vitb8"))
+    names = {line.name for board in table.boards for line in board.lines}
+    assert names == {"dino-vits16 · as printed", "dino-vitb8 · as printed"}
+    assert table.hidden == 0
