@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import Row as Row
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
+    from vitbench.data.random_crop import RandomCrops as RandomCrops
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
     from vitbench.data.transforms import to_pixels as to_pixels
+    from vitbench.draws import permutation as permutation
     from vitbench.engine.evaluate import evaluate as evaluate
     from vitbench.engine.evaluate import score as score
     from vitbench.engine.features import FeatureSpec as FeatureSpec

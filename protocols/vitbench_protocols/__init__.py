@@ -13,6 +13,7 @@ PROTOCOLS: dict[str, str] = {
     "adjacency-semantic": "vitbench_protocols.adjacency.counting:SemanticAdjacency",
     "davis": "vitbench_protocols.davis:Davis",
     "knn": "vitbench_protocols.knn:Knn",
+    "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
 }
 
 SCORERS: dict[str, str] = {

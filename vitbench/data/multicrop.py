@@ -112,7 +112,7 @@ def draw_crops(crops: MultiCrop, sizes: Ints, *, seed: int, epoch: int, indices:
     low = np.where(middle > 0, np.maximum(middle - spread, 0), -spread)
     blurred = rest[..., 11] < np.array(crops.blur)[kinds]
     return CropDraws(
-        box=_boxes(sizes, scales, fit.reshape(*fit.shape[:-1], ATTEMPTS, 2), place),
+        box=crop_boxes(sizes, scales, fit.reshape(*fit.shape[:-1], ATTEMPTS, 2), place),
         flip=rest[..., 0] < crops.flip,
         jitter=rest[..., 1] < crops.jitter,
         order=np.argsort(rest[..., 2:6], axis=-1, kind="stable"),
@@ -123,7 +123,7 @@ def draw_crops(crops: MultiCrop, sizes: Ints, *, seed: int, epoch: int, indices:
     )
 
 
-def _boxes(sizes: Ints, scales: Floats, fit: Floats, place: Floats) -> Ints:
+def crop_boxes(sizes: Ints, scales: Floats, fit: Floats, place: Floats) -> Ints:
     """Take the first of the tried boxes that fits, or the central one; shape (B, V, 4).
 
     Source:

@@ -1,0 +1,86 @@
+"""A grid of heads, (feature set, learning rate) each: those of one feature set share a product."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vitbench_protocols.linear_probe.features import FeatureSet
+from vitbench_protocols.linear_probe.heads import Heads, make_heads, places
+from vitbench_protocols.linear_probe.sources import Vectors
+
+SCORED_ROWS = 4096  # that are classified at once
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One point of the grid."""
+
+    features: FeatureSet
+    rate: float  # base learning rate, for a batch of 256
+
+    def __str__(self) -> str:
+        return f"learning rate {self.rate:g} on the {self.features.said}"
+
+
+class Grid:
+    """Heads in groups of one feature set each.
+
+    Args:
+        heads: May be none, where more processes share the work than there are heads.
+        dim: Width D of one output.
+        classes: C.
+        seed: Of the first weights.
+        device: Where they are trained.
+    """
+
+    def __init__(
+        self,
+        heads: Sequence[Head],
+        *,
+        dim: int,
+        classes: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.heads = tuple(heads)
+        self.groups: dict[FeatureSet, Heads] = {}
+        for features in dict.fromkeys(head.features for head in heads):
+            rates = [head.rate for head in heads if head.features == features]
+            width = dim * len(features.outputs)
+            self.groups[features] = make_heads(rates, width, classes, seed=seed, device=device)
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All that training changes."""
+        return [tensor for group in self.groups.values() for tensor in group.tensors]
+
+    def step(self, vectors: Vectors, labels: Tensor, *, scale: float, momentum: float) -> None:
+        """Take one step of every head."""
+        for features, group in self.groups.items():
+            group.step(features.join(vectors), labels, scale=scale, momentum=momentum)
+
+    def places(self, vectors: Vectors, labels: Tensor) -> Tensor:
+        """Return the place of the right class for every row and head, (n, heads), on the CPU."""
+        columns: dict[Head, Tensor] = {}
+        if not self.heads:
+            return torch.zeros((len(labels), 0), dtype=torch.int64)
+        for features, group in self.groups.items():
+            found = torch.cat(
+                [self._places(features, group, vectors, labels, rows) for rows in _rows(labels)]
+            )
+            own = [head for head in self.heads if head.features == features]
+            columns |= dict(zip(own, found.T, strict=True))
+        return torch.stack([columns[head] for head in self.heads], dim=1)
+
+    def _places(
+        self, features: FeatureSet, group: Heads, vectors: Vectors, labels: Tensor, rows: slice
+    ) -> Tensor:
+        device = group.weight.device
+        part = {output: values[rows].to(device) for output, values in vectors.items()}
+        return places(group.logits(features.join(part)), labels[rows].to(device)).cpu()
+
+
+def _rows(labels: Tensor) -> list[slice]:
+    return [slice(at, at + SCORED_ROWS) for at in range(0, len(labels), SCORED_ROWS)]

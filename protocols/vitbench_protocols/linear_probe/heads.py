@@ -1,0 +1,84 @@
+"""Linear heads that read the same features, trained together: one matrix product for all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+INIT_STD = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """H linear classifiers over one feature set, with SGD's momentum, on one device.
+
+    The gradient of the cross-entropy is written out: softmax minus one-hot, times the features. It
+    is that of H separate `nn.Linear` under `SGD(momentum)`, at the price of two products.
+    """
+
+    rates: Tensor  # (H,) base learning rate of each
+    weight: Tensor  # (H * C, d)
+    bias: Tensor  # (H * C,)
+    weight_momentum: Tensor
+    bias_momentum: Tensor
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that training changes."""
+        return (self.weight, self.bias, self.weight_momentum, self.bias_momentum)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Classify features (B, d); returns (B, H, C)."""
+        flat = torch.addmm(self.bias, features, self.weight.T)
+        return flat.view(len(features), len(self.rates), -1)
+
+    def step(self, features: Tensor, labels: Tensor, *, scale: float, momentum: float) -> None:
+        """Take one step of every head on a batch.
+
+        Args:
+            features: (B, d).
+            labels: (B,) class indices.
+            scale: What each head's base learning rate is multiplied by now.
+            momentum: Of SGD.
+        """
+        gradient = self.logits(features).softmax(dim=2)  # of the summed loss by the logits
+        gradient[torch.arange(len(labels), device=labels.device), :, labels] -= 1
+        gradient = gradient.flatten(1).div_(len(labels))  # (B, H * C)
+        self.weight_momentum.mul_(momentum).addmm_(gradient.T, features)
+        self.bias_momentum.mul_(momentum).add_(gradient.sum(dim=0))
+        rates = (self.rates * scale).repeat_interleave(len(self.bias) // len(self.rates))
+        self.weight.addcmul_(self.weight_momentum, rates[:, None], value=-1)
+        self.bias.addcmul_(self.bias_momentum, rates, value=-1)
+
+
+def make_heads(
+    rates: Sequence[float], dim: int, classes: int, *, seed: int, device: torch.device
+) -> Heads:
+    """Make heads with weights from N(0, 0.01) and no bias; all start from the same weights."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.empty(classes, dim).normal_(std=INIT_STD, generator=generator).to(device)
+    weight = first.repeat(len(rates), 1)
+    bias = torch.zeros(len(weight), device=device)
+    return Heads(
+        torch.tensor(rates, device=device),
+        weight,
+        bias,
+        torch.zeros_like(weight),
+        torch.zeros_like(bias),
+    )
+
+
+def places(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the place of the right class among the logits, 0 for the first; ties by class index.
+
+    Args:
+        logits: (B, H, C).
+        labels: (B,).
+
+    Returns:
+        (B, H), int64.
+    """
+    right = logits.gather(2, labels[:, None, None].expand(-1, logits.shape[1], 1))
+    before = torch.arange(logits.shape[2], device=labels.device) < labels[:, None, None]
+    return ((logits > right) | ((logits == right) & before)).sum(dim=2)

@@ -1,0 +1,60 @@
+"""The augmentation of linear evaluation: a random crop and a flip, drawn by address."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as pil
+
+from vitbench.data.dataset import Dataset, Sample
+from vitbench.data.multicrop import ATTEMPTS, crop_boxes
+from vitbench.draws import uniforms
+from vitbench.records import DatasetInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RandomCrops:
+    """A dataset whose images are cropped and flipped at random, anew in each epoch.
+
+    Source:
+        facebookresearch/dino, eval_linear.py (7c446df): RandomResizedCrop(224), bilinear, and
+        RandomHorizontalFlip, with torchvision's defaults.
+    """
+
+    dataset: Dataset[Sample[Any]]
+    size: int  # side of a crop, px
+    scale: tuple[float, float]  # area of a crop, share of the image
+    seed: int
+    epoch: int
+
+    @property
+    def info(self) -> DatasetInfo:
+        """See `Dataset.info`."""
+        return self.dataset.info
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """See `Dataset.ids`."""
+        return self.dataset.ids
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample[Any]:
+        sample = self.dataset[index]
+        return replace(sample, image=self._crop(sample.image, index))
+
+    def _crop(self, image: Image.Image, index: int) -> Image.Image:
+        drawn = uniforms(self.seed, "random crop", self.epoch, index, count=2 * ATTEMPTS + 3)
+        box = crop_boxes(
+            np.array([[image.height, image.width]]),
+            np.array([self.scale]),
+            drawn[: 2 * ATTEMPTS].reshape(1, 1, ATTEMPTS, 2),
+            drawn[None, None, 2 * ATTEMPTS : 2 * ATTEMPTS + 2],
+        )
+        side = [self.size, self.size]
+        crop = pil.resized_crop(image, *box[0, 0].tolist(), side, InterpolationMode.BILINEAR)
+        return pil.hflip(crop) if drawn[-1] < 0.5 else crop
