@@ -57,13 +57,3 @@ def test_the_last_four_blocks_are_the_official_ones(backbone: TimmBackbone, tag:
 def test_attention_of_the_last_block_is_the_official_one(backbone: TimmBackbone, tag: str) -> None:
     with torch.inference_mode():
         close(backbone.attention(stored(f"x_{tag}")), stored(f"attn_{tag}"))
-
-
-@pytest.mark.parametrize("tag", TAGS)
-def test_linear_features_are_the_official_ones(backbone: TimmBackbone, tag: str) -> None:
-    with torch.inference_mode():
-        layers = backbone(stored(f"x_{tag}"), (-4, -3, -2, -1))
-    close(torch.cat([layer.pooled for layer in layers], dim=1), stored(f"linear_n4_{tag}"))
-    last = layers[-1]
-    interleaved = torch.stack([last.pooled, last.patches.mean((2, 3))], dim=-1).flatten(1)
-    close(interleaved, stored(f"linear_n1_avgpool_{tag}"))

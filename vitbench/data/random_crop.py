@@ -56,5 +56,9 @@ class RandomCrops:
             drawn[None, None, 2 * ATTEMPTS : 2 * ATTEMPTS + 2],
         )
         side = [self.size, self.size]
-        crop = pil.resized_crop(image, *box[0, 0].tolist(), side, InterpolationMode.BILINEAR)
-        return pil.hflip(crop) if drawn[-1] < 0.5 else crop
+        crop: Image.Image = pil.resized_crop(
+            image, *box[0, 0].tolist(), side, InterpolationMode.BILINEAR
+        )
+        if drawn[-1] < 0.5:
+            crop = pil.hflip(crop)
+        return crop

@@ -92,17 +92,12 @@ class LinearProbe:
         sets = feature_sets(self.features, backbone.info)
         heads = [Head(features, rate) for features in sets for rate in self.learning_rates]
         data = self._data(backbone, context, sets)
-        schedule = Schedule(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            momentum=self.momentum,
-            seed=context.seed,
-        )
+        schedule = Schedule(epochs=self.epochs, batch_size=self.batch_size, momentum=self.momentum)
         head = heads[0]
         if len(heads) > 1:
-            head = choose(heads, data, schedule, context, share=self.held_out)
+            head = choose(heads, data, schedule, share=self.held_out)
         context.note(str(head))
-        scored = finish(head, data, schedule, context)
+        scored = finish(head, data, schedule)
         items: dict[str, NDArray[np.float64]] = {}
         for ending, places in (("", scored.last), ("_best", scored.best)):
             items[f"top1{ending}"] = 100.0 * (places < 1).double().numpy()

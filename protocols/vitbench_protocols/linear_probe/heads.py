@@ -45,7 +45,7 @@ class Heads:
         gradient = self.logits(features).softmax(dim=2)  # of the summed loss by the logits
         gradient[torch.arange(len(labels), device=labels.device), :, labels] -= 1
         gradient = gradient.flatten(1).div_(len(labels))  # (B, H * C)
-        self.weight_momentum.mul_(momentum).addmm_(gradient.T, features)
+        self.weight_momentum.addmm_(gradient.T, features, beta=momentum)
         self.bias_momentum.mul_(momentum).add_(gradient.sum(dim=0))
         rates = (self.rates * scale).repeat_interleave(len(self.bias) // len(self.rates))
         self.weight.addcmul_(self.weight_momentum, rates[:, None], value=-1)
@@ -72,6 +72,8 @@ def make_heads(
 def places(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the place of the right class among the logits, 0 for the first; ties by class index.
 
+    Logits that are no numbers, of a head that diverged, put it last.
+
     Args:
         logits: (B, H, C).
         labels: (B,).
@@ -80,5 +82,6 @@ def places(logits: Tensor, labels: Tensor) -> Tensor:
         (B, H), int64.
     """
     right = logits.gather(2, labels[:, None, None].expand(-1, logits.shape[1], 1))
-    before = torch.arange(logits.shape[2], device=labels.device) < labels[:, None, None]
-    return ((logits > right) | ((logits == right) & before)).sum(dim=2)
+    later = torch.arange(logits.shape[2], device=labels.device) >= labels[:, None, None]
+    behind = (logits < right) | ((logits == right) & later)  # itself included
+    return logits.shape[2] - behind.sum(dim=2)

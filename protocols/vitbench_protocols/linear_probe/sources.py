@@ -1,6 +1,6 @@
 """Where a head's batches come from: stored features, or the backbone on fresh random crops."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,15 +18,15 @@ from vitbench.api import (
     to_pixels,
 )
 
-Vectors = Mapping[Output, Tensor]  # (B, D) each, on the context's device
+Vectors = Mapping[Output, Tensor]  # (B, D) each
 CHUNK = {"cpu": 32, "cuda": 256}  # images in a forward pass, whatever the number of processes
 
 
 class Source(Protocol):
     """Gives the vectors of rows of the train split; every process gets all of a batch."""
 
-    def batches(self, epoch: int, batches: list[Tensor]) -> Iterator[Vectors]:
-        """Yield the vectors of each batch of rows, in order."""
+    def batches(self, epoch: int, batches: Sequence[Tensor]) -> Iterator[Vectors]:
+        """Yield the vectors of each batch of rows, in order, on the context's device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class StoredFeatures:
     vectors: Vectors  # (n, D) each, on the CPU
     device: torch.device
 
-    def batches(self, epoch: int, batches: list[Tensor]) -> Iterator[Vectors]:
+    def batches(self, epoch: int, batches: Sequence[Tensor]) -> Iterator[Vectors]:
         """See `Source.batches`."""
         for rows in batches:
             yield {output: values[rows].to(self.device) for output, values in self.vectors.items()}
@@ -52,12 +52,12 @@ class FreshCrops:
     size: int  # px
     scale: tuple[float, float]
 
-    def batches(self, epoch: int, batches: list[Tensor]) -> Iterator[Vectors]:
+    def batches(self, epoch: int, batches: Sequence[Tensor]) -> Iterator[Vectors]:
         """See `Source.batches`; processes share the chunks of every batch."""
         context = self.context
         crops = RandomCrops(context.dataset("train"), self.size, self.scale, context.seed, epoch)
         size = CHUNK.get(context.device.type, 64)
-        mine = [distributed.share(list(rows.split(size))) for rows in batches]
+        mine = [distributed.share(torch.split(rows, size)) for rows in batches]
         loaded = load_batches(
             crops,
             [chunk.tolist() for chunks in mine for chunk in chunks],
@@ -80,9 +80,13 @@ class FreshCrops:
         images = self.context.normalization(pixels.to(self.context.device, non_blocking=True))
         with torch.inference_mode(), self.context.autocast():
             found = dict(zip(layers, self.backbone(images, layers), strict=True))
-        return [output.of(found[output.layer]).float() for output in self.outputs]
+        return [output.of(found[output.layer]).float().cpu() for output in self.outputs]
 
 
-def vectors_of(table: FeatureTable, outputs: tuple[Output, ...]) -> Vectors:
-    """Read outputs of a table, (n, D) each, on the CPU."""
-    return {output: table.vectors(output) for output in outputs}
+def vectors_of(
+    table: FeatureTable, outputs: Sequence[Output], rows: Tensor | None = None
+) -> Vectors:
+    """Read outputs of all or some rows of a table, (n, D) each, on the CPU."""
+    if rows is None:
+        return {output: table.vectors(output) for output in outputs}
+    return {output: torch.from_numpy(table.arrays[output.key][rows.numpy()]) for output in outputs}

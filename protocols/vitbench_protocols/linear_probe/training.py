@@ -12,7 +12,7 @@ from torch import Tensor
 from vitbench.api import Context, FeatureSpec, FeatureTable, distributed, permutation
 from vitbench_protocols.linear_probe.grid import Grid, Head
 from vitbench_protocols.linear_probe.saving import Saved
-from vitbench_protocols.linear_probe.sources import Source, Vectors, vectors_of
+from vitbench_protocols.linear_probe.sources import Source, vectors_of
 
 SAVE_EVERY_SECONDS = 60.0
 
@@ -24,7 +24,6 @@ class Schedule:
     epochs: int
     batch_size: int
     momentum: float
-    seed: int
 
     def scale(self, epoch: int) -> float:
         """Return what base learning rates are multiplied by in an epoch."""
@@ -43,10 +42,6 @@ class Data:
     def table(self, split: str) -> FeatureTable:
         """Return the features of centre crops."""
         return self.context.features(split, self.spec)
-
-    def vectors(self, table: FeatureTable) -> Vectors:
-        """Return the outputs of a table, (n, D) each, on the CPU."""
-        return vectors_of(table, self.spec.outputs)
 
     def grid(self, heads: Sequence[Head], classes: int) -> Grid:
         """Make untrained heads."""
@@ -75,38 +70,36 @@ class Places:
         self.last.copy_(places)
 
 
-def choose(
-    heads: list[Head], data: Data, schedule: Schedule, context: Context, *, share: float
-) -> Head:
+def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -> Head:
     """Train all heads without a share of train, each process its part, and return the best there.
 
     Of equally good heads the first one is taken.
     """
     table = data.table("train")
     labels = torch.from_numpy(table.targets)
-    order = torch.from_numpy(permutation(context.seed, "held-out", length=len(labels)))
+    order = torch.from_numpy(permutation(data.context.seed, "held-out", length=len(labels)))
     kept, held_out = order[round(len(order) * share) :], order[: round(len(order) * share)]
     mine = distributed.share(heads)
     grid = data.grid(mine, table.classes)
-    _train("choose", grid, data.source, kept, labels, schedule, context)
-    vectors = {output: values[held_out] for output, values in data.vectors(table).items()}
+    _train("choose", grid, data, kept, labels, schedule)
+    vectors = vectors_of(table, data.spec.outputs, held_out)
     hits = (grid.places(vectors, labels[held_out]) < 1).double().mean(dim=0).tolist()
     accuracy: dict[Head, float] = {}
     for part in distributed.gather(dict(zip(mine, hits, strict=True))):
         accuracy |= part
     best = max(heads, key=lambda head: accuracy[head])
-    context.note(
+    data.context.note(
         f"chosen among {len(heads)} heads on {len(held_out)} held-out train images, "
         f"{100 * accuracy[best]:.2f} % of them right:"
     )
     return best
 
 
-def finish(head: Head, data: Data, schedule: Schedule, context: Context) -> Places:
+def finish(head: Head, data: Data, schedule: Schedule) -> Places:
     """Train one head on all of train, and score it on val after each epoch."""
-    dataset: Any = context.dataset("train")
+    dataset: Any = data.context.dataset("train")
     labels, table = torch.tensor(dataset.targets), data.table("val")
-    grid, vectors = data.grid([head], table.classes), data.vectors(table)
+    grid, vectors = data.grid([head], table.classes), vectors_of(table, data.spec.outputs)
     truth = torch.from_numpy(table.targets)
     scored = Places(torch.zeros_like(truth), torch.zeros_like(truth), torch.zeros(1))
 
@@ -115,29 +108,32 @@ def finish(head: Head, data: Data, schedule: Schedule, context: Context) -> Plac
 
     more = (scored.last, scored.best, scored.best_epoch)
     rows = torch.arange(len(labels))
-    _train("finish", grid, data.source, rows, labels, schedule, context, score, more)
+    _train("finish", grid, data, rows, labels, schedule, score, more)
+    data.context.note(
+        f"best of {schedule.epochs} epochs on val: number {int(scored.best_epoch) + 1}"
+    )
     return scored
 
 
 def _train(
     stage: str,
     grid: Grid,
-    source: Source,
+    data: Data,
     rows: Tensor,
     labels: Tensor,
     schedule: Schedule,
-    context: Context,
     on_epoch: Callable[[int], None] = lambda epoch: None,
     more_state: Sequence[Tensor] = (),
 ) -> None:
     """Train every head of a grid on rows of train; a killed run goes on where it was saved."""
+    context = data.context
     saved, state = Saved(context.scratch, stage), [*grid.state, *more_state]
     last, labels = time.monotonic(), labels.to(context.device)
     for epoch in range(saved.restore(state), schedule.epochs):
-        order = permutation(schedule.seed, "linear-probe", epoch, length=len(rows))
-        batches = list(rows[torch.from_numpy(order)].split(schedule.batch_size))
+        order = permutation(context.seed, "linear-probe", epoch, length=len(rows))
+        batches = torch.split(rows[torch.from_numpy(order)], schedule.batch_size)
         scale = schedule.scale(epoch)
-        for batch, vectors in zip(batches, source.batches(epoch, batches), strict=True):
+        for batch, vectors in zip(batches, data.source.batches(epoch, batches), strict=True):
             target = labels[batch.to(context.device)]
             grid.step(vectors, target, scale=scale, momentum=schedule.momentum)
         on_epoch(epoch)
