@@ -17,6 +17,7 @@ COMMANDS = {
     "eval": "score checkpoints with a protocol",
     "score": "score a file or folder of predictions",
     "report": "compare records",
+    "demo": "train, evaluate and report on built-in data, in minutes",
     "list": "what there is: protocols, checkpoints, datasets, recipes",
     "check-plugin": "does a protocol keep the contract?",
     "cache": "features kept for reuse: ls, clear",

@@ -1,0 +1,57 @@
+"""`vitbench demo`: the whole line on built-in data, in minutes: train, evaluate, report.
+
+Every step is a command that a user could type; it is printed before it runs.
+"""
+
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitbench.cli.flags import parse
+from vitbench.cli.main import main
+from vitbench.settings import setting
+
+VIEW = ("--resize", "64", "--crop", "64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Where the demo writes."""
+
+    out: Path = setting(Path("results/demo"), help="folder for runs, records and the page")
+
+
+def run(arguments: list[str]) -> int:
+    """Run every step, then name the files that were written."""
+    (options,) = parse((Options,), arguments, prog="vitbench demo", description=__doc__ or "")
+    start = time.perf_counter()
+    for words in steps(options.out):
+        print(f"\n$ vitbench {shlex.join(words)}", flush=True)
+        code = main(words)
+        if code:
+            return code
+    print(f"\n{time.perf_counter() - start:.0f} s. Look at:")
+    for path in (options.out / "report.html", options.out / "records", options.out / "runs"):
+        print(f"  {path}")
+    return 0
+
+
+def steps(out: Path) -> list[list[str]]:
+    """Return the demo's commands."""
+    records = ["--results", str(out / "records")]
+    runs = [str(out / "runs" / name) for name in ("dino", "selfpatch")]
+    backbones = [*runs, "random:vit_mini_patch8_64"]
+    trainings = [
+        ["train", Path(run).name, "--preset", "small", "--data", "synthetic", "--out", run]
+        for run in runs
+    ]
+    evaluations = [
+        ["eval", "knn", *backbones, *VIEW, *records],
+        ["eval", "linear-probe", *backbones, "--preset", "sweep", *VIEW, *records],
+        ["eval", "davis", *backbones, *records],
+        ["eval", "adjacency", *records],
+        ["eval", "adjacency-features", *backbones, *records],
+    ]
+    page = ["--format", "html", "--out", str(out / "report.html")]
+    return [*trainings, *evaluations, ["report", *records], ["report", *records, *page]]
