@@ -83,9 +83,12 @@ class Scoring(Protocol):
 
     name: ClassVar[str]  # as typed on the command line
     version: ClassVar[int]  # +1 whenever a score can change
-    data: ClassVar[DataKind]  # what it reads
     metrics: ClassVar[tuple[MetricSpec, ...]]  # exactly one primary
     presets: ClassVar[Presets]
+
+    @property
+    def data(self) -> DataKind:
+        """What kind of data it reads: a class variable, or a property of its settings."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -131,7 +134,7 @@ def contract_problems(found: Any) -> list[str]:
         sentences.append("it must have exactly one primary metric")
     if len({metric.name for metric in declared.metrics}) != len(declared.metrics):
         sentences.append("two of its metrics share a name")
-    if declared.data not in get_args(DataKind):
+    if not isinstance(declared.data, property) and declared.data not in get_args(DataKind):
         sentences.append(f"data is {declared.data!r}, expected one of {get_args(DataKind)}")
     names = {item.name for item in dataclasses.fields(found)}
     sentences += [
