@@ -12,6 +12,7 @@ from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
 from vitbench.errors import MissingAbility, SettingError
 from vitbench.models.backbone import Aggregates, Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone
+from vitbench.models.sources import RUN_JOURNAL
 from vitbench.records import Subject
 from vitbench.settings import checked
 
@@ -59,7 +60,17 @@ def evaluate(
         )
     normalization, origin = _normalization(protocol, checkpoint, backbone)
     subject = _subject(checkpoint, backbone, normalization, origin)
-    run = Run(protocol, subject, options, voice, device, normalization, backbone)
+    journal = Path(checkpoint.spec).expanduser() / RUN_JOURNAL
+    run = Run(
+        protocol,
+        subject,
+        options,
+        voice,
+        device,
+        normalization,
+        backbone,
+        journal if journal.is_file() else None,
+    )
     return run.finish(lambda context: protocol.run(backbone, context))
 
 

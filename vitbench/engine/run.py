@@ -86,6 +86,7 @@ class Run:
     device: torch.device
     normalization: Normalization
     backbone: Backbone | None = None
+    journal: Path | None = None  # of the training that made the checkpoint
 
     def finish(self, work: Callable[[RunContext], Outcome]) -> Evaluation:
         """Do the work unless a record of the same run exists, and write the record."""
@@ -223,7 +224,7 @@ class Run:
         path = self._path(record)
         artifacts = {
             name: file.relative_to(path.parent).as_posix()
-            for name, file in outcome.artifacts.items()
+            for name, file in {**outcome.artifacts, **self._training()}.items()
         }
         record = replace(
             record,
@@ -236,6 +237,16 @@ class Run:
             shutil.rmtree(self.context.scratch, ignore_errors=True)
         distributed.barrier()
         return Evaluation(record, path, ran=True)
+
+    def _training(self) -> dict[str, Path]:
+        """Keep the training's journal beside the record, so that a report can draw its curves."""
+        if self.journal is None or self.context is None:
+            return {}
+        copy = self.context.output / "training.jsonl"
+        if distributed.is_main():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.journal, copy)
+        return {"training": copy}
 
     def _path(self, record: Record) -> Path:
         folder = self.options.results / safe_name(self.component.name)

@@ -20,6 +20,7 @@ from vitbench.models.timm_backbone import build_backbone, pretrained_by_timm
 from vitbench.models.weight_file import WeightFile, read_weight_file
 
 RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
+RUN_JOURNAL = "metrics.jsonl"  # and what it wrote of itself on the way
 LARGEST_PIXEL_PATCH = 32  # its tokens have 3,072 numbers
 METADATA = "vitbench"  # key of our facts in the metadata of our own files
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vitbench import distributed
 from vitbench.errors import TrainingError
+from vitbench.models.sources import RUN_JOURNAL
 
-METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 Row = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Journal:
     def __init__(
         self, folder: Path, *, every: int, first_step: int, listener: Callable[[Row], None]
     ) -> None:
-        self._path, self._every, self._listener = folder / METRICS, every, listener
+        self._path, self._every, self._listener = folder / RUN_JOURNAL, every, listener
         self._waiting: list[tuple[int, dict[str, Tensor]]] = []
         self._board: Any = None
         if distributed.is_main():
@@ -97,7 +97,7 @@ class Journal:
 
 def read_metrics(folder: Path) -> list[Row]:
     """Return the lines of a run's journal; one cut off by a kill is left out."""
-    path = folder / METRICS
+    path = folder / RUN_JOURNAL
     rows = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
