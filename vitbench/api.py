@@ -70,6 +70,9 @@ if TYPE_CHECKING:
     from vitbench.records import read_items as read_items
     from vitbench.records import read_records as read_records
     from vitbench.records import safe_name as safe_name
+    from vitbench.reports.render import render as render
+    from vitbench.reports.table import Table as Table
+    from vitbench.reports.table import build_table as build_table
     from vitbench.settings import setting as setting
 
 _HOMES = {
@@ -114,6 +117,8 @@ _HOMES = {
         "read_records",
         "safe_name",
     ),
+    "vitbench.reports.render": ("render",),
+    "vitbench.reports.table": ("Table", "build_table"),
     "vitbench.settings": ("setting",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

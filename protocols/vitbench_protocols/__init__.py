@@ -14,6 +14,7 @@ PROTOCOLS: dict[str, str] = {
     "davis": "vitbench_protocols.davis:Davis",
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
+    "portrait": "vitbench_protocols.portrait:Portrait",
 }
 
 SCORERS: dict[str, str] = {

@@ -113,6 +113,12 @@ class Board:
         ranked = [column for column in self.columns if column.higher_is_better is not None]
         return next((column for column in ranked if column.primary), ranked[0] if ranked else None)
 
+    @property
+    def headline(self) -> Column | None:
+        """The column that stands for the board, be it only a description."""
+        declared = (column for column in self.columns if column.primary)
+        return self.primary or next(declared, None)
+
     def best(self, column: Column) -> float | None:
         """Return the best number of a column; None where nothing is ranked."""
         values = [value for line in self.lines if (value := line.value(column.metric)) is not None]

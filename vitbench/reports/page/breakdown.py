@@ -68,7 +68,9 @@ def class_means(values: Mapping[str, float]) -> dict[str, float]:
     """Average the images of each class; an image's class is the folder it lies in."""
     groups: dict[str, list[float]] = {}
     for item, value in values.items():
-        groups.setdefault(item.replace("\\", "/").rpartition("/")[0], []).append(value)
+        groups.setdefault(item.replace("\\", "/").rpartition("/")[0].rpartition("/")[2], []).append(
+            value
+        )
     if len(groups) < 2:
         return {}
     return {name: sum(group) / len(group) for name, group in groups.items()}

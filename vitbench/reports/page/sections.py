@@ -79,7 +79,7 @@ def build_section(
     measured = [line for line in (board.lines if table.compared else ranked) if not line.published]
     shown = measured[:RUNS] if table.folder else []
     details = _Details(board, shown, table, album)
-    tracks, ends = _tracks(ranked[:LINES], board.primary)
+    tracks, ends = _tracks(ranked[:LINES], board.headline)
     classes = details.classes()
     items, more_items, loose = details.items_and_pictures()
     return Section(
@@ -112,7 +112,7 @@ class _Details:
         if table.folder is not None:
             self._arrays = [readable_items(line.record, table.folder) for line in runs]
             self._files = [list(pictures.files(line.record, table.folder)) for line in runs]
-        column = board.primary
+        column = board.headline
         self._values = [
             breakdown.item_values(arrays, column.metric) if column else {}
             for arrays in self._arrays
@@ -180,7 +180,7 @@ class _Details:
 
     def _embed(self, run: int, file: pictures.File, item: str) -> Picture:
         line, score = self._runs[run], self._values[run].get(item)
-        unit = self._board.primary.unit if self._board.primary else ""
+        unit = self._board.headline.unit if self._board.headline else ""
         told = "" if score is None else f", scored {cells.number(score, unit)}"
         return Picture(
             run=line.name,
