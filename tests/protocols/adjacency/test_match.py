@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vitbench_protocols.adjacency.features import KS, AdjacencyFeatures
+from vitbench_protocols.adjacency.features import KS, score
 from vitbench_protocols.adjacency.match import (
     best_threshold,
     choose,
@@ -38,8 +38,13 @@ def random_truth(seed: int = 0, share_positive: float = 0.4) -> Truth:
 
 
 def scores(cosine: NDArray[np.float32], truth: Truth) -> dict[str, float]:
-    items, whole = AdjacencyFeatures().score(cosine, truth)
-    found = {name: float(np.nanmean(values)) for name, values in items.items()}
+    chosen = choose(cosine, truth, "top-k", k=4, threshold=0)
+    items, whole = score(cosine, chosen, truth, 0.95)
+    found = {
+        name: float(np.nanmean(values))
+        for name, values in items.items()
+        if not np.isnan(values).all()
+    }
     return {**found, **{name: value for name, value in whole.items() if value is not None}}
 
 
@@ -117,9 +122,9 @@ def test_images_without_contrast_have_no_rank_scores() -> None:
 
 def test_no_positive_has_no_best_threshold() -> None:
     truth = make_truth(np.zeros((1, 8, 2, 2), np.bool_))
-    assert best_threshold(np.ones((1, 8, 2, 2), np.float32), truth) is None
-    _, whole = AdjacencyFeatures().score(np.ones((1, 8, 2, 2), np.float32), truth)
-    assert whole["best_threshold"] is None
+    cosine = np.ones((1, 8, 2, 2), np.float32)
+    assert best_threshold(cosine, truth) is None
+    assert "best_threshold" not in scores(cosine, truth)
 
 
 def test_the_order_of_images_moves_no_score() -> None:

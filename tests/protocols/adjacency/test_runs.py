@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from vitbench.api import Evaluation, RunOptions, evaluate, open_dataset, read_items, resolve
-from vitbench.errors import DatasetError, MissingAbility, SettingError
-from vitbench_protocols.adjacency.counting import Adjacency, PanopticAdjacency, SemanticAdjacency
-from vitbench_protocols.adjacency.features import AdjacencyFeatures, SemanticAdjacencyFeatures
+from vitbench.errors import DatasetError, SettingError
+from vitbench_protocols.adjacency import Adjacency
 
 SMALL: dict[str, Any] = {"image_px": 64, "patch_px": 8, "overlays": 2}
 LIMIT = 10
@@ -46,7 +45,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    protocol = AdjacencyFeatures(**SMALL)
+    protocol = Adjacency(**SMALL)
     results = tmp_path_factory.mktemp("scored")
     return evaluate(protocol, resolve("random:vit_mini_patch8_64"), options(results))
 
@@ -109,7 +108,7 @@ def test_grid_tells_how_little_a_match_proves(tmp_path: Path) -> None:
 
 
 def test_index_maps_are_counted_too(tmp_path: Path) -> None:
-    found = evaluate(SemanticAdjacency(**SMALL), None, options(tmp_path))
+    found = evaluate(Adjacency(**SMALL, annotations="semantic"), None, options(tmp_path))
     assert 0 < value(found, "positives_mean") < 8
     names = {line["name"] for line in rows(found, "categories")}
     assert len(names) > 3
@@ -117,7 +116,7 @@ def test_index_maps_are_counted_too(tmp_path: Path) -> None:
 
 def test_the_built_in_data_has_no_panoptic_view(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no panoptic view"):
-        evaluate(PanopticAdjacency(), None, options(tmp_path))
+        evaluate(Adjacency(annotations="panoptic"), None, options(tmp_path))
 
 
 def test_images_need_not_be_there_for_the_ground_truth(
@@ -135,7 +134,7 @@ def test_a_checkpoint_needs_the_images(synthetic_copy: Path, tmp_path: Path) -> 
         shutil.rmtree(folder)
     with pytest.raises(DatasetError, match=f"{LIMIT} of {LIMIT} images can't be read"):
         evaluate(
-            AdjacencyFeatures(**SMALL),
+            Adjacency(**SMALL),
             resolve("random:vit_mini_patch8_64"),
             options(tmp_path / "results", str(synthetic_copy)),
         )
@@ -176,9 +175,11 @@ def test_patches_must_fill_the_image(tmp_path: Path) -> None:
         count(tmp_path, patch_px=7)
 
 
-def test_ground_truth_takes_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(MissingAbility, match="adjacency-features CHECKPOINT"):
-        evaluate(Adjacency(**SMALL), resolve("random:vit_mini_patch8_64"), options(tmp_path))
+def test_the_grid_takes_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="takes no checkpoint"):
+        evaluate(
+            Adjacency(**SMALL, grid=True), resolve("random:vit_mini_patch8_64"), options(tmp_path)
+        )
 
 
 def test_a_checkpoint_is_scored_against_the_ground_truth(
@@ -196,20 +197,22 @@ def test_a_checkpoint_is_scored_against_the_ground_truth(
 
 
 def test_other_layers_and_rules_are_other_protocols(scored: Evaluation, tmp_path: Path) -> None:
-    protocol = AdjacencyFeatures(**SMALL, layer=0, choose="threshold", feature_threshold=0.5)
+    protocol = Adjacency(**SMALL, layer=0, choose="threshold", feature_threshold=0.5)
     other = evaluate(protocol, resolve("random:vit_mini_patch8_64"), options(tmp_path))
     assert other.record.protocol.spec_id != scored.record.protocol.spec_id
     assert value(other, "ap") != value(scored, "ap")
 
 
 def test_pixels_are_scored_on_index_maps(tmp_path: Path) -> None:
-    found = evaluate(SemanticAdjacencyFeatures(**SMALL), resolve("pixels:8"), options(tmp_path))
+    found = evaluate(
+        Adjacency(**SMALL, annotations="semantic"), resolve("pixels:8"), options(tmp_path)
+    )
     assert value(found, "ap") > value(found, "chance")
 
 
 def test_patches_of_another_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="has patches of 16"):
-        evaluate(AdjacencyFeatures(**SMALL), resolve("pixels:16"), options(tmp_path))
+        evaluate(Adjacency(**SMALL), resolve("pixels:16"), options(tmp_path))
 
 
 @pytest.mark.data
