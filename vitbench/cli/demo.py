@@ -13,6 +13,7 @@ from vitbench.cli.main import main
 from vitbench.settings import setting
 
 VIEW = ("--resize", "64", "--crop", "64")
+PATCHES = ("--image-px", "64", "--patch-px", "8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,8 @@ def steps(out: Path) -> list[list[str]]:
         ["eval", "knn", *backbones, *VIEW, *records],
         ["eval", "linear-probe", *backbones, "--preset", "sweep", *VIEW, *records],
         ["eval", "davis", *backbones, *records],
-        ["eval", "adjacency", *records],
-        ["eval", "adjacency-features", *backbones, *records],
+        ["eval", "adjacency", *PATCHES, *records],
+        ["eval", "adjacency", *backbones, *PATCHES, *records],
     ]
     page = ["--format", "html", "--out", str(out / "report.html")]
     return [*trainings, *evaluations, ["report", *records], ["report", *records, *page]]
