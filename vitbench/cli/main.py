@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a recipe: dino, selfpatch, …",
     "resume": "go on with a run that was stopped",
     "eval": "score checkpoints with a protocol",
+    "export": "write a run or checkpoint in a method's own layout",
     "score": "score a file or folder of predictions",
     "report": "compare records",
     "demo": "train, evaluate and report on built-in data, in minutes",

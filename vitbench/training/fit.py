@@ -112,11 +112,7 @@ class Run:
             raise
         finally:
             self.journal.close()
-        target = self.folder / RUN_FILE
-        if distributed.is_main():
-            save_backbone(trainer.pair.teacher.backbone, target, method=trainer.recipe.name)
-        distributed.barrier()
-        return target
+        return self.folder / RUN_FILE
 
     def _epoch(self, last: int, interrupt: Interrupt) -> None:
         """Train to the end of the running epoch, or to the last step."""
@@ -165,9 +161,14 @@ class Run:
         return time.monotonic() - self._saved_at > 60 * self.saving.save_minutes
 
     def _save(self, *names: str) -> None:
+        """Write a snapshot and, for `eval`, the teacher's backbone."""
+        trainer = self.trainer
         if distributed.is_main():
-            state = {**self.trainer.state_dict(), "recipe": self.identity, "best": self.best}
-            self.snapshots.save(state, step=self.trainer.step, names=names)
+            facts = {"recipe": self.identity, "best": self.best, "epoch": trainer.progress.epoch}
+            state = {**trainer.state_dict(), **facts}
+            self.snapshots.save(state, step=trainer.step, names=names)
+            teacher = trainer.pair.teacher.backbone
+            save_backbone(teacher, self.folder / RUN_FILE, method=trainer.recipe.name)
         self._saved_at = time.monotonic()
         distributed.barrier()
 

@@ -1,0 +1,81 @@
+"""Exported runs have the names and shapes of the methods' own files, and come back the same."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny_training import NoiseLoader, tiny
+from vitbench.errors import CheckpointError
+from vitbench.models.checkpoint import load_backbone, resolve
+from vitbench.training.export import export
+from vitbench.training.fit import Run
+from vitbench.training.recipe import Recipe
+from vitbench.training.trainer import Trainer
+
+VALUES = Path(__file__).parents[2] / "reference" / "values"
+CPU = torch.device("cpu")
+
+
+def run_of(recipe: Recipe, folder: Path, steps: int = 2) -> Run:
+    loader = NoiseLoader(recipe.batch_size)
+    run = Run(Trainer(recipe, steps_per_epoch=loader.steps, device=CPU), loader, folder)
+    run.fit(steps=steps)
+    return run
+
+
+def official(name: str) -> dict[str, list[int]]:
+    listing, key = {
+        "dino": ("statedict_dino.json", "dino_vit_tiny_multicrop_no_prefix"),
+        "selfpatch": ("statedict_selfpatch.json", "selfpatch_vit_tiny_outdim4096_no_prefix"),
+    }[name]
+    found: dict[str, list[int]] = json.loads((VALUES / listing).read_text())[key]
+    return found
+
+
+@pytest.mark.parametrize("name", ["dino", "selfpatch"])
+def test_an_exported_run_has_the_official_names(name: str, tmp_path: Path) -> None:
+    run_of(tiny(name), tmp_path / "run")
+    path = export(str(tmp_path / "run"), name, tmp_path / "out.pth")
+    content = torch.load(path, weights_only=False)
+    depth = 2  # blocks of the tiny backbone; the listing has 12
+    expected = {
+        key for key in official(name) if not any(f"blocks.{i}." in key for i in range(depth, 12))
+    }
+    assert set(content["teacher"]) == expected
+    assert set(content["student"]) == {f"module.{key}" for key in expected}
+    dimensions = {key: value.ndim for key, value in content["dino_loss"].items()}
+    assert dimensions == ({"center": 2} if name == "dino" else {"center": 3, "patch_center": 2})
+    assert content["epoch"] == 0
+
+
+@pytest.mark.parametrize("name", ["dino", "selfpatch"])
+def test_an_exported_run_comes_back_the_same(name: str, tmp_path: Path) -> None:
+    run = run_of(tiny(name), tmp_path / "run")
+    path = export(str(tmp_path / "run"), name, tmp_path / "out.pth")
+    back = resolve(str(path), arch="vit_nano_patch8_24")
+    assert back.sha256 == resolve(str(tmp_path / "run")).sha256
+    teacher: Any = run.trainer.pair.teacher
+    images = torch.randn(2, 3, 24, 24)
+    torch.testing.assert_close(
+        load_backbone(back)(images)[0].pooled, teacher.backbone(images)[0].pooled
+    )
+
+
+def test_a_bare_checkpoint_gives_its_backbone(tmp_path: Path) -> None:
+    path = export("random:vit_nano_patch8_24", "dino", tmp_path / "out.pth")
+    content = torch.load(path, weights_only=False)
+    assert "student" not in content
+    assert (
+        resolve(str(path), arch="vit_nano_patch8_24").sha256
+        == resolve("random:vit_nano_patch8_24").sha256
+    )
+
+
+def test_a_run_of_another_method_is_refused(tmp_path: Path) -> None:
+    run_of(replace(tiny("selfpatch")), tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"heads\.patch"):
+        export(str(tmp_path / "run"), "dino", tmp_path / "out.pth")
