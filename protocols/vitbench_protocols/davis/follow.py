@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from vitbench_protocols.davis import Davis
 
 T = TypeVar("T")
-# Tokens of one forward pass: bounds its memory, whatever the patch size.
-TOKENS = {"cpu": 6_400, "cuda": 50_000}
+# Tokens of one forward pass, whatever the patch size: they bound its memory, and on a CPU more of
+# them than its caches hold make it slower.
+TOKENS = {"cpu": 2_000, "cuda": 50_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Follower:
             clip, grid, void=own.void, count=own.count_objects, shrink=own.shrink_mask
         ).to(self.context.device)
         propagator: Propagator | None = None
-        for patches in self._patches(clip, resized, pool):
+        for patches in self.patches(clip, resized, pool):
             tokens = patches.shape[1:]
             if propagator is None:
                 propagator = Propagator(own.rules, patches, labels.reshape(-1, *tokens))
@@ -89,7 +90,7 @@ class Follower:
             soft = propagator.step(patches).reshape(-1, *grid)
             yield hard_mask(soft, size, patch=patch, stretch=own.stretch)
 
-    def _patches(self, clip: Clip, size: Size, pool: ThreadPoolExecutor) -> Iterator[Tensor]:
+    def patches(self, clip: Clip, size: Size, pool: ThreadPoolExecutor) -> Iterator[Tensor]:
         """Yield the patch tokens of every frame, (D, h, w), extracted a few frames at a time."""
         own, device = self.settings, self.context.device
         tokens = size[0] * size[1] // self.backbone.info.patch_size**2
