@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vitbench.data.clips import VOID as VOID
     from vitbench.data.clips import Clip as Clip
     from vitbench.data.clips import mask_files as mask_files
+    from vitbench.data.clips import palette as palette
     from vitbench.data.clips import read_labels as read_labels
     from vitbench.data.dataset import Dataset as Dataset
     from vitbench.data.dataset import Sample as Sample
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "vitbench.bootstrap": ("mean_interval",),
     "vitbench.data.adjacency": ("STEPS",),
-    "vitbench.data.clips": ("VOID", "Clip", "mask_files", "read_labels"),
+    "vitbench.data.clips": ("VOID", "Clip", "mask_files", "palette", "read_labels"),
     "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("load_batches",),

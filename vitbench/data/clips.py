@@ -68,7 +68,7 @@ def read_frame(path: Path) -> Pixels:
 
     found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
-        raise unreadable(path, "a whole JPEG image")
+        raise unreadable(path, "a whole JPEG or PNG image")
     return found.astype(np.uint8, copy=False)
 
 
@@ -104,6 +104,25 @@ def read_labels(path: Path, *, binary: bool = False) -> Pixels:
             hint="leave out --year 2016",
         )
     return labels // VOID
+
+
+def palette() -> NDArray[np.uint8]:
+    """Return the colors of the labels, RGB, shape (256, 3): PASCAL VOC's, as DAVIS uses them.
+
+    The bits of a label, three at a time, are the bits of its color, highest first.
+    """
+    labels = np.arange(256, dtype=np.uint8)
+    colors = np.zeros((256, 3), dtype=np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colors[:, channel] |= (labels >> channel & 1) << (7 - bit)
+        labels >>= 3
+    return colors
+
+
+def frame_files(folder: Path) -> tuple[Path, ...]:
+    """Return the frames in one clip's folder, in the order of their names: JPEG files, else PNG."""
+    return tuple(sorted(folder.glob("*.jpg")) or sorted(folder.glob("*.png")))
 
 
 def mask_files(folder: Path) -> tuple[Path, ...]:

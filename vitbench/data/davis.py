@@ -1,7 +1,7 @@
 """Clips as DAVIS lays them out, or bare folders of label maps; all is checked when it is opened.
 
     ImageSets/2017/<split>.txt          clip names, one a line
-    JPEGImages/480p/<clip>/00000.jpg    frames
+    JPEGImages/480p/<clip>/00000.jpg    frames, or 00000.png
     Annotations/480p/<clip>/00000.png   label maps: 0 background, 1.. objects, 255 void
 
 The split `test-dev` has a mask for each clip's first frame only. A split that starts with `2016/`
@@ -14,7 +14,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from vitbench.data.clips import VOID, Clip, ClipDataset, mask_files, read_labels, unreadable
+from vitbench.data.clips import (
+    VOID,
+    Clip,
+    ClipDataset,
+    frame_files,
+    mask_files,
+    read_labels,
+    unreadable,
+)
 from vitbench.data.dataset import fingerprint
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
@@ -146,12 +154,12 @@ def _with_objects(clip: Clip) -> Clip:
 
 def _frames(root: Path, name: str) -> tuple[Path, ...]:
     folder = root / "JPEGImages" / RESOLUTION / name
-    frames = tuple(sorted(folder.glob("*.jpg")))
+    frames = frame_files(folder)
     if len(frames) < SHORTEST:
         others = sorted(path.name for path in (root / "JPEGImages").glob("*") if path.is_dir())
         raise DatasetError(
             f"clip {name!r} has too few frames in {str(folder)!r}.",
-            expected=f"at least {SHORTEST} JPEG frames, at {RESOLUTION}",
+            expected=f"at least {SHORTEST} frames, at {RESOLUTION}",
             found=f"{len(frames)} frames" if frames else f"resolutions {listed(others)}",
         )
     numbers = [int(path.stem) for path in frames if path.stem.isdigit()]
@@ -159,7 +167,7 @@ def _frames(root: Path, name: str) -> tuple[Path, ...]:
     if gaps:
         names = [f"{number:0{len(frames[0].stem)}d}" for number in gaps]
         raise DatasetError(
-            f"the frame '{folder / names[0]}.jpg' is missing{_more(names)}.",
+            f"the frame '{folder / names[0]}{frames[0].suffix}' is missing{_more(names)}.",
             expected="frames numbered without a gap",
             found=f"{len(frames)} frames from {frames[0].name} to {frames[-1].name}",
         )
@@ -194,7 +202,7 @@ def _image_size(path: Path) -> tuple[int, int]:
             image.load()
             return size
     except (OSError, SyntaxError, ValueError) as error:
-        raise unreadable(path, "a whole JPEG image", str(error)) from error
+        raise unreadable(path, "a whole JPEG or PNG image", str(error)) from error
 
 
 def _top(path: Path, size: tuple[int, int], *, binary: bool) -> int:

@@ -7,26 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitbench.api import Clip, atomic, read_labels
+from vitbench.api import Clip, atomic, palette, read_labels
 
 Pixels = NDArray[np.uint8]
 
 STRENGTH = 0.5  # of an object's color over the frame
 FRAMES_PER_SECOND = 24
-
-
-def palette() -> NDArray[np.uint8]:
-    """Return the colors of the labels, RGB, shape (256, 3): PASCAL VOC's, as DAVIS uses them.
-
-    The bits of a label, three at a time, are the bits of its color, highest first.
-    """
-    labels = np.arange(256, dtype=np.uint8)
-    colors = np.zeros((256, 3), dtype=np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colors[:, channel] |= (labels >> channel & 1) << (7 - bit)
-        labels >>= 3
-    return colors
 
 
 def write_mask(labels: Pixels, path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vitbench.data.clips import palette
 from vitbench.data.synthetic.draws import Draws
 from vitbench.data.synthetic.ground import paint_ground
 from vitbench.data.synthetic.png import write_png
@@ -55,17 +56,6 @@ class Motion:
             degrees=thing.degrees + self.turn * frame,
             radius=thing.radius + thing.radius * self.growth * frame // 1024,
         )
-
-
-def palette() -> NDArray[np.uint8]:
-    """Return the usual colours of index maps, (256, 3): an index's bits dealt out to R, G and B."""
-    index: NDArray[np.uint8] = np.arange(256, dtype=np.uint8)
-    colors = np.zeros((256, 3), dtype=np.uint8)
-    for level in range(8):
-        for channel in range(3):
-            colors[:, channel] |= ((index >> channel) & 1) << (7 - level)
-        index >>= 3
-    return colors
 
 
 def write_clips(root: Path) -> Iterator[None]:
