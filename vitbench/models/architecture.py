@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vitbench.errors import StateMismatch, UnknownName, listed
 
 SIZES = {  # name: (D, depth, heads)
+    "micro": (64, 4, 2),
     "mini": (128, 6, 4),
     "tiny": (192, 12, 3),
     "small": (384, 12, 6),
@@ -49,7 +50,7 @@ def named(arch: str) -> Architecture:
     """Return the architecture of a name, without weights.
 
     Args:
-        arch: `vit_{mini|tiny|small|base|large}_patch{pixels}_{image size}`, or the name of a
+        arch: `vit_{micro|mini|tiny|small|base|large}_patch{pixels}_{image size}`, or the name of a
             Vision Transformer in timm, such as `vit_small_patch14_dinov2`.
 
     Raises:
