@@ -119,36 +119,45 @@ class Board:
         declared = (column for column in self.columns if column.primary)
         return self.primary or next(declared, None)
 
-    def best(self, column: Column) -> float | None:
-        """Return the best number of a column; None where nothing is ranked."""
-        values = [value for line in self.lines if (value := line.value(column.metric)) is not None]
-        if column.higher_is_better is None or not values:
-            return None
-        return max(values) if column.higher_is_better else min(values)
+    def best(self) -> dict[str, float]:
+        """Return the best number of each column that is ranked, by metric."""
+        found = {}
+        for column in self.columns:
+            values = [
+                value for line in self.lines if (value := line.value(column.metric)) is not None
+            ]
+            if values and column.higher_is_better is not None:
+                found[column.metric] = max(values) if column.higher_is_better else min(values)
+        return found
 
-    def differs(self, line: Line) -> bool:
-        """Tell whether a run is distinguishable from the one that the others are held against."""
+    def standing_out(self) -> set[str]:
+        """Name the runs that are distinguishable from the one that the others are held against."""
         reference = self.comparisons[0].one if self.comparisons else ""
-        return any(
-            comparison.distinct
+        return {
+            comparison.other
             for comparison in self.comparisons
-            if (comparison.one, comparison.other) == (reference, line.name)
-        )
+            if comparison.distinct and comparison.one == reference
+        }
 
-    def printed_for(self, line: Line) -> Line | None:
-        """Return the published line of the same file, else of the same method and architecture."""
-        subject = line.record.subject
-        arch = subject.arch.partition(" ")[0]
-        if line.published or not subject.method:
-            return None
-        same = [
-            other
-            for other in self.lines
-            if other.published and other.record.subject.method == subject.method
-            if other.record.subject.arch == arch
-        ]
-        exact = [other for other in same if other.name.startswith(f"{subject.name} · ")]
-        return next(iter(exact or same), None)
+    def printed_for(self) -> dict[str, Line]:
+        """Map runs to the published line of the same file, else of their method and architecture.
+
+        Runs that nobody printed a value for are left out.
+        """
+        printed = [line for line in self.lines if line.published]
+        found = {}
+        for line in self.lines if printed else ():
+            subject = line.record.subject
+            of = (subject.method, subject.arch.partition(" ")[0])
+            same = [
+                other
+                for other in printed
+                if (other.record.subject.method, other.record.subject.arch) == of
+            ]
+            exact = [other for other in same if other.name.startswith(f"{subject.name} · ")]
+            if subject.method and same and not line.published:
+                found[line.name] = (exact or same)[0]
+        return found
 
     def ranked(self) -> tuple[Line, ...]:
         """Return the lines, best first by the primary column; undefined ones last."""

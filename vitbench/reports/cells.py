@@ -1,5 +1,7 @@
 """Numbers and sources as people read them; the only place where numbers are rounded."""
 
+from dataclasses import dataclass
+
 from vitbench.records import Unit
 from vitbench.reports import clean
 from vitbench.reports.boards import Board, Column, Comparison, Line
@@ -24,34 +26,70 @@ def number(value: float | None, unit: Unit) -> str:
     return f"{round(value, DIGITS[unit]) + 0.0:.{DIGITS[unit]}f}"
 
 
-def interval(line: Line, column: Column) -> str:
-    """Write the 95 % interval of a score, empty where it has none."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score as it is shown."""
+
+    column: Column
+    value: float | None
+    text: str
+    interval: str  # of the primary score; empty where it has none
+    marked: bool  # distinguishable from the run that others are held against
+    best: bool
+
+    @property
+    def full(self) -> str:
+        """The score with its mark and interval."""
+        return f"{self.text}{MARK if self.marked else ''} {self.interval}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a board as it is shown."""
+
+    line: Line
+    cells: tuple[Cell, ...]
+    gap: str  # to the printed value of the same method; empty where none is known
+
+
+def write(board: Board) -> list[Row]:
+    """Write the lines of a board, best first."""
+    best, marked, printed = board.best(), board.standing_out(), board.printed_for()
+    return [
+        Row(
+            line,
+            tuple(
+                Cell(
+                    column,
+                    value := line.value(column.metric),
+                    number(value, column.unit),
+                    _interval(line, column) if column.primary else "",
+                    column.primary and line.name in marked,
+                    value is not None and value == best.get(column.metric),
+                )
+                for column in board.columns
+            ),
+            _gap(board.primary, line, printed.get(line.name)),
+        )
+        for line in board.ranked()
+    ]
+
+
+def _interval(line: Line, column: Column) -> str:
     score = line.scores.get(column.metric)
     if score is None or score.low is None or score.high is None:
         return ""
     return f"[{number(score.low, column.unit)}, {number(score.high, column.unit)}]"
 
 
-def cell(board: Board, line: Line, column: Column) -> str:
-    """Write a score; the primary one with its interval, and a mark where it stands out."""
-    value = number(line.value(column.metric), column.unit)
-    if not column.primary:
-        return value
-    mark = MARK if board.differs(line) else ""
-    return f"{value}{mark} {interval(line, column)}".strip()
-
-
-def gap(board: Board, line: Line) -> str:
-    """Write how far a run lies from the printed value of its method; empty where none is known."""
-    column, printed = board.primary, board.printed_for(line)
+def _gap(column: Column | None, line: Line, printed: Line | None) -> str:
     if column is None or printed is None:
         return ""
     value, other = line.value(column.metric), printed.value(column.metric)
     if value is None or other is None:
         return ""
-    return (
-        f"{value - other:+.{DIGITS[column.unit]}f} to {printed.record.citation.partition(',')[0]}"
-    )
+    where = printed.record.citation.partition(";")[0].partition(",")[0]
+    return f"{value - other:+.{DIGITS[column.unit]}f} to {where}"
 
 
 def apart(board: Board) -> str:
@@ -70,7 +108,7 @@ def notes(board: Board) -> list[str]:
     presets = {line.record.protocol.preset for line in board.lines if line.published}
     if len(presets) > 1:
         said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
-    if any(board.differs(line) for line in board.lines):
+    if board.standing_out():
         said.append(f"{MARK} distinguishable from {name(board.comparisons[0].one)}")
     return said
 

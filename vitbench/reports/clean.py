@@ -27,7 +27,7 @@ def plain(text: str, width: int = WIDTH) -> str:
     """Return text on one line, without control or direction characters, shortened in the middle."""
     if len(text) > width:
         text = f"{text[: width * 2 // 3]}…{text[-(width // 3 - 1) :]}"
-    return "".join(map(_visible, text))
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:

@@ -6,9 +6,8 @@ import json as json_module
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from vitbench.reports import clean
-from vitbench.reports.boards import Board, Line
-from vitbench.reports.cells import cell, gap, name, remarks, sentence
+from vitbench.reports import cells, clean
+from vitbench.reports.boards import Board
 from vitbench.reports.table import Table
 
 
@@ -68,13 +67,13 @@ def markdown(table: Table) -> str:
     for board in table.boards:
         header = ["checkpoint", *(column.label for column in board.columns), "source", "gap"]
         parts.append(f"### {clean.markdown(board.title)}\n")
-        parts += [f"{clean.markdown(text)}\n" for text in remarks(board)]
-        lines = [_markdown_line(board, line) for line in board.ranked()]
+        parts += [f"{clean.markdown(text)}\n" for text in cells.remarks(board)]
+        lines = [_markdown_line(row) for row in cells.write(board)]
         rule = ["---", *("---:" for _ in board.columns), "---", "---:"]
         parts.append(
             "\n".join(
-                "| " + " | ".join(cells) + " |"
-                for cells in ([clean.markdown(text) for text in header], rule, *lines)
+                "| " + " | ".join(row) + " |"
+                for row in ([clean.markdown(text) for text in header], rule, *lines)
             )
             + "\n"
         )
@@ -83,14 +82,13 @@ def markdown(table: Table) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _markdown_line(board: Board, line: Line) -> list[str]:
-    cells = []
-    for column in board.columns:
-        text, value = cell(board, line, column), line.value(column.metric)
-        if line.published:
-            text = f"*{text}*"
-        cells.append(f"**{text}**" if value is not None and value == board.best(column) else text)
-    return [clean.markdown(name(line.name)), *cells, line.record.source, gap(board, line)]
+def _markdown_line(row: cells.Row) -> list[str]:
+    written = []
+    for cell in row.cells:
+        text = f"*{cell.full}*" if row.line.published else cell.full
+        written.append(f"**{text}**" if cell.best else text)
+    name = clean.markdown(cells.name(row.line.name))
+    return [name, *written, row.line.record.source, clean.markdown(row.gap)]
 
 
 def latex(table: Table) -> str:
@@ -101,7 +99,7 @@ def latex(table: Table) -> str:
         lines = [
             " & ".join(clean.latex(head) for head in heads) + r" \\",
             r"\midrule",
-            *(_latex_line(board, line) for line in board.ranked()),
+            *(_latex_line(row) for row in cells.write(board)),
         ]
         parts.append(
             "\n".join(
@@ -123,30 +121,29 @@ def latex(table: Table) -> str:
 
 
 def _caption(board: Board) -> str:
-    said = [board.title, *remarks(board), *found(board)]
+    said = [board.title, *cells.remarks(board), *found(board)]
     return " ".join(f"{clean.latex(text)}." for text in said)
 
 
-def _latex_line(board: Board, line: Line) -> str:
-    cells = []
-    for column in board.columns:
-        text, value = clean.latex(cell(board, line, column)), line.value(column.metric)
-        if line.published:
-            text = rf"\textit{{{text}}}"
-        best = value is not None and value == board.best(column)
-        cells.append(rf"\textbf{{{text}}}" if best else text)
-    return " & ".join([clean.latex(name(line.name)), *cells, line.record.source]) + r" \\"
+def _latex_line(row: cells.Row) -> str:
+    written = []
+    for cell in row.cells:
+        text = clean.latex(cell.full)
+        text = rf"\textit{{{text}}}" if row.line.published else text
+        written.append(rf"\textbf{{{text}}}" if cell.best else text)
+    name = clean.latex(cells.name(row.line.name))
+    return " & ".join([name, *written, row.line.record.source]) + r" \\"
 
 
 def found(board: Board) -> list[str]:
     """Say what the comparisons of a board found."""
-    return [sentence(comparison, board.items_name) for comparison in board.comparisons]
+    return [cells.sentence(comparison, board.items_name) for comparison in board.comparisons]
 
 
 def left_out(table: Table) -> list[str]:
     """Say what the table does not show: failed runs, files that are no records, printed rows."""
     said = [
-        f"failed: {name(record.subject.name)} on {record.protocol.name}:"
+        f"failed: {cells.name(record.subject.name)} on {record.protocol.name}:"
         f" {record.error.message if record.error else 'no reason was kept'}"
         for record in table.failed
     ]

@@ -7,15 +7,14 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from vitbench.reports import clean
-from vitbench.reports.boards import Board, Column, Line
-from vitbench.reports.cells import cell, gap, remarks
+from vitbench.reports import cells, clean
 from vitbench.reports.formats import found, left_out
 from vitbench.reports.table import Table
 
 LINES = 60  # of a board; the other formats show all
 NOTES = 10
 NAME = 44  # characters of a name
+LABEL = 24  # and of a column
 SEPARATOR = 3  # between two columns
 EDGES = 3 * SEPARATOR + len("published")
 
@@ -24,13 +23,13 @@ def show(table: Table, console: Console) -> None:
     """Print every board, wide ones in several strips."""
     for board in table.boards:
         console.print(Text(clean.plain(board.title), style="bold"))
-        for text in remarks(board):
+        for text in cells.remarks(board):
             console.print(Text(clean.plain(text), style="yellow"))
-        lines = board.ranked()
-        for columns in _strips(board, lines[:LINES], console.width):
-            console.print(_grid(board, lines[:LINES], columns))
-        if len(lines) > LINES:
-            console.print(Text(f"… {len(lines) - LINES:,} more lines (--format csv)", style="dim"))
+        rows = cells.write(board)
+        for strip in _strips(rows[:LINES], console.width):
+            console.print(_grid(rows[:LINES], strip))
+        if len(rows) > LINES:
+            console.print(Text(f"… {len(rows) - LINES:,} more lines (--format csv)", style="dim"))
         for text in found(board)[:NOTES]:
             console.print(Text(clean.plain(text)))
         console.print()
@@ -41,44 +40,38 @@ def show(table: Table, console: Console) -> None:
         console.print(Text(f"… and {len(notes) - NOTES:,} more like these", style="dim"))
 
 
-def _grid(board: Board, lines: Sequence[Line], columns: Sequence[Column]) -> Grid:
-    gaps = [gap(board, line) for line in lines]
+def _grid(rows: Sequence[cells.Row], strip: range) -> Grid:
+    """Lay out some columns of a board."""
+    gaps = any(row.gap for row in rows)
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     grid.add_column("checkpoint", overflow="fold")
-    for column in columns:
-        grid.add_column(Text(clean.plain(column.label, 24)), justify="right", no_wrap=True)
+    for index in strip:
+        label = clean.plain(rows[0].cells[index].column.label, LABEL)
+        grid.add_column(Text(label), justify="right", no_wrap=True)
     grid.add_column("source", no_wrap=True)
-    if any(gaps):
+    if gaps:
         grid.add_column("gap", no_wrap=True)
-    for line, difference in zip(lines, gaps, strict=True):
-        style = "italic cyan" if line.published else ""
-        cells = [Text(clean.plain(line.name, NAME), style=style)]
-        for column in columns:
-            value = line.value(column.metric)
-            best = " bold" if value is not None and value == board.best(column) else ""
-            cells.append(Text(cell(board, line, column), style=(style + best).strip()))
-        cells.append(Text(line.record.source, style=style or "dim"))
-        grid.add_row(*cells, *([Text(difference)] if any(gaps) else []))
+    for row in rows:
+        style = "italic cyan" if row.line.published else ""
+        shown = [Text(clean.plain(row.line.name, NAME), style=style)]
+        for index in strip:
+            best = " bold" if row.cells[index].best else ""
+            shown.append(Text(row.cells[index].full, style=(style + best).strip()))
+        shown.append(Text(row.line.record.source, style=style or "dim"))
+        grid.add_row(*shown, *([Text(clean.plain(row.gap))] if gaps else []))
     return grid
 
 
-def _strips(board: Board, lines: Sequence[Line], width: int) -> list[list[Column]]:
+def _strips(rows: Sequence[cells.Row], width: int) -> list[range]:
     """Cut the columns of a board into groups that fit the width, one at least in each."""
-    names = [len(clean.plain(line.name, NAME)) for line in lines]
-    gaps = [len(gap(board, line)) for line in lines]
-    room = width - min(max(names, default=0), width // 3) - max(gaps, default=0) - EDGES
-    strips: list[list[Column]] = [[]]
-    used = 0
-    for column in board.columns:
-        need = SEPARATOR + max(
-            [
-                len(clean.plain(column.label, 24)),
-                *(len(cell(board, line, column)) for line in lines),
-            ]
-        )
-        if strips[-1] and used + need > room:
-            strips.append([])
-            used = 0
-        strips[-1].append(column)
+    name = max(len(clean.plain(row.line.name, NAME)) for row in rows)
+    room = width - min(name, width // 3) - max(len(row.gap) for row in rows) - EDGES
+    strips, start, used = [], 0, 0
+    for index, cell in enumerate(rows[0].cells):
+        texts = [clean.plain(cell.column.label, LABEL), *(row.cells[index].full for row in rows)]
+        need = SEPARATOR + max(map(len, texts))
+        if index > start and used + need > room:
+            strips.append(range(start, index))
+            start, used = index, 0
         used += need
-    return strips
+    return [*strips, range(start, len(rows[0].cells))]

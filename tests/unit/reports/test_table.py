@@ -6,7 +6,7 @@ import pytest
 
 from vitbench.errors import IncomparableRecords, UnknownName
 from vitbench.records import Record, Unreadable
-from vitbench.reports.cells import gap
+from vitbench.reports.cells import write
 from vitbench.reports.table import build_table
 
 MakeRecord = Callable[..., Record]
@@ -71,8 +71,8 @@ def test_a_run_of_the_preset_on_the_official_data_has_the_printed_row_beside_it(
     )
     run = replace(run, scores=tuple(replace(score, metric="jf_mean") for score in run.scores))
     (board,) = build_table([run], compare=("mine",)).boards
-    (mine,) = [line for line in board.lines if not line.published]
-    assert gap(board, mine) == "-1.1 to Table 3"
+    (gap,) = [row.gap for row in write(board) if not row.line.published]
+    assert gap == "-1.1 to Table 3"
 
 
 def test_a_run_on_eight_clips_does_not_share_the_column_of_thirty(make_record: MakeRecord) -> None:

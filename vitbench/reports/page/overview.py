@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vitbench.reports import cells
-from vitbench.reports.boards import Board, Column, Line
+from vitbench.reports.boards import Board, Column
 from vitbench.reports.table import Table
 
 COLORS = 8  # that the style sheet has; further subjects share the last
@@ -28,7 +28,7 @@ class Standing:
 
     name: str
     published: bool
-    lines: tuple[Line | None, ...]  # one a board
+    cells: tuple[cells.Cell | None, ...]  # one a board
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,20 @@ def build_overview(table: Table) -> Overview:
     """Line up the subjects of all boards, best on the first board on top."""
     boards = tuple((board, board.primary) for board in table.boards)
     ranked = tuple((board, column) for board, column in boards if column is not None)
-    by_board = [{line.name: line for line in board.lines} for board, _ in ranked]
-    names = dict.fromkeys(line.name for board, _ in ranked for line in board.ranked())
-    standings = []
-    for name in names:
-        lines = tuple(lines.get(name) for lines in by_board)
-        first = next(line for line in lines if line is not None)
-        standings.append(Standing(name, first.published, lines))
+    rows = [{row.line.name: row for row in cells.write(board)} for board, _ in ranked]
+    places = [board.columns.index(column) for board, column in ranked]
+    published = {name: row.line.published for found in rows for name, row in found.items()}
+    standings = [
+        Standing(
+            name,
+            published[name],
+            tuple(
+                found[name].cells[place] if name in found else None
+                for found, place in zip(rows, places, strict=True)
+            ),
+        )
+        for name in published
+    ]
     axes = _axes(ranked)
     return Overview(
         boards=ranked,

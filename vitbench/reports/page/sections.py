@@ -55,7 +55,7 @@ class Section:
 
     anchor: str
     board: Board
-    lines: tuple[Line, ...]
+    rows: tuple[cells.Row, ...]
     hidden: int
     tracks: Mapping[str, Track]  # by line
     ends: tuple[str, str]  # of the tracks
@@ -75,7 +75,8 @@ def build_section(
     table: Table, board: Board, index: int, colors: Mapping[str, int], album: Album
 ) -> Section:
     """Gather what the page tells of one board."""
-    ranked = board.ranked()
+    rows = cells.write(board)
+    ranked = [row.line for row in rows]
     measured = [line for line in (board.lines if table.compared else ranked) if not line.published]
     shown = measured[:RUNS] if table.folder else []
     details = _Details(board, shown, table, album)
@@ -85,7 +86,7 @@ def build_section(
     return Section(
         anchor=f"board-{index}",
         board=board,
-        lines=ranked[:LINES],
+        rows=tuple(rows[:LINES]),
         hidden=max(0, len(ranked) - LINES),
         tracks=tracks,
         ends=ends,
@@ -98,7 +99,7 @@ def build_section(
         tables=details.tables(),
         charts=tuple([*_cost_chart(board, measured, colors), *details.curves(colors)][:CHARTS]),
         drawn=tuple(line.name for line in measured[:COLORS]),
-        gaps=any(cells.gap(board, line) for line in ranked[:LINES]),
+        gaps=any(row.gap for row in rows[:LINES]),
     )
 
 
