@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,19 @@ Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 
 class CorruptImage(DatasetError):
     """A file that doesn't decode."""
+
+
+class Images(Protocol):
+    """A set of images, read by position."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """A name for each image, equal on every machine."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Pixels:
+        """Decode one image; raises CorruptImage."""
 
 
 @dataclass(frozen=True, slots=True)

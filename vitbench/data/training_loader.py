@@ -8,13 +8,15 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vitbench.data.image_files import CorruptImage, Pixels
+from vitbench.data.batched_augment import augment_batch, augment_packs, pack_images
+from vitbench.data.decoded_cache import DecodedCache, memory_for_images
+from vitbench.data.image_files import CorruptImage, Images, Pixels
 from vitbench.data.multicrop import Bools, Ints, MultiCrop, draw_crops
 from vitbench.data.pil_augment import augment_with_pil
 from vitbench.draws import permutation
@@ -26,24 +28,17 @@ BATCHES_AHEAD = 2
 Found = tuple[int, Pixels]  # the position that was read, its pixels
 
 
-class Images(Protocol):
-    """What a loader reads: images by position."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """A name for each image, equal on every machine."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int) -> Pixels:
-        """Decode one image to (H, W, 3); raises CorruptImage."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loading:
-    """How a run reads its images; nothing here moves a weight but the skipping of broken files."""
+    """How a run reads and augments its images."""
 
     workers: int = setting(2, help="threads that decode", minimum=1, identity=False)
+    cache: Literal["none", "ram"] = setting(
+        "none", help="keep decoded images in memory, as many as fit", identity=False
+    )
+    augment: Literal["batched", "pil"] = setting(
+        "batched", help="whole batches on the device, or the reference: image by image with PIL"
+    )
     skip_corrupt: int = setting(0, help="broken images to skip before stopping", minimum=0)
 
 
@@ -100,7 +95,9 @@ class TrainingLoader:
                     f"and at most the {len(images)} images"
                 ]
             )
-        self.images, self.crops, self.loading = images, crops, loading
+        cached = loading.cache == "ram"
+        self.images = DecodedCache(images, memory_for_images(processes)) if cached else images
+        self.crops, self.loading = crops, loading
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.corrupt: Counter[str] = Counter()  # ids of broken images, how often each came up
         share = batch_size // processes
@@ -118,8 +115,31 @@ class TrainingLoader:
             DatasetError: More broken images than may be skipped.
         """
         order = permutation(self.seed, "order", epoch, length=len(self.images))
-        for asked, found in self._decoded(order, first_step):
-            yield self._augment(epoch, asked, found)
+        batches = (
+            self._augment(epoch, asked, found) for asked, found in self._decoded(order, first_step)
+        )
+        return self._ahead(batches) if self.device.type == "cuda" else batches
+
+    def _ahead(self, batches: Iterator[CropBatch]) -> Iterator[CropBatch]:
+        """Make the next batch in a stream of its own while the device works on this one."""
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+
+        def make() -> tuple[CropBatch | None, torch.cuda.Event]:
+            with torch.cuda.stream(stream):
+                return next(batches, None), stream.record_event()
+
+        with ThreadPoolExecutor(1) as maker:
+            waiting = maker.submit(make)
+            while True:
+                batch, ready = waiting.result()
+                if batch is None:
+                    return
+                waiting = maker.submit(make)
+                current = torch.cuda.current_stream(self.device)
+                current.wait_event(ready)
+                for crop in batch.crops:
+                    crop.record_stream(current)
+                yield batch
 
     def _decoded(self, order: Ints, first_step: int) -> Iterator[tuple[Ints, list[Found]]]:
         """Yield what each step asked for and what was found, decoding some batches ahead."""
@@ -142,7 +162,12 @@ class TrainingLoader:
         images = [pixels for _, pixels in found]
         sizes = np.array([image.shape[:2] for image in images])
         draws = draw_crops(self.crops, sizes, seed=self.seed, epoch=epoch, indices=asked)
-        made = [crop.to(self.device) for crop in augment_with_pil(images, self.crops, draws)]
+        if self.loading.augment == "pil":
+            made = [crop.to(self.device) for crop in augment_with_pil(images, self.crops, draws)]
+        elif self.device.type == "cuda":
+            made = augment_packs(pack_images(images, self.device), self.crops, draws)
+        else:
+            made = augment_batch(images, self.crops, draws)
         ids = tuple(self.images.ids[position] for position in positions)
         return CropBatch(made, ids, positions, sizes, draws.box, draws.flip)
 

@@ -78,6 +78,24 @@ def test_the_number_of_workers_changes_nothing(images: ImageFiles) -> None:
         assert_equal(one, other)
 
 
+def test_the_cache_changes_nothing_and_spares_the_decoding(
+    images: ImageFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, cached = loader(images), loader(images, cache="ram")
+    for one, other in zip(plain.epoch(0), cached.epoch(0), strict=True):
+        assert_equal(one, other)
+    seen = {name for batch in cached.epoch(0) for name in batch.ids}
+    monkeypatch.setattr("vitbench.data.image_files.decode", None)
+    assert {name for batch in cached.epoch(0) for name in batch.ids} == seen
+
+
+def test_the_reference_path_makes_nearly_the_same_crops(images: ImageFiles) -> None:
+    ours, pil = next(loader(images).epoch(0)), next(loader(images, augment="pil").epoch(0))
+    assert ours.ids == pil.ids
+    for left, right in zip(ours.crops, pil.crops, strict=True):
+        assert (left - right).abs().mean() * 0.225 * 255 < 1.5
+
+
 def test_two_processes_share_the_batch_of_one(images: ImageFiles) -> None:
     whole = next(loader(images).epoch(0))
     parts = [next(loader(images, rank=rank, processes=2).epoch(0)) for rank in range(2)]

@@ -1,0 +1,74 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vitbench.data import batched_augment
+from vitbench.data.batched_augment import augment_batch, augment_packs, pack_images
+from vitbench.data.image_files import Pixels
+from vitbench.data.multicrop import CropDraws, MultiCrop, draw_crops
+from vitbench.data.pil_augment import STD, augment_with_pil
+
+CROPS = MultiCrop(global_size=64, local_size=32, local_crops=3)
+
+
+@pytest.fixture
+def images(photo: Callable[[int, int, int], Pixels]) -> list[Pixels]:
+    return [photo(90 + 9 * index, 140 - 11 * index, index) for index in range(8)]
+
+
+def drawn(images: list[Pixels], crops: MultiCrop = CROPS) -> CropDraws:
+    sizes = np.array([image.shape[:2] for image in images])
+    return draw_crops(crops, sizes, seed=5, epoch=1, indices=np.arange(len(images)))
+
+
+def gap(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    std = torch.tensor(STD).view(3, 1, 1)
+    gaps = [
+        ((left - right) * std * 255).abs().mean() for left, right in zip(ours, theirs, strict=True)
+    ]
+    return torch.stack(gaps).max().item()
+
+
+def test_the_whole_chain_is_that_of_pil(images: list[Pixels]) -> None:
+    draws = drawn(images)
+    assert gap(augment_batch(images, CROPS, draws), augment_with_pil(images, CROPS, draws)) < 1
+
+
+def test_the_chain_of_packed_images_is_that_of_pil(images: list[Pixels]) -> None:
+    draws = drawn(images)
+    packs = pack_images(images, torch.device("cpu"))
+    assert gap(augment_packs(packs, CROPS, draws), augment_with_pil(images, CROPS, draws)) < 1.2
+
+
+def test_images_of_similar_size_travel_together(images: list[Pixels]) -> None:
+    packs = pack_images(images, torch.device("cpu"))
+    assert sorted(row for pack in packs for row in pack.rows) == list(range(8))
+    assert 1 < len(packs) < 8
+    for pack in packs:
+        for row, pixels in zip(pack.rows, pack.pixels, strict=True):
+            height, width = images[row].shape[:2]
+            np.testing.assert_array_equal(pixels[:height, :width].numpy(), images[row])
+            assert pixels[height:].count_nonzero() == pixels[:, width:].count_nonzero() == 0
+
+
+def test_two_views_without_local_crops_are_made(images: list[Pixels]) -> None:
+    crops = MultiCrop(global_size=32, local_crops=0, interpolation="bilinear")
+    draws = drawn(images, crops)
+    ours = augment_batch(images, crops, draws)
+    assert [tuple(crop.shape) for crop in ours] == [(8, 3, 32, 32)] * 2
+    assert gap(ours, augment_with_pil(images, crops, draws)) < 1
+
+
+def test_a_crop_does_not_depend_on_its_batch_nor_on_the_chunks(
+    images: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = augment_batch(images, CROPS, drawn(images))
+    alone = draw_crops(
+        CROPS, np.array([images[5].shape[:2]]), seed=5, epoch=1, indices=np.array([5])
+    )
+    monkeypatch.setattr(batched_augment, "CPU_CHUNK", 1)
+    for crop, single in zip(whole, augment_batch(images[5:6], CROPS, alone), strict=True):
+        torch.testing.assert_close(crop[5:6], single, rtol=0, atol=0)
