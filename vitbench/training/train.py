@@ -10,10 +10,10 @@ import torch
 
 from vitbench import distributed
 from vitbench.data.dataset import find_root, open_dataset
-from vitbench.data.image_files import find_images
+from vitbench.data.image_files import Images, find_images
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import synthetic_folder
-from vitbench.data.training_loader import Images, Loading, TrainingLoader
+from vitbench.data.training_loader import Loading, TrainingLoader
 from vitbench.errors import DatasetError
 from vitbench.records import atomic
 from vitbench.settings import checked, plain, setting
