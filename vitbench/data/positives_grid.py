@@ -151,10 +151,9 @@ def _label_maps(target: Target) -> Iterator[LabelMap]:
 def _count_map(labels: Labels, base: Reading) -> NDArray[np.float32]:
     """Count one label map under the axes that read it, shape (*COUNT_AXES, 3)."""
     patches = cut(labels, base.patch_px)
-    grid = patches.histogram.shape[:2]
     chosen = np.stack([selected_patches(patches, name).ravel() for name in COUNT_AXES["patches"]])
     exists = [
-        existing_neighbours(*grid, neighbours=neighbours, border=border)
+        existing_neighbours(*patches.grid, neighbours=neighbours, border=border)
         for neighbours, border in product(COUNT_AXES["neighbours"], COUNT_AXES["border"])
     ]
     counts = []

@@ -65,13 +65,14 @@ def score_features(protocol: "Adjacency", backbone: Backbone, context: Context) 
         cosines, truth, protocol.choose, k=protocol.k, threshold=protocol.feature_threshold
     )
     items, whole = score(cosines, chosen, truth, protocol.feature_threshold)
-    scores = [_average(name, values) for name, values in items.items()]
-    scores += [Score(name, value, len(truth.ids)) for name, value in whole.items()]
+    found = {name: _average(name, values) for name, values in items.items()}
+    found |= {name: Score(name, value, len(truth.ids)) for name, value in whole.items()}
+    scores = tuple(found[metric.name] for metric in protocol.metrics)
     artifacts: dict[str, Path] = {}
     if distributed.is_main():
         above = np.count_nonzero(truth.exists & (cosines >= protocol.feature_threshold), axis=1)
         artifacts = _artifacts(protocol, truth, chosen, above, items, dataset, context)
-    return Outcome(tuple(scores), {"ids": truth.ids, **items}, artifacts)
+    return Outcome(scores, {"ids": truth.ids, **items}, artifacts)
 
 
 def score(
