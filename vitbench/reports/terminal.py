@@ -1,6 +1,7 @@
 """A table for a terminal."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console
@@ -14,7 +15,7 @@ from vitbench.reports.table import Table
 LINES = 60  # of a board; the other formats show all
 NOTES = 10
 NAME = 44  # characters of a name
-LABEL = 24  # and of a column
+LABEL = 40  # and of a column
 SEPARATOR = 3  # between two columns
 EDGES = 3 * SEPARATOR + len("published")
 
@@ -46,8 +47,7 @@ def _grid(rows: Sequence[cells.Row], strip: range) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     grid.add_column("checkpoint", overflow="fold")
     for index in strip:
-        label = clean.plain(rows[0].cells[index].column.label, LABEL)
-        grid.add_column(Text(label), justify="right", no_wrap=True)
+        grid.add_column(Text(_label(rows[0].cells[index])), justify="right", no_wrap=True)
     grid.add_column("source", no_wrap=True)
     if gaps:
         grid.add_column("gap", no_wrap=True)
@@ -62,13 +62,20 @@ def _grid(rows: Sequence[cells.Row], strip: range) -> Grid:
     return grid
 
 
+def _label(cell: cells.Cell) -> str:
+    """Write a column's label in two lines where it is long."""
+    label = clean.plain(cell.column.label, LABEL)
+    longest = max(map(len, label.split()), default=0)
+    return "\n".join(wrap(label, max(longest, len(label) // 2 + 2, 8)))
+
+
 def _strips(rows: Sequence[cells.Row], width: int) -> list[range]:
     """Cut the columns of a board into groups that fit the width, one at least in each."""
     name = max(len(clean.plain(row.line.name, NAME)) for row in rows)
     room = width - min(name, width // 3) - max(len(row.gap) for row in rows) - EDGES
     strips, start, used = [], 0, 0
     for index, cell in enumerate(rows[0].cells):
-        texts = [clean.plain(cell.column.label, LABEL), *(row.cells[index].full for row in rows)]
+        texts = [*_label(cell).split("\n"), *(row.cells[index].full for row in rows)]
         need = SEPARATOR + max(map(len, texts))
         if index > start and used + need > room:
             strips.append(range(start, index))

@@ -90,7 +90,7 @@ def draw_overlays(
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as part:
             picture.save(part, format="PNG")
-        drawn[f"overlay {rank + 1:02}"] = path
+        drawn[f"overlay {truth.ids[row]}"] = path
     return drawn
 
 

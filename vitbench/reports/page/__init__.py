@@ -1,5 +1,6 @@
 """A table as one HTML file that needs no network: pictures, styles and script are inside."""
 
+import re
 import shlex
 from functools import cache
 from importlib.resources import files
@@ -57,9 +58,14 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"plain": clean.plain, "name": cells.name}
+    environment.filters |= {"plain": clean.plain, "name": cells.name, "breakable": _breakable}
     environment.globals |= {"cells": cells}
     return environment.from_string(_part("template.html.j2"))
+
+
+def _breakable(text: str) -> Markup:
+    """Let a long name turn over after its hyphens and underscores."""
+    return Markup("<wbr>").join(re.findall(r"[^_+-]*[_+-]*", cells.name(text)))
 
 
 def _part(name: str) -> Markup:

@@ -12,7 +12,6 @@ from vitbench.reports.page.overview import Axis
 WIDE, HIGH = 460, 260
 MIDDLE, REACH = (230, 168), 112  # of the radar, and from there to its rim
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
-NAMED = 8  # dots that carry their names
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +61,17 @@ def radar(axes: Sequence[Axis], colors: Mapping[str, int]) -> Markup:
 
 
 def scatter(dots: Sequence[Dot], colors: Mapping[str, int], x_label: str, y_label: str) -> Chart:
-    """Draw runs by cost (logarithmic) and score, with their names while there are few."""
+    """Draw runs by cost (logarithmic) and score."""
     xs = [math.log10(dot.x) for dot in dots]
     to_x, to_y = _scale(xs, LEFT, WIDE - RIGHT), _scale([d.y for d in dots], HIGH - BOTTOM, TOP)
     parts = _frame(x_label, _ticks([d.y for d in dots]), to_y)
-    parts += [_x_tick(to_x(math.log10(tick)), f"{tick:g}") for tick in _log_ticks(xs)]
+    parts += [_x_tick(to_x(math.log10(tick)), f"{tick:.3g}") for tick in _log_ticks(xs)]
     for dot, x in zip(dots, xs, strict=True):
         parts.append(
             Markup(
                 '<circle class="dot {}" cx="{}" cy="{}" r="6"><title>{}</title></circle>'
             ).format(color(dot.name, colors), to_x(x), to_y(dot.y), clean.plain(dot.note))
         )
-        if len(dots) <= NAMED:
-            anchor, shift = ("end", -10) if to_x(x) > WIDE / 2 else ("start", 10)
-            parts.append(
-                Markup('<text class="soft" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-                    to_x(x) + shift, to_y(dot.y) + 4, anchor, clean.plain(dot.name, 26)
-                )
-            )
     title = f"{clean.plain(y_label, 40)} against {x_label}"
     return Chart(title, _svg(WIDE, HIGH, title, parts))
 
