@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 
 from vitbench.data.multicrop import MultiCrop
-from vitbench.errors import SettingError
 from vitbench.models.aggregated import AggregatedBackbone
 from vitbench.models.architecture import named
 from vitbench.models.backbone import Backbone
@@ -14,7 +13,7 @@ from vitbench.models.class_attention import ClassAttention
 from vitbench.models.initialization import initialize
 from vitbench.models.timm_backbone import build_backbone
 from vitbench.objectives.objective import ObjectiveSettings
-from vitbench.settings import setting
+from vitbench.settings import checked, problems, setting
 from vitbench.training.optimizer import AdamW
 from vitbench.training.schedules import Cosine, Schedule
 
@@ -74,23 +73,15 @@ class Recipe:
         return AggregatedBackbone(trunk, ca_head)
 
 
-def problems_of(recipe: Recipe) -> list[str]:
-    """List what does not fit together in a recipe, as sentences."""
-    found = []
-    names = [term.objective.name for term in recipe.active]
-    if not names:
-        found.append("no term has a weight above 0")
-    if len(set(names)) < len(names):
-        found.append(f"a term stands twice: {', '.join(names)}")
-    return found
-
-
 def check_recipe(recipe: Recipe) -> Recipe:
     """Return the recipe, or raise one `SettingError` with everything that is wrong in it."""
-    from vitbench.settings import problems
+    return checked(recipe, _problems_of_terms)
 
-    parts = [recipe, *recipe.terms]
-    found = [text for part in parts for text in problems(part)] + problems_of(recipe)
-    if found:
-        raise SettingError(found)
-    return recipe
+
+def _problems_of_terms(recipe: Recipe) -> list[str]:
+    names = [term.objective.name for term in recipe.active]
+    found = [] if names else ["no term has a weight above 0"]
+    found += [f"a term stands twice: {', '.join(names)}"] if len(set(names)) < len(names) else []
+    for term in recipe.terms:
+        found += problems(term.objective, f"{term.objective.name}.")
+    return found
