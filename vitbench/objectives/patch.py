@@ -1,13 +1,13 @@
 """SelfPatch: a student's patch predicts what the teacher sees in its similar neighbours."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility
-from vitbench.models.aggregated import AggregatedBackbone, patch_tokens
+from vitbench.models.aggregated import patch_tokens
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.class_attention import ClassAttention
 from vitbench.objectives.centring import Centre
@@ -37,7 +37,16 @@ class Patch(Distillation):
     wrap: bool = setting(True, help="opposite borders of a crop are adjacent, as in the reference")
 
     def build(self, info: BackboneInfo) -> "PatchObjective":
-        """Return the objective for a backbone."""
+        """Return the objective for a backbone.
+
+        Raises:
+            MissingAbility: If the backbone has no class attention.
+        """
+        if info.pooled_from != "class_attention":
+            raise MissingAbility(
+                f"the patch term needs class attention; {info.arch} pools by {info.pooled_from}.",
+                hint="--aggregation class-attention",
+            )
         return PatchObjective(self, info)
 
 
@@ -107,10 +116,6 @@ def patch_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
 
 
 def _aggregation(backbone: Backbone) -> ClassAttention:
-    if not isinstance(backbone, AggregatedBackbone):
-        raise MissingAbility(
-            f"the patch term needs class attention; {backbone.info.arch} pools by "
-            f"{backbone.info.pooled_from}.",
-            hint='train a recipe with aggregation="class-attention"',
-        )
-    return backbone.ca_head
+    whole: Any = backbone  # `Patch.build` has made sure that it has class attention
+    aggregation: ClassAttention = whole.ca_head
+    return aggregation

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 
 from vitbench import distributed
+from vitbench.data.coco import open_coco
 from vitbench.data.dataset import find_root, open_dataset
 from vitbench.data.image_files import Images, find_images
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import synthetic_folder
 from vitbench.data.training_loader import Loading, TrainingLoader
 from vitbench.errors import DatasetError
+from vitbench.models.architecture import named
+from vitbench.objectives.patch import Patch
 from vitbench.records import atomic
 from vitbench.settings import checked, plain, setting
 from vitbench.training.fit import Run, Watching
@@ -23,6 +26,7 @@ from vitbench.training.probe import Probe
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.snapshot import Saving
 from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.truth import GroundTruth
 
 RUN_DOCUMENT = "run.json"
 
@@ -100,6 +104,7 @@ def train(
         steps_per_epoch=loader.steps,
         device=torch.device(device),
         computing=options.computing,
+        truth=open_truth(recipe, options.inputs.data),
     )
     run = Run(
         trainer,
@@ -121,6 +126,21 @@ def train(
 def open_images(data: str) -> Images:
     """Open the training images of a dataset's name or path."""
     return find_images(synthetic_folder("classification") if data == SYNTHETIC else find_root(data))
+
+
+def open_truth(recipe: Recipe, data: str) -> GroundTruth | None:
+    """Open the annotations that a recipe is guided by; None if it is not.
+
+    Raises:
+        DatasetError: The data has no annotations of COCO's form.
+    """
+    for term in recipe.active:
+        objective = term.objective
+        if isinstance(objective, Patch) and objective.positives == "ground-truth":
+            patch_size = named(recipe.arch).patch_size
+            dataset = open_coco(find_root(data), "train")
+            return GroundTruth(dataset, patch_size=patch_size, wrap=objective.wrap)
+    return None
 
 
 def open_probe(options: Options) -> Probe | None:

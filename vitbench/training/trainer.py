@@ -17,6 +17,7 @@ from vitbench.training.drop_path import DropPath, without_drop_path
 from vitbench.training.optimizer import average_gradients
 from vitbench.training.recipe import Recipe
 from vitbench.training.student_teacher import Side, StudentTeacher
+from vitbench.training.truth import Truth
 
 GLOBAL_CROPS = 2
 Precision = Literal["auto", "fp64", "fp32", "bf16"]
@@ -51,6 +52,7 @@ class Trainer:
         steps_per_epoch: Steps that make an epoch.
         device: Where to compute.
         computing: How to compute.
+        truth: Neighbours with the same labels, for a patch term that is guided by them.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class Trainer:
         steps_per_epoch: int,
         device: torch.device,
         computing: Computing = Computing(),
+        truth: Truth | None = None,
     ) -> None:
-        self.recipe, self.computing, self.device = recipe, computing, device
+        self.recipe, self.computing, self.device, self.truth = recipe, computing, device, truth
         self.steps_per_epoch, self.step = steps_per_epoch, 0
         backbone = recipe.build_backbone()
         with torch.random.fork_rng(devices=[]):
@@ -153,6 +156,8 @@ class Trainer:
         whole = any(objective.teacher_crops == "all" for _, objective in self._named())
         with torch.no_grad():
             seen = look(self.pair.teacher, crops if whole else crops[:GLOBAL_CROPS])
+        if self.truth is not None:
+            seen = replace(seen, positives=self._positives(seen, batch, self.truth))
 
         def drop(crops: range) -> None:
             scales = self.drop_path.draw(
@@ -173,6 +178,14 @@ class Trainer:
             measured[name] = term.value.detach()
             measured |= {f"{name}_{key}": value for key, value in term.measures.items()}
         return loss, measured
+
+    def _positives(self, seen: Branch, batch: CropBatch, truth: Truth) -> tuple[Tensor, ...]:
+        """Return the ground truth of each group of crops, crop-major as its rows."""
+        masks = [mask.to(self.device) for mask in truth(batch)]
+        ends = accumulate(seen.crops)
+        return tuple(
+            torch.cat(masks[end - count : end]) for count, end in zip(seen.crops, ends, strict=True)
+        )
 
     def _named(self) -> Iterator[tuple[str, Objective]]:
         """Return the objectives by name, in the order of the terms."""

@@ -1,0 +1,93 @@
+"""Terms add up, and one without weight is not there."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny_training import NoiseLoader, tiny
+from vitbench.errors import MissingAbility, SettingError
+from vitbench.objectives.dino import Dino
+from vitbench.training.recipe import Recipe, Term, check_recipe
+from vitbench.training.trainer import Computing, Trainer
+
+CPU = torch.device("cpu")
+EXACT = Computing(precision="fp64")
+
+
+def first_step(recipe: Recipe) -> tuple[dict[str, float], dict[str, Any]]:
+    trainer = Trainer(recipe, steps_per_epoch=4, device=CPU, computing=EXACT)
+    trainer.step = 4  # past the frozen epoch and the first learning rate, which is 0
+    (batch, *_) = NoiseLoader(4).epoch(0)
+    values = {key: value.item() for key, value in trainer.train_step(batch).items()}
+    return values, trainer.pair.student.state_dict()
+
+
+def with_patch_weight(weight: float) -> Recipe:
+    recipe = tiny("selfpatch")
+    return replace(recipe, terms=(recipe.terms[0], Term(weight, recipe.terms[1].objective)))
+
+
+def test_a_patch_term_without_weight_leaves_the_class_term_alone() -> None:
+    recipe = tiny("selfpatch")
+    alone = first_step(replace(recipe, terms=recipe.terms[:1]))
+    torch.testing.assert_close(first_step(with_patch_weight(0.0)), alone, atol=0, rtol=0)
+
+
+def test_selfpatch_without_its_term_trunk_and_centre_is_dino() -> None:
+    plain = tiny("dino")
+    recipe = with_patch_weight(0.0)
+    objective = recipe.terms[0].objective
+    assert isinstance(objective, Dino)
+    same = replace(
+        recipe,
+        aggregation="native",
+        terms=(Term(1.0, replace(objective, centre_crops="global")), recipe.terms[1]),
+    )
+    torch.testing.assert_close(first_step(same), first_step(plain), atol=0, rtol=0)
+
+
+def test_the_loss_is_the_weighted_sum_of_the_terms() -> None:
+    for weight in (0.1, 2.0):
+        values, _ = first_step(with_patch_weight(weight))
+        assert values["loss"] == pytest.approx(values["dino"] + weight * values["patch"], abs=1e-12)
+
+
+@pytest.mark.parametrize("positions", ["learned", "none"])
+def test_positions_can_be_left_out(positions: Any) -> None:
+    recipe = replace(tiny("selfpatch"), positions=positions)
+    names = dict(Trainer(recipe, steps_per_epoch=4, device=CPU).pair.student.named_parameters())
+    assert ("backbone.trunk.pos_embed" in names) is (positions == "learned")
+    first_step(recipe)
+
+
+@pytest.mark.parametrize("changes", [{"k": 1}, {"wrap": False}, {"positives": "threshold"}])
+def test_every_rule_of_positives_trains(changes: dict[str, Any]) -> None:
+    recipe = tiny("selfpatch")
+    patch: Any = recipe.terms[1].objective
+    changed = replace(recipe, terms=(recipe.terms[0], Term(0.1, replace(patch, **changes))))
+    values, _ = first_step(changed)
+    assert values["patch"] > 0
+
+
+def test_the_patch_term_needs_class_attention() -> None:
+    with pytest.raises(MissingAbility, match="--aggregation class-attention"):
+        Trainer(replace(tiny("selfpatch"), aggregation="native"), steps_per_epoch=4, device=CPU)
+
+
+def test_a_recipe_without_terms_is_refused() -> None:
+    with pytest.raises(SettingError, match="no term has a weight above 0"):
+        check_recipe(replace(tiny("dino"), terms=()))
+
+
+def test_gradients_reach_the_student_only() -> None:
+    trainer = Trainer(tiny("selfpatch"), steps_per_epoch=4, device=CPU, computing=EXACT)
+    (batch, *_) = NoiseLoader(4).epoch(0)
+    before = {key: value.clone() for key, value in trainer.pair.teacher.state_dict().items()}
+    trainer.train_step(batch)  # its learning rate is 0, so the student stays and so does its twin
+    for key, value in trainer.pair.teacher.state_dict().items():
+        torch.testing.assert_close(value, before[key], atol=1e-12, rtol=0)
+    assert all(part.grad is None for part in trainer.pair.teacher.parameters())
+    frozen = {name for name, part in trainer.pair.student.named_parameters() if part.grad is None}
+    assert all("last_layer" in name for name in frozen)
