@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vitbench.errors import SettingError
+
 T = TypeVar("T")
 
 
@@ -43,6 +45,30 @@ def process_group() -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def find_device(name: str) -> torch.device:
+    """Return where this process computes.
+
+    Args:
+        name: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU where there is one.
+
+    Raises:
+        SettingError: If there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if name == "cuda":
+            device = torch.device("cuda", torch.cuda.current_device())
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(
+            [f"device {name!r} can't be used: {reason}"], hint="--device cpu"
+        ) from error
+    return device
 
 
 def barrier() -> None:

@@ -1,8 +1,7 @@
 """`vitbench eval PROTOCOL CHECKPOINT…`: score checkpoints, one record each."""
 
-from dataclasses import dataclass
-
 from vitbench import distributed
+from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
 from vitbench.engine.evaluate import evaluate
@@ -10,23 +9,7 @@ from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
 from vitbench.engine.run import Evaluation, RunOptions, Voice
 from vitbench.errors import SettingError, VitbenchError
-from vitbench.models.checkpoint import resolve
-from vitbench.models.facts import PositionRule, Triple
-from vitbench.settings import checked, setting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Which:
-    """Which checkpoints, and facts that their files do not say."""
-
-    checkpoints: tuple[str, ...] = setting(
-        (), help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders"
-    )
-    arch: str | None = setting(None, help="architecture; a bare file does not say its heads")
-    mean: Triple | None = setting(None, help="input mean of a bare file, of RGB in 0 to 1")
-    std: Triple | None = setting(None, help="input standard deviation, likewise")
-    position_rule: PositionRule | None = setting(None, help="how the position table is resized")
-    state_key: str | None = setting(None, help="where the weights are in the file: model.teacher")
+from vitbench.settings import checked
 
 
 def run(arguments: list[str]) -> int:
@@ -76,15 +59,7 @@ def _one(
 ) -> Evaluation:
     if spec is None:
         return evaluate(protocol, None, options, voice)
-    checkpoint = resolve(
-        spec,
-        arch=which.arch,
-        mean=which.mean,
-        std=which.std,
-        position_rule=which.position_rule,
-        state_key=which.state_key,
-        progress=lambda done, total: voice.progress(f"download {spec}", done, total),
-    )
+    checkpoint = resolve_one(spec, which, voice)
     return evaluate(protocol, checkpoint, options, voice)
 
 

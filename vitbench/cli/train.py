@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -65,7 +64,7 @@ def run(arguments: list[str]) -> int:
     if where.processes > 1 and "WORLD_SIZE" not in os.environ:
         _become_several(where.processes, arguments)
     with distributed.process_group(), _watching(recipe.name, folder) as listener:
-        device = _device(where.device)
+        device = distributed.find_device(where.device)
         note = {"command": arguments, "environment": plain(environment(device, "training"))}
         try:
             path = train(
@@ -84,14 +83,6 @@ def run(arguments: list[str]) -> int:
         if distributed.is_main():
             print(f"{path}\n  vitbench eval knn {folder}")
     return 0
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("cpu")
 
 
 def _become_several(processes: int, arguments: list[str]) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 
+from vitbench import distributed
 from vitbench.data.transforms import Normalization
+from vitbench.engine.gate import Gate, inspect
 from vitbench.engine.protocol import EvaluationProtocol, Scorer
 from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
 from vitbench.errors import MissingAbility, SettingError
@@ -40,7 +42,7 @@ def evaluate(
         VitbenchError: What the user can fix. Once the checkpoint is loaded, a record tells of it.
     """
     checked(protocol)
-    device = _device(options.device)
+    device = distributed.find_device(options.device)
     if checkpoint is None:
         if "backbone" in protocol.needs:
             raise MissingAbility(
@@ -59,7 +61,11 @@ def evaluate(
             found=f"{checkpoint.name} ({backbone.info.arch}) does not",
         )
     normalization, origin = _normalization(protocol, checkpoint, backbone)
-    subject = _subject(checkpoint, backbone, normalization, origin)
+    gate = distributed.from_main(inspect(checkpoint, backbone) if distributed.is_main() else None)
+    assert gate is not None
+    if not gate.passed:
+        voice.say(f"load gate: {gate.verdict}")
+    subject = _subject(checkpoint, backbone, normalization, origin, gate)
     journal = Path(checkpoint.spec).expanduser() / RUN_JOURNAL
     run = Run(
         protocol,
@@ -96,19 +102,6 @@ def score(
     return run.finish(lambda context: scorer.run(predictions, context))
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingError(
-            [f"device {name!r} can't be used: {str(error).splitlines()[0]}"], hint="--device cpu"
-        ) from error
-    return device
-
-
 def _normalization(
     protocol: EvaluationProtocol, checkpoint: Checkpoint, backbone: Backbone
 ) -> tuple[Normalization, str]:
@@ -120,7 +113,7 @@ def _normalization(
 
 
 def _subject(
-    checkpoint: Checkpoint, backbone: Backbone, used: Normalization, origin: str
+    checkpoint: Checkpoint, backbone: Backbone, used: Normalization, origin: str, gate: Gate
 ) -> Subject:
     return Subject(
         kind="checkpoint",
@@ -133,7 +126,7 @@ def _subject(
         mean=used.mean,
         std=used.std,
         normalization_from=origin,
-        gate=checkpoint.accounting.summary(),
+        gate=gate.verdict,
     )
 
 

@@ -13,10 +13,10 @@ from vitbench.data.training_loader import CropBatch
 from vitbench.errors import SettingError, TrainingError
 from vitbench.models.export import save_backbone
 from vitbench.models.sources import RUN_FILE
+from vitbench.probe import Probe
 from vitbench.settings import digest, plain, setting
 from vitbench.training.interrupt import Interrupt, Stopped
 from vitbench.training.journal import Journal, Row
-from vitbench.training.probe import Probe
 from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
 from vitbench.training.trainer import Trainer
 

@@ -18,11 +18,11 @@ from vitbench.data.training_loader import Loading, TrainingLoader
 from vitbench.errors import DatasetError
 from vitbench.models.architecture import named
 from vitbench.objectives.patch import Patch
+from vitbench.probe import Probe
 from vitbench.records import atomic
 from vitbench.settings import checked, plain, setting
 from vitbench.training.fit import Run, Watching
 from vitbench.training.journal import Row
-from vitbench.training.probe import Probe
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.snapshot import Saving
 from vitbench.training.trainer import Computing, Trainer

@@ -1,4 +1,4 @@
-"""The online 20-NN: how good the teacher's features are, while it still learns."""
+"""20-NN in small: how good features are, for a trainer while it learns and for the load gate."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,13 +29,17 @@ class Probe:
     bank: Dataset[Sample[int]]
     queries: Dataset[Sample[int]]
     workers: int = 2
+    view: ImageView | None = None  # left out: the backbone's native size, a margin cut off
 
     def top1(self, backbone: Backbone) -> float:
         """Return the share of queries whose class 20 neighbours vote for, percent."""
-        size = backbone.info.image_size[0]
-        view = ImageView(resize=round(size * 256 / 224), crop=size)
-        bank, labels = self._vectors(backbone, self.bank, view)
-        queries, truth = self._vectors(backbone, self.queries, view)
+        bank, labels = self.vectors(backbone, self.bank)
+        queries, truth = self.vectors(backbone, self.queries)
+        return self.vote(bank, labels, queries, truth)
+
+    @staticmethod
+    def vote(bank: Tensor, labels: Tensor, queries: Tensor, truth: Tensor) -> float:
+        """Return top-1 accuracy in percent, from L2-normalized features and classes."""
         k = min(K, len(bank))
         classes = int(torch.cat([labels, truth]).max()) + 1
         found = search(bank, queries, k, engine="torch")
@@ -43,10 +47,10 @@ class Probe:
         return 100 * (ranked[:, 0] == truth).double().mean().item()
 
     @torch.no_grad()
-    def _vectors(
-        self, backbone: Backbone, dataset: Dataset[Sample[Any]], view: ImageView
-    ) -> tuple[Tensor, Tensor]:
+    def vectors(self, backbone: Backbone, dataset: Dataset[Sample[Any]]) -> tuple[Tensor, Tensor]:
         """Return the normalized image-level features of a split (M, D) and its labels (M,)."""
+        size = backbone.info.image_size[0]
+        view = self.view or ImageView(resize=round(size * 256 / 224), crop=size)
         where = next(backbone.parameters())
         normalize = Normalization(backbone.info.mean, backbone.info.std)
         order = range(len(dataset))

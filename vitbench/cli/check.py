@@ -1,0 +1,55 @@
+"""`vitbench check CHECKPOINT…`: the load gate, in words; exit code 2 if one does not pass."""
+
+from dataclasses import dataclass
+
+from vitbench import distributed
+from vitbench.cli.checkpoints import Which, resolve_one
+from vitbench.cli.flags import parse
+from vitbench.engine.gate import inspect
+from vitbench.engine.run import Voice
+from vitbench.errors import SettingError, VitbenchError
+from vitbench.models.checkpoint import load_backbone
+from vitbench.settings import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where to run."""
+
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+
+
+def run(arguments: list[str]) -> int:
+    """Check every checkpoint, print what was found."""
+    which, where = parse(
+        (Which, Where),
+        arguments,
+        prog="vitbench check",
+        description="Load gate: is this checkpoint what it says it is, and does it behave so?",
+        positional=("checkpoints",),
+    )
+    if not which.checkpoints:
+        raise SettingError(["no checkpoint is named"], hint="vitbench check CHECKPOINT")
+    code = 0
+    for spec in which.checkpoints:
+        try:
+            passed = _one(spec, which, where)
+        except VitbenchError as error:
+            print(f"{spec}\n  FAIL  {type(error).__name__}: {error}")
+            passed = False
+        code = code if passed else 2
+    return code
+
+
+def _one(spec: str, which: Which, where: Where) -> bool:
+    checkpoint = resolve_one(spec, which, Voice())
+    print(checkpoint.name)
+    for text in checkpoint.said:
+        print(f"        {text}")
+    gate = inspect(
+        checkpoint, load_backbone(checkpoint, device=distributed.find_device(where.device))
+    )
+    for check in gate.checks:
+        print(f"  {'ok  ' if check.passed else 'FAIL'}  {check.text}")
+    print(f"  {'passed' if gate.passed else 'did not pass'}")
+    return gate.passed

@@ -1,0 +1,37 @@
+"""Checkpoints as words: the flags that say which, and what their files do not say."""
+
+from dataclasses import dataclass
+
+from vitbench.engine.run import Voice
+from vitbench.models.checkpoint import Checkpoint, resolve
+from vitbench.models.facts import Pooling, PositionRule, Triple
+from vitbench.settings import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which checkpoints, and facts that their files do not say."""
+
+    checkpoints: tuple[str, ...] = setting(
+        (), help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders"
+    )
+    arch: str | None = setting(None, help="architecture; a bare file does not say its heads")
+    mean: Triple | None = setting(None, help="input mean of a bare file, of RGB in 0 to 1")
+    std: Triple | None = setting(None, help="input standard deviation, likewise")
+    position_rule: PositionRule | None = setting(None, help="how the position table is resized")
+    state_key: str | None = setting(None, help="where the weights are in the file: model.teacher")
+    pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
+
+
+def resolve_one(spec: str, which: Which, voice: Voice) -> Checkpoint:
+    """Find, open and check the checkpoint of one word."""
+    return resolve(
+        spec,
+        arch=which.arch,
+        mean=which.mean,
+        std=which.std,
+        position_rule=which.position_rule,
+        state_key=which.state_key,
+        pooling=which.pooling,
+        progress=lambda done, total: voice.progress(f"download {spec}", done, total),
+    )
