@@ -13,8 +13,14 @@ torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the user's cache out of the tests; processes that a test starts inherit it."""
-    folder = tmp_path_factory.mktemp("cache")
+    """Keep the user's cache out of the tests; processes that a test starts inherit it.
+
+    Workers of one run share it, so that the built-in data are drawn once.
+    """
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if worker else base) / "vitbench-cache"
+    folder.mkdir(exist_ok=True)
     os.environ["VITBENCH_CACHE"] = str(folder)
     return folder
 
