@@ -9,6 +9,7 @@ in turns; the best time of each counts. Without peers: ours alone, and the proce
 
 import argparse
 import importlib
+import math
 import resource
 import sys
 import tempfile
@@ -36,7 +37,6 @@ from vitbench_protocols.davis.follow import Follower
 from vitbench_protocols.davis.frames import first_labels, frame_size, mask_grid
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.propagate import Propagator, outside_window
-from vitbench_protocols.davis.scores import true_labels
 
 FEATURES, BF16, PROPAGATION, JF, WHOLE = "features", "features, bf16", "propagation", "J&F", "whole"
 PRESET = from_preset(Davis, "dino-2021")
@@ -59,13 +59,8 @@ class Ours:
         _, whole = self._timed(lambda: self._follower().follow(self.clip, self.masks))
         _, scoring = self._timed(self.score)  # part of the whole, in threads behind the model
         _, bf16 = self._timed(lambda: self._features(bf16=True))
-        return {
-            FEATURES: features,
-            BF16: bf16,
-            PROPAGATION: propagation,
-            JF: scoring,
-            WHOLE: whole,
-        }
+        found = (features, bf16, propagation, scoring, whole)
+        return dict(zip((FEATURES, BF16, PROPAGATION, JF, WHOLE), found, strict=True))
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -78,7 +73,7 @@ class Ours:
         """Score the masks on disk."""
         return [
             score_frame(
-                true_labels(self.clip, index),
+                self.clip.mask(index),
                 read_labels(self.masks / f"{self.clip.frames[index].stem}.png"),
                 self.clip.objects,
             )
@@ -136,23 +131,18 @@ class Official:
         """Measure each part once."""
         extracting: list[float] = []
         propagating: list[float] = []
+        start = time.perf_counter()
         with (
             self._timed("extract_feature", extracting),
             self._timed("label_propagation", propagating),
         ):
-            start = time.perf_counter()
             self._follow()
-            followed = time.perf_counter() - start
-        start = time.perf_counter()
+        middle = time.perf_counter()
         self.score()
-        scoring = time.perf_counter() - start
-        inside = sum(extracting[1:])  # all frames but the first are extracted while propagating
-        return {
-            FEATURES: sum(extracting),
-            PROPAGATION: sum(propagating) - inside,
-            JF: scoring,
-            WHOLE: followed + scoring,
-        }
+        end = time.perf_counter()
+        # all frames but the first are extracted inside the propagation
+        spent = (sum(extracting), sum(propagating) - sum(extracting[1:]), end - middle, end - start)
+        return dict(zip((FEATURES, PROPAGATION, JF, WHOLE), spent, strict=True))
 
     def score(self) -> Any:
         """Score the masks on disk."""
@@ -197,14 +187,10 @@ def official(ours: Ours, root: Path, dino: Path, davis: Path, output: Path) -> O
     script.tqdm = lambda frames: frames
     evaluator: Any = importlib.import_module("davis2017.evaluation")
     evaluator.tqdm = script.tqdm
-    info, context = ours.backbone.info, PRESET.context_frames
-    script.args = SimpleNamespace(
-        output_dir=str(output),
-        n_last_frames=context,
-        size_mask_neighborhood=PRESET.radius,
-        topk=PRESET.k,
-        patch_size=info.patch_size,
-    )
+    info = ours.backbone.info
+    script.args = SimpleNamespace(output_dir=str(output), patch_size=info.patch_size)
+    own = {"n_last_frames": PRESET.context_frames, "topk": PRESET.k}
+    vars(script.args).update(own, size_mask_neighborhood=PRESET.radius)
     name = {192: "vit_tiny", 384: "vit_small", 768: "vit_base"}[info.embed_dim]
     model = getattr(script.vits, name)(patch_size=info.patch_size, num_classes=0)
     model.load_state_dict(ours.backbone.state_dict())
@@ -264,45 +250,40 @@ def floors(ours: Ours, frames: int) -> dict[str, float]:
     return {FEATURES: frames * info.depth * block / rate, PROPAGATION: frames * step / rate}
 
 
-def best(found: list[Times]) -> Times:
-    """Return the best time of each part."""
-    return {part: min(times[part] for times in found) for part in found[0]}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="a DAVIS folder")
     parser.add_argument("--clip", required=True)
     parser.add_argument("--frames", type=int, default=20, help="first frames of the clip")
     parser.add_argument("--arch", default="vit_small_patch16_224")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=torch.device, default="cpu")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--peer-dino", type=Path, help="a checkout of facebookresearch/dino")
     parser.add_argument("--peer-davis", type=Path, help="a checkout of davis2017-evaluation")
     chosen = parser.parse_args()
-    device = torch.device(chosen.device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = shortened(chosen.data, chosen.clip, chosen.frames, folder / "davis")
         clip = open_clips(root, "val")[0]
-        backbone = build_backbone(chosen.arch, seed=0).to(device).eval()
-        ours = Ours(clip, backbone, device, folder / "ours" / clip.id)
+        backbone = build_backbone(chosen.arch, seed=0).to(chosen.device).eval()
+        ours = Ours(clip, backbone, chosen.device, folder / "ours" / clip.id)
         peers = chosen.peer_dino, chosen.peer_davis
         peer = official(ours, root, *peers, folder / "official") if all(peers) else None
-        mine: list[Times] = []
-        theirs: list[Times] = []
+        mine: dict[str, float] = {}
+        theirs: dict[str, float] = {}
         for _ in range(chosen.repeats):
-            mine.append(ours.times())
-            if peer:
-                theirs.append(peer.times())
-        report(ours, peer, best(mine), best(theirs) if theirs else {})
+            for side, times in ((ours, mine), (peer, theirs)):
+                for part, seconds in side.times().items() if side else ():
+                    times[part] = min(seconds, times.get(part, math.inf))
+        report(ours, peer, mine, theirs)
 
 
 def report(ours: Ours, peer: Official | None, mine: Times, theirs: Times) -> None:
     """Print the times, the ratios and how equal the results are."""
-    frames = len(ours.clip.frames)
-    print(f"{ours.backbone.info.arch}, {ours.clip.id}, {frames} frames, {ours.device}")
-    floor = floors(ours, frames)
+    print(
+        f"{ours.backbone.info.arch}, {ours.clip.id}, {len(ours.clip.frames)} frames, {ours.device}"
+    )
+    floor = floors(ours, len(ours.clip.frames))
     for part, seconds in mine.items():
         other = theirs.get(FEATURES if part == BF16 else part)
         ratio = f"  official {other:7.2f} s  {other / seconds:5.2f} x" if other else ""

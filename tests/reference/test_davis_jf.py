@@ -27,7 +27,6 @@ EXACT = 1e-12
 def scored(name: str) -> ClipScores:
     """Score a stored sequence as the official task does: void is background, ends are left out."""
     truth, found = STORED[f"gt_{name}"], STORED[f"res_{name}"]
-    truth = np.where(truth == 255, np.uint8(0), truth)
     pairs = [
         score_frame(t, f, int(truth[0].max()))
         for t, f in zip(truth[1:-1], found[1:-1], strict=True)

@@ -29,7 +29,7 @@ from vitbench_protocols.davis.frames import (
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.pictures import write_mask, write_overlay, write_video
 from vitbench_protocols.davis.propagate import Propagator
-from vitbench_protocols.davis.scores import ClipScores, true_labels
+from vitbench_protocols.davis.scores import ClipScores
 
 if TYPE_CHECKING:
     from vitbench_protocols.davis import Davis
@@ -134,7 +134,7 @@ def _finish(
     write_mask(mask, path)
     if scored is None:
         return None
-    return score_frame(true_labels(clip, scored), mask, clip.objects)
+    return score_frame(clip.mask(scored), mask, clip.objects)
 
 
 def _ahead(

@@ -29,7 +29,7 @@ def score_frame(truth: Mask, predicted: Mask, objects: int) -> tuple[Values, Val
     of one pixel: outside it both masks and both outlines are empty.
 
     Args:
-        truth: Label map, shape (H, W); void pixels already background.
+        truth: Label map, shape (H, W). Labels above `objects` count as background, void too.
         predicted: Label map, shape (H, W).
         objects: Objects to score, numbered 1 to `objects`.
 

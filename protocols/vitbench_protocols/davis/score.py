@@ -21,13 +21,7 @@ from vitbench.api import (
     setting,
 )
 from vitbench_protocols.davis.jf import Values, score_frame
-from vitbench_protocols.davis.scores import (
-    METRICS,
-    ClipScores,
-    summarise,
-    true_labels,
-    write_csv,
-)
+from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +81,7 @@ class DavisMasks:
 
     def _score(self, frame: "_Frame") -> tuple[Values, Values]:
         """Return J and F of every object in one frame."""
-        clip, truth = frame.clip, true_labels(frame.clip, frame.number)
+        clip, truth = frame.clip, frame.clip.mask(frame.number)
         labels = read_labels(frame.prediction)
         if labels.shape != truth.shape:
             raise errors.DatasetError(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import VOID, Clip, MetricSpec, Score, atomic
-from vitbench_protocols.davis.jf import Mask, Statistics, Values, statistics
+from vitbench.api import MetricSpec, Score, atomic
+from vitbench_protocols.davis.jf import Statistics, Values, statistics
 
 METRICS = (
     MetricSpec("jf_mean", "J&F", primary=True),
@@ -64,12 +64,6 @@ class ClipScores:
         parts = json.loads(path.read_text())
         region, outline = (np.array(parts[key], dtype=float) for key in ("region", "outline"))
         return cls(clip, region, outline, tuple((name, at) for name, at in parts["pictures"]))
-
-
-def true_labels(clip: Clip, index: int) -> Mask:
-    """Return the true label map of a frame, shape (H, W); void is background."""
-    labels = clip.mask(index)
-    return np.where(labels == VOID, np.uint8(0), labels)
 
 
 def summarise(found: Sequence[ClipScores]) -> tuple[tuple[Score, ...], dict[str, NDArray[Any]]]:

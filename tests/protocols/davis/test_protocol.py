@@ -136,6 +136,14 @@ def test_the_order_of_clips_does_not_matter(done: Evaluation, root: Path, tmp_pa
     assert values(run(turned, tmp_path / "results")) == pytest.approx(values(done))
 
 
+def test_the_last_frame_is_not_scored(done: Evaluation, root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "davis"
+    shutil.copytree(root, other)
+    for path in (other / "Annotations/480p").glob("*/00004.png"):
+        write_labels(np.zeros((HEIGHT, WIDTH), np.uint8), path)
+    assert values(run(other, tmp_path / "results")) == values(done)
+
+
 @pytest.mark.parametrize("preset", list(Davis.presets))
 def test_every_preset_runs_and_is_its_own_protocol(
     preset: str, done: Evaluation, root: Path, tmp_path: Path
