@@ -184,9 +184,7 @@ def official(ours: Ours, root: Path, dino: Path, davis: Path, output: Path) -> O
     _offer_disk()
     sys.path[:0] = [str(dino), str(davis)]
     script: Any = importlib.import_module("eval_video_segmentation")
-    script.tqdm = lambda frames: frames
     evaluator: Any = importlib.import_module("davis2017.evaluation")
-    evaluator.tqdm = script.tqdm
     info = ours.backbone.info
     script.args = SimpleNamespace(output_dir=str(output), patch_size=info.patch_size)
     own = {"n_last_frames": PRESET.context_frames, "topk": PRESET.k}
@@ -293,10 +291,9 @@ def report(ours: Ours, peer: Official | None, mine: Times, theirs: Times) -> Non
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
         print(f"peak memory {peak:.2f} GB")
         return
-    region, outline = (np.stack(part, axis=1).mean() for part in zip(*ours.score(), strict=True))
     judged = peer.score()
-    print(f"J {region:.6f}, official {np.mean(judged['J']['M']):.6f}")
-    print(f"F {outline:.6f}, official {np.mean(judged['F']['M']):.6f}")
+    for letter, values in zip("JF", zip(*ours.score(), strict=True), strict=True):
+        print(f"{letter} {np.mean(values):.6f}, official {np.mean(judged[letter]['M']):.6f}")
 
 
 if __name__ == "__main__":
