@@ -38,6 +38,7 @@ T = TypeVar("T")
 # Tokens of one forward pass, whatever the patch size: they bound its memory, and on a CPU more of
 # them than its caches hold make it slower.
 TOKENS = {"cpu": 2_000, "cuda": 50_000}
+WAITING = 64  # masks that may wait to be written and scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class Follower:
             for index, mask in enumerate(self._masks(clip, pool), start=1):
                 path = folder / f"{clip.frames[index].stem}.png"
                 scored = clip.annotated and index < count - 1
+                if len(behind) >= WAITING:
+                    behind[-WAITING].result()
                 behind.append(pool.submit(_finish, mask, path, clip, index if scored else None))
                 self.context.progress("frames of a clip", index + 1, count)
             found = [pair for future in behind if (pair := future.result()) is not None]
