@@ -28,15 +28,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitbench.data.clips import Clip, read_labels
+from vitbench.api import Outcome
+from vitbench.data.clips import Clip
 from vitbench.data.davis import open_clips
 from vitbench.engine.presets import from_preset
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
 from vitbench_protocols.davis import Davis
 from vitbench_protocols.davis.follow import Follower
 from vitbench_protocols.davis.frames import first_labels, frame_size, mask_grid
-from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.propagate import Propagator, outside_window
+from vitbench_protocols.davis.score import DavisMasks
 
 FEATURES, BF16, PROPAGATION, JF, WHOLE = "features", "features, bf16", "propagation", "J&F", "whole"
 PRESET = from_preset(Davis, "dino-2021")
@@ -69,16 +70,9 @@ class Ours:
         patch = self.backbone.info.patch_size
         return height // patch, width // patch
 
-    def score(self) -> list[tuple[Values, Values]]:
-        """Score the masks on disk."""
-        return [
-            score_frame(
-                self.clip.mask(index),
-                read_labels(self.masks / f"{self.clip.frames[index].stem}.png"),
-                self.clip.objects,
-            )
-            for index in range(1, len(self.clip.frames) - 1)
-        ]
+    def score(self) -> Outcome:
+        """Score the masks on disk, as `vitbench score davis` does."""
+        return DavisMasks().run(self.masks.parent, self._context(bf16=False))
 
     def _features(self, *, bf16: bool) -> list[Tensor]:
         with ThreadPoolExecutor(2) as pool:
@@ -98,14 +92,18 @@ class Ours:
         return rule(size, rule=PRESET.size_rule, short_side=PRESET.resolution, patch=patch)
 
     def _follower(self, *, bf16: bool = False) -> Follower:
-        context: Any = SimpleNamespace(
+        return Follower(PRESET, self.backbone, self._context(bf16=bf16))
+
+    def _context(self, *, bf16: bool) -> Any:
+        return SimpleNamespace(
             device=self.device,
             normalization=PRESET.normalization,
             workers=2,
+            output=self.masks.parent.parent,
             autocast=lambda: torch.autocast(self.device.type, torch.bfloat16, enabled=bf16),
+            dataset=lambda _: [self.clip],
             progress=lambda *_: None,
         )
-        return Follower(PRESET, self.backbone, context)
 
     def _timed(self, work: Callable[[], Any]) -> tuple[Any, float]:
         start = time.perf_counter()
@@ -292,8 +290,10 @@ def report(ours: Ours, peer: Official | None, mine: Times, theirs: Times) -> Non
         print(f"peak memory {peak:.2f} GB")
         return
     judged = peer.score()
-    for letter, values in zip("JF", zip(*ours.score(), strict=True), strict=True):
-        print(f"{letter} {np.mean(values):.6f}, official {np.mean(judged[letter]['M']):.6f}")
+    found = {score.metric: score.value for score in ours.score().scores}
+    for letter in "JF":
+        official_mean = 100 * np.mean(judged[letter]["M"])
+        print(f"{letter} {found[f'{letter.lower()}_mean']:.6f}, official {official_mean:.6f}")
 
 
 if __name__ == "__main__":
