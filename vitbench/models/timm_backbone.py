@@ -12,6 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError, SettingError
+from vitbench.models import cpu_block
 from vitbench.models.architecture import Architecture, named
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
@@ -72,7 +73,7 @@ class TimmBackbone(Backbone):
         tokens, grid = self._embed(images)
         found: dict[int, Features] = {}
         for index, block in enumerate(islice(self.blocks, max(wanted, default=-1) + 1)):
-            tokens = block(tokens)
+            tokens = self._run(block, tokens)
             if index in wanted:
                 found[index] = self._features(self.norm(tokens) if norm else tokens, grid)
         return tuple(found[index] for index in wanted)
@@ -81,7 +82,7 @@ class TimmBackbone(Backbone):
         """See `Backbone.attention`."""
         tokens, _ = self._embed(images)
         for block in islice(self.blocks, self.info.depth - 1):
-            tokens = block(tokens)
+            tokens = self._run(block, tokens)
         last: Any = self.blocks[-1]
         qkv: Tensor = last.attn.qkv(last.norm1(tokens))
         qkv = qkv.reshape(*qkv.shape[:2], 3, self.info.heads, -1)
@@ -98,6 +99,11 @@ class TimmBackbone(Backbone):
         for index, (block, rate) in enumerate(zip(blocks, self.drop_path_rates, strict=True)):
             block.drop_path1 = make(2 * index, rate)
             block.drop_path2 = make(2 * index + 1, rate)
+
+    def _run(self, block: Any, tokens: Tensor) -> Tensor:
+        fast = not self.training and cpu_block.usable(tokens)
+        out: Tensor = cpu_block.run_block(block, tokens) if fast else block(tokens)
+        return out
 
     def _absolute(self, layer: int) -> int:
         depth = self.info.depth
