@@ -5,7 +5,7 @@ unused, and bfloat16 attention to a kernel slower than plain products. oneDNN, w
 too, has neither weakness; its linear layer also applies GELU while the result is in cache.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
+ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 LONG = 512  # tokens from which attention goes head by head, a few queries at a time
 QUERIES = 512  # rows of one head's attention held at once; a few MB, so that they stay in cache
-_CASTS = WeakTensorKeyDictionary()  # parameter -> (its version, its address, its cast)
+_CASTS: MutableMapping[Tensor, tuple[tuple[int, int], Tensor]] = WeakTensorKeyDictionary()
 
 
 def usable(tokens: Tensor) -> bool:
@@ -24,8 +25,7 @@ def usable(tokens: Tensor) -> bool:
         tokens.device.type == "cpu"
         and tokens.dtype == torch.float32
         and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled
+        and ONEDNN
         and _precision() in (torch.float32, torch.bfloat16)
     )
 
@@ -41,7 +41,8 @@ def run_block(block: Any, tokens: Tensor) -> Tensor:
         inner = _attention(inner, block.attn.num_heads)
         tokens = tokens + block.ls1(_linear(inner, block.attn.proj))
         inner = _linear(block.norm2(tokens).to(dtype), block.mlp.fc1, "gelu")
-        return tokens + block.ls2(_linear(inner, block.mlp.fc2))
+        out: Tensor = tokens + block.ls2(_linear(inner, block.mlp.fc2))
+    return out
 
 
 def _precision() -> torch.dtype:
@@ -71,7 +72,7 @@ def _attention(qkv: Tensor, heads: int) -> Tensor:
     if T < LONG:
         mixed = (query @ key.transpose(-2, -1)).softmax(dim=-1) @ value
         return mixed.transpose(1, 2).reshape(B, T, -1)
-    out = qkv.new_empty(B, T, heads, width // 3 // heads)
+    out: Tensor = qkv.new_empty(B, T, heads, width // 3 // heads)
     for image in range(B):
         for head in range(heads):
             keys = key[image, head].contiguous()
@@ -85,14 +86,13 @@ def _attention(qkv: Tensor, heads: int) -> Tensor:
 
 
 def _cast(parameter: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a parameter in another precision, from memory while it can't have changed."""
+    """Return a parameter in another precision, from memory while its state is the same."""
     if parameter.dtype == dtype or parameter.is_inference():
         return parameter.to(dtype)
-    state = (parameter._version, parameter.data_ptr())
+    state = (parameter._version, parameter.data_ptr())  # changes with every write or move
     kept = _CASTS.get(parameter)
     if kept is None or kept[0] != state:
         with torch.inference_mode(mode=False):
             kept = (state, parameter.detach().to(dtype))
         _CASTS[parameter] = kept
-    cast: Tensor = kept[1]
-    return cast
+    return kept[1]
