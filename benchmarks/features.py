@@ -60,7 +60,7 @@ def compare(
     images = torch.randn(OUR_BATCH[size], 3, *size, generator=generator)
 
     def theirs() -> Tensor:
-        parts = [peer.get_intermediate_layers(part, 1)[0] for part in images.split(batch)]
+        parts = [peer.get_intermediate_layers(part, 1)[0] for part in torch.split(images, batch)]
         return torch.cat(parts)
 
     def ours() -> Tensor:

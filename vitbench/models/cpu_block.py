@@ -64,9 +64,10 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, act: str = "
 def _attention(qkv: Tensor, heads: int) -> Tensor:
     """Attend: joint projections (B, T, 3 D) to (B, T, D)."""
     B, T, width = qkv.shape
-    query, key, value = qkv.view(B, T, 3, heads, -1).permute(2, 0, 3, 1, 4)  # (B, heads, T, d)
+    parts: Tensor = qkv.view(B, T, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    query, key, value = parts[0], parts[1], parts[2]  # each (B, heads, T, d)
     if T < LONG and qkv.dtype == torch.float32:
-        mixed = functional.scaled_dot_product_attention(query, key, value)
+        mixed: Tensor = functional.scaled_dot_product_attention(query, key, value)
         return mixed.transpose(1, 2).reshape(B, T, -1)
     query = query * query.shape[-1] ** -0.5
     if T < LONG:
