@@ -30,30 +30,46 @@ class Neighbours(NamedTuple):
     indices: Tensor  # (Q, k) int64
 
 
-def search(bank: Tensor, queries: Tensor, k: int, *, engine: Engine = "faiss") -> Neighbours:
-    """Find the k rows of the bank with the largest inner product, for every query.
+class Bank:
+    """Rows among which neighbours are searched, for as many queries as one likes.
 
     Args:
-        bank: Rows to choose from, (M, D) float32; with L2-normalized rows it is the cosine.
-        queries: Rows to find neighbours of, (Q, D) float32, on the same device.
-        k: Neighbours of each query, 1 to M.
+        rows: What to choose from, (M, D) float32; with L2-normalized rows the inner product is the
+            cosine.
         engine: FAISS `IndexFlatIP`, or a blocked matrix product with top-k in torch.
-
-    Returns:
-        Similarities and bank indices on the device of the queries. Equal similarities keep the
-        order of the bank.
-
-    Raises:
-        SettingError: If k is larger than the bank.
     """
-    if not 1 <= k <= len(bank):
-        raise SettingError([f"k is {k}, expected 1 to {len(bank)}, the size of the bank"])
-    wide = min(k + SPARE, len(bank))
-    find = _faiss_finder(bank) if engine == "faiss" else _torch_finder(bank)
-    parts = [
-        _sure(bank, rows, *find(rows, wide), k) for rows in torch.split(queries, QUERIES_AT_ONCE)
-    ]
-    return Neighbours(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def __init__(self, rows: Tensor, *, engine: Engine = "faiss") -> None:
+        self.rows = rows
+        self._find = _faiss_finder(rows) if engine == "faiss" else _torch_finder(rows)
+
+    def search(self, queries: Tensor, k: int) -> Neighbours:
+        """Find the k rows with the largest inner product, for every query.
+
+        Args:
+            queries: (Q, D) float32, on the device of the rows.
+            k: Neighbours of each query, 1 to M.
+
+        Returns:
+            Similarities and indices of rows on the device of the queries. Equal similarities keep
+            the order of the rows.
+
+        Raises:
+            SettingError: If k is larger than the bank.
+        """
+        if not 1 <= k <= len(self.rows):
+            raise SettingError([f"k is {k}, expected 1 to {len(self.rows)}, the size of the bank"])
+        wide = min(k + SPARE, len(self.rows))
+        parts = [
+            _sure(self.rows, part, *self._find(part, wide), k)
+            for part in torch.split(queries, QUERIES_AT_ONCE)
+        ]
+        return Neighbours(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def search(bank: Tensor, queries: Tensor, k: int, *, engine: Engine = "faiss") -> Neighbours:
+    """Find neighbours among the rows of a bank once; see `Bank`."""
+    return Bank(bank, engine=engine).search(queries, k)
 
 
 def vote(

@@ -1,9 +1,10 @@
-"""Decode ahead of the model: batches of views in a fixed order, made by threads."""
+"""Decode ahead of the model: items in a fixed order, made by threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -13,7 +14,39 @@ from vitbench.data.dataset import Dataset, Sample
 
 View = Callable[[Image.Image], Tensor]  # an RGB image -> its pixels, uint8 (3, H, W)
 
-AHEAD = 3  # batches decoded before they are asked for
+BATCHES_AHEAD = 3  # decoded before they are asked for
+
+AskedT = TypeVar("AskedT")
+MadeT = TypeVar("MadeT")
+
+
+def in_order(
+    make: Callable[[AskedT], MadeT], asked: Iterable[AskedT], *, workers: int, ahead: int
+) -> Iterator[MadeT]:
+    """Yield `make(item)` for every item in its order, made by threads.
+
+    PIL, OpenCV and NumPy's large operations work outside the interpreter's lock, so threads are
+    enough and nothing is copied between processes.
+
+    Args:
+        make: Makes one item.
+        asked: What to make; may be endless.
+        workers: Threads.
+        ahead: Items that are in the making before they are asked for.
+    """
+    queue = iter(asked)
+    waiting: deque[Future[MadeT]] = deque()
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        try:
+            while True:
+                room = max(1, ahead) - len(waiting)
+                waiting.extend(pool.submit(make, item) for item in islice(queue, room))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def load_batches(
@@ -23,27 +56,13 @@ def load_batches(
     *,
     workers: int,
 ) -> Iterator[tuple[Sequence[int], Tensor]]:
-    """Yield each batch's indices and its pixels, uint8 (B, 3, H, W), in the given order.
-
-    PIL decodes and resizes outside the interpreter's lock, so threads are enough and nothing is
-    copied between processes.
-    """
+    """Yield each batch's indices and its pixels, uint8 (B, 3, H, W), in the given order."""
 
     def read(index: int) -> Tensor:
         return view(dataset[index].image)
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        pending: deque[tuple[Sequence[int], list[Future[Tensor]]]] = deque()
-        queue = iter(batches)
-        try:
-            while True:
-                while len(pending) < AHEAD and (batch := next(queue, None)) is not None:
-                    pending.append((batch, [pool.submit(read, index) for index in batch]))
-                if not pending:
-                    return
-                batch, futures = pending.popleft()
-                yield batch, torch.stack([future.result() for future in futures])
-        finally:
-            for _, futures in pending:
-                for future in futures:
-                    future.cancel()
+    indices = (index for batch in batches for index in batch)
+    ahead = BATCHES_AHEAD * max(map(len, batches), default=1)
+    images = in_order(read, indices, workers=workers, ahead=ahead)
+    for batch in batches:
+        yield batch, torch.stack(list(islice(images, len(batch))))

@@ -56,7 +56,8 @@ class SemanticDataset:
         path = self.maps[index]
         labels = read_index_map(path)
         if self.categories:
-            labels[labels == IGNORED] = UNLABELLED
+            if IGNORED not in self.categories:
+                labels[labels == IGNORED] = UNLABELLED
             unknown = sorted({*np.unique(labels).tolist()} - {UNLABELLED, *self.categories})
             if unknown:
                 raise DatasetError(
@@ -73,8 +74,9 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
 
     Raises:
         DatasetNotFound: The root has no such folders.
-        DatasetError: Images and label files are not in pairs.
+        DatasetError: Images and label files are not in pairs, or it is the full ADE20K.
     """
+    _refuse_full_ade20k(root)
     images, annotations = (root / part / FOLDERS[split] for part in ("images", "annotations"))
     if not images.is_dir() or not annotations.is_dir():
         raise DatasetNotFound(
@@ -111,6 +113,20 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
         fingerprint=fingerprint(marks),
     )
     return SemanticDataset(info, files, labels, classes)
+
+
+def _refuse_full_ade20k(root: Path) -> None:
+    """Recognise the other data set of that name by its index file or its color files."""
+    index = sorted(root.glob("index_ade20k.*"))
+    colors = next((root / "images").glob("**/*_seg.png"), None) if not index else index[0]
+    if colors is not None:
+        raise DatasetError(
+            f"{str(root)!r} is the full ADE20K, which this benchmark is not scored on.",
+            expected="SceneParsing-150 (ADEChallengeData2016): 150 classes, a one-channel file an"
+            " image under annotations/",
+            found=f"{colors.relative_to(root).as_posix()}: thousands of classes, coded in colors",
+            hint="unpack ADEChallengeData2016.zip and give its folder",
+        )
 
 
 def _follow(path: Path) -> Path:

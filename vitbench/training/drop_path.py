@@ -18,13 +18,17 @@ class DropPath:
 
     Args:
         backbone: Gets a branch of ours in the place of each of its drop paths.
+        last: Rate of the last block, growing linearly from 0 at the first; left out: the rates
+            that the backbone was built with.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, *, last: float | None = None) -> None:
         self.scales: Tensor | None = None  # (rows, branches)
         rates: dict[int, float] = {}
 
         def make(branch: int, rate: float) -> nn.Module:
+            if last is not None:
+                rate = last * (branch // 2) / max(1, backbone.info.depth - 1)
             rates[branch] = rate
             return _Branch(self, branch) if rate else nn.Identity()
 

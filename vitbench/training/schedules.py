@@ -77,6 +77,41 @@ class EpochCosine:
         return replace(self, start=self.start * factor)
 
 
+@dataclass(frozen=True, slots=True)
+class Poly:
+    """A power of what is left of the run, times a linear warm-up; changes every step.
+
+    `value(t) = end + (start - end) * (1 - t / steps) ** power`, during the warm-up times
+    `1 - (1 - t / warmup_steps) * (1 - warmup_ratio)`.
+
+    Source:
+        mmsegmentation 0.x and mmcv 1.x, policy "poly" with warmup "linear", by_epoch False.
+
+    Example:
+        >>> Poly(6e-5).at(Progress(step=20_000, steps_per_epoch=40_000, epochs=1))
+        3e-05
+    """
+
+    start: float = setting(help="value at the first step after the warm-up", minimum=0)
+    end: float = setting(0.0, help="value that is never quite reached", minimum=0)
+    power: float = setting(1.0, help="of what is left of the run", minimum=0)
+    warmup_steps: int = setting(0, help="steps of linear growth", minimum=0)
+    warmup_ratio: float = setting(1e-6, help="share of the value at the very first step", minimum=0)
+
+    def at(self, progress: Progress) -> float:
+        """Return the value for the step that is about to be made."""
+        left = (1 - progress.step / progress.steps) ** self.power
+        value = self.end + (self.start - self.end) * left
+        if progress.step < self.warmup_steps:
+            missing = 1 - progress.step / self.warmup_steps
+            value *= 1 - missing * (1 - self.warmup_ratio)
+        return value
+
+    def scaled(self, factor: float) -> "Poly":
+        """Return the schedule with its start value times `factor`."""
+        return replace(self, start=self.start * factor)
+
+
 def half_wave(start: float, end: float, step: int, steps: int) -> float:
     """Return the value of half a cosine wave from `start` (step 0) to `end` (step `steps`)."""
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))

@@ -65,6 +65,23 @@ def test_images_without_labels_are_named(tmp_path: Path) -> None:
         open_semantic(root, "val")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["index_ade20k.pkl", "images/ADE/training/urban/street/ADE_train_00016858_seg.png"],
+)
+def test_the_full_ade20k_is_told_from_the_benchmark(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"full ADE20K(.|\n)*ADEChallengeData2016"):
+        open_semantic(tmp_path, "val")
+
+
+def test_255_is_a_class_where_the_class_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("".join(f"class {n}\n" for n in range(1, 256)))
+    target = open_semantic(write(tmp_path, blocks([[255, 0]])), "val").target(0)
+    assert np.unique(target).tolist() == [0, 255]
+
+
 def test_links_that_a_checkout_wrote_as_text_are_followed(tmp_path: Path) -> None:
     root = write(tmp_path, blocks([[1, 1]]), size=(8, 4))
     image = root / "images" / "validation" / "one.jpg"
