@@ -15,13 +15,17 @@ VitbenchError
 ├── MissingDependency          an optional package is not installed
 ├── BadPlugin                  fails the contract; names distribution and module
 ├── IncomparableRecords
-└── TrainingError              a run that can't go on: a loss not finite, memory gone
+├── TrainingError              a run that can't go on: a loss not finite, memory gone
+└── Stopped                    asked to by a signal, after saving; exits with 75, by ctrl-C with 130
 """
 
+import signal
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 LISTED = 10
+STOPPED_AFTER_SAVING = 75  # what a scheduler reads as: put it into the queue again
+INTERRUPTED = 130
 
 
 class VitbenchError(Exception):
@@ -33,6 +37,8 @@ class VitbenchError(Exception):
         found: What was there instead.
         hint: What to do, a command where there is one.
     """
+
+    exit_code = 2
 
     def __init__(self, wrong: str, *, expected: str = "", found: str = "", hint: str = "") -> None:
         self.wrong, self.expected, self.found, self.hint = wrong, expected, found, hint
@@ -120,6 +126,21 @@ class IncomparableRecords(VitbenchError):
 
 class TrainingError(VitbenchError):
     """A run that can't go on: a loss that is not finite, or memory that ran out."""
+
+
+class Stopped(VitbenchError):
+    """Long work that was asked to stop, and did so after saving.
+
+    Args:
+        number: The signal.
+        where: What was saved, in words.
+        hint: How to go on from there.
+    """
+
+    def __init__(self, number: int, where: str, *, hint: str = "vitbench resume RUN") -> None:
+        self.exit_code = INTERRUPTED if number == signal.SIGINT else STOPPED_AFTER_SAVING
+        name = signal.Signals(number).name
+        super().__init__(f"stopped by {name} after saving {where}.", hint=hint)
 
 
 def listed(names: Sequence[str]) -> str:

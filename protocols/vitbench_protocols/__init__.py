@@ -10,4 +10,9 @@ PROTOCOLS: dict[str, str] = {
 
 SCORERS: dict[str, str] = {
     "davis": "vitbench_protocols.davis.score:DavisMasks",
+    "segmentation": "vitbench_protocols.segmentation:Segmentation",
+}
+
+SCORERS: dict[str, str] = {
+    "segmentation": "vitbench_protocols.segmentation.score:SegmentationMaps",
 }

@@ -8,7 +8,7 @@ from vitbench.engine.evaluate import evaluate
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
 from vitbench.engine.run import Evaluation, RunOptions, Voice
-from vitbench.errors import SettingError, VitbenchError
+from vitbench.errors import SettingError, Stopped, VitbenchError
 from vitbench.settings import checked
 
 
@@ -45,7 +45,7 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
                 with speaking() as voice:
                     done = _one(protocol, spec, which, options, voice)
             except VitbenchError as error:
-                if len(which.checkpoints) == 1 or spec is None:
+                if len(which.checkpoints) == 1 or spec is None or isinstance(error, Stopped):
                     raise
                 code = 2  # the others are scored all the same
                 _print(f"{spec}: {type(error).__name__}: {error}")

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except VitbenchError as error:
         _tell(f"{type(error).__name__}: {error}")
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         _tell("stopped; what was finished is kept, the same command goes on from there")
         return 130

@@ -17,9 +17,9 @@ from vitbench.cli.flags import parse, taken
 from vitbench.cli.recipe_flags import as_flags, from_flags
 from vitbench.data.training_loader import Loading
 from vitbench.engine.provenance import environment
+from vitbench.errors import Stopped
 from vitbench.settings import digest, plain, setting
 from vitbench.training.fit import Watching
-from vitbench.training.interrupt import Stopped
 from vitbench.training.journal import Row
 from vitbench.training.presets import PRESETS, with_preset
 from vitbench.training.recipes import recipes

@@ -21,7 +21,7 @@ from vitbench.engine.context import Data, Progress, RunContext, Say
 from vitbench.engine.presets import preset_of
 from vitbench.engine.protocol import Outcome, Precision, Scoring
 from vitbench.engine.provenance import environment, peak_memory
-from vitbench.errors import VitbenchError
+from vitbench.errors import Stopped, VitbenchError
 from vitbench.models.backbone import Backbone
 from vitbench.records import (
     Cost,
@@ -104,6 +104,8 @@ class Run:
                 return Evaluation(known, self._path(known), ran=False)
             self.context = self._lend(data, identity)
             outcome = work(self.context)
+        except Stopped:  # no failure: the same run goes on from what it saved
+            raise
         except Exception as error:
             self._fail(error)
             raise

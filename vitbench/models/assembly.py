@@ -1,14 +1,17 @@
 """Put a network together from an architecture, and know its weights by our names."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from vitbench.models.aggregated import AggregatedBackbone
 from vitbench.models.architecture import Architecture
 from vitbench.models.backbone import Backbone
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
+from vitbench.models.positions import resize_positions
 from vitbench.models.state_dict import State
 from vitbench.models.timm_backbone import TimmBackbone
 
@@ -89,3 +92,31 @@ def architecture_of(backbone: Backbone) -> Architecture:
     if isinstance(backbone, AggregatedBackbone):
         return replace(trunk.architecture, class_attention=len(backbone.ca_head.cls_blocks))
     return trunk.architecture
+
+
+def dense_copy(backbone: Backbone, *, image_px: int, rule: PositionRule) -> Backbone:
+    """Return a copy to be fine-tuned on a dense task: the trunk, its table on another grid.
+
+    The positional table is resized once, to the grid of a square image, and then learned there;
+    images of other sizes resize it by the same rule.
+
+    Args:
+        backbone: What to copy; class attention is left out, it makes no patch tokens.
+        image_px: Side of the square image, a multiple of the patch.
+        rule: How the table is resized, now and later.
+
+    Source:
+        mmsegmentation 0.x, VisionTransformer, with `img_size` of the crop.
+    """
+    trunk = deepcopy(backbone.trunk if isinstance(backbone, AggregatedBackbone) else backbone)
+    if not isinstance(trunk, TimmBackbone) or trunk.pos_embed is None:
+        return trunk
+    side = image_px // trunk.info.patch_size
+    count = trunk.info.prefix_tokens if trunk.architecture.prefix_positions else 0
+    with torch.no_grad():
+        prefix, patches = trunk.pos_embed[:, :count], trunk.pos_embed[:, count:]
+        resized = resize_positions(patches, trunk.info.grid, (side, side), rule, square=True)
+        trunk.pos_embed = nn.Parameter(torch.cat([prefix, resized], dim=1))
+    trunk.info = replace(trunk.info, grid=(side, side), position_rule=rule)
+    trunk.architecture = replace(trunk.architecture, grid=(side, side))
+    return trunk

@@ -10,12 +10,12 @@ import torch
 
 from vitbench import distributed
 from vitbench.data.training_loader import CropBatch
-from vitbench.errors import SettingError, TrainingError
+from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.export import save_backbone
 from vitbench.models.sources import RUN_FILE
 from vitbench.probe import Probe
 from vitbench.settings import digest, plain, setting
-from vitbench.training.interrupt import Interrupt, Stopped
+from vitbench.training.interrupt import Interrupt
 from vitbench.training.journal import Journal, Row
 from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
 from vitbench.training.trainer import Trainer

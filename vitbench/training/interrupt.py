@@ -4,24 +4,6 @@ import signal
 from types import FrameType, TracebackType
 
 from vitbench import distributed
-from vitbench.errors import VitbenchError
-
-STOPPED_AFTER_SAVING = 75  # what a scheduler reads as: put it into the queue again
-INTERRUPTED = 130
-
-
-class Stopped(VitbenchError):
-    """A run that was asked to stop, and did so after saving.
-
-    Args:
-        number: The signal.
-        where: What was saved, in words.
-    """
-
-    def __init__(self, number: int, where: str) -> None:
-        self.exit_code = INTERRUPTED if number == signal.SIGINT else STOPPED_AFTER_SAVING
-        name = signal.Signals(number).name
-        super().__init__(f"stopped by {name} after saving {where}.", hint="vitbench resume RUN")
 
 
 class Interrupt:

@@ -100,7 +100,7 @@ class Poly:
 
     def at(self, progress: Progress) -> float:
         """Return the value for the step that is about to be made."""
-        left = (1 - progress.step / progress.steps) ** self.power
+        left: float = (1 - progress.step / progress.steps) ** self.power
         value = self.end + (self.start - self.end) * left
         if progress.step < self.warmup_steps:
             missing = 1 - progress.step / self.warmup_steps

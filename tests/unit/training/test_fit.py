@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from tests.tiny_training import NoiseLoader, one_of_two, tiny, trained
-from vitbench.errors import SettingError, TrainingError
+from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.fit import Run, Watching
-from vitbench.training.interrupt import Stopped
 from vitbench.training.journal import read_metrics
 from vitbench.training.recipe import Recipe
 from vitbench.training.trainer import Computing, Trainer

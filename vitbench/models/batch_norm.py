@@ -1,8 +1,9 @@
 """Batch normalization over the batch of all processes, on any device."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from vitbench import distributed
 
@@ -18,15 +19,15 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         """Normalize maps (B, C, H, W)."""
         if not self.training or distributed.world_size() == 1:
             return super().forward(x)
-        wide = x.float()
-        count = torch.tensor([float(x.numel() // x.shape[1])], device=x.device)
+        wide = x if x.dtype == torch.float64 else x.float()
+        count = torch.tensor([float(x.numel() // x.shape[1])], device=x.device, dtype=wide.dtype)
         total = distributed.sum_over_processes(count)
-        mean = all_reduce(wide.sum(dim=(0, 2, 3))) / total
+        mean = _sum(wide.sum(dim=(0, 2, 3))) / total
         centred = wide - mean.view(1, -1, 1, 1)
-        variance = all_reduce(centred.square().sum(dim=(0, 2, 3))) / total
+        variance = _sum(centred.square().sum(dim=(0, 2, 3))) / total
         self._remember(mean.detach(), (variance * total / (total - 1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
-        made = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        made: Tensor = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
         return made.to(x.dtype)
 
     @torch.no_grad()
@@ -39,3 +40,20 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over all processes, whose gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(_context: Any, tensor: Tensor) -> Tensor:
+        return distributed.sum_over_processes(tensor.clone())
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        return distributed.sum_over_processes(gradients[0].clone())
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    summed: Any = _Sum.apply
+    return summed(tensor)  # type: ignore[no-any-return]

@@ -1,0 +1,87 @@
+"""Semantic segmentation: fine-tuned with a decoder, or read from frozen patch tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from vitbench.api import Backbone, Context, MetricSpec, Outcome, setting
+from vitbench_protocols.segmentation.classes import Classes
+from vitbench_protocols.segmentation.dense_knn import DenseKnn
+from vitbench_protocols.segmentation.inference import Inference
+from vitbench_protocols.segmentation.learning import Learning
+from vitbench_protocols.segmentation.methods import FineTune, LinearProbe
+from vitbench_protocols.segmentation.outcome import PREDICTIONS, Keeper, finish
+from vitbench_protocols.segmentation.predict import Problem, predict
+from vitbench_protocols.segmentation.scores import METRICS
+
+SMALL = Learning(
+    steps=400,
+    batch_size=8,
+    crop=128,
+    short=128,
+    scales=(0.75, 1.5),
+    learning_rate=2e-4,
+    warmup_steps=40,
+    check_every=100,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segmentation:
+    """A class for every pixel: mIoU on ADE20K, or on any folder of index maps in its layout.
+
+    Presets: `knn` and `linear` read frozen features in minutes; `semfpn-40k` and `upernet-160k`
+    fine-tune as published; `semfpn-40k-intended` spares norms from weight decay, as the comment in
+    the released file says; `semfpn-xcit-80k` is XCiT's; `small` fits a laptop.
+
+    Source:
+        Yun et al., SelfPatch, CVPR 2022, table 1: Semantic FPN 40k and UPerNet 160k. Reference:
+        alinlab/SelfPatch (81aef14), segmentation/configs. UPerNet was not released; see `UPerNet`.
+
+    Differs:
+        The class token, where the checkpoint has one, stays in the backbone (the reference drops
+        it). 16 crops a step: the published numbers name 4 a GPU, but not how many GPUs.
+    """
+
+    name: ClassVar[str] = "segmentation"
+    version: ClassVar[int] = 1
+    data: ClassVar[Literal["semantic"]] = "semantic"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    needs: ClassVar[frozenset[str]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "knn": {},
+        "linear": {"method": LinearProbe()},
+        "semfpn-40k": {"method": FineTune()},
+        "semfpn-40k-intended": {"method": FineTune(undecayed="positions-and-norms")},
+        "semfpn-xcit-80k": {
+            "method": FineTune(
+                decoder="semantic-fpn-deconv",
+                layers=(3, 5, 7, 11),
+                drop_path=0.05,
+                undecayed="positions-and-norms",
+                learning=Learning(steps=80_000),
+            )
+        },
+        "upernet-160k": {"method": FineTune(decoder="upernet", learning=Learning(steps=160_000))},
+        "small": {
+            "method": FineTune(drop_path=0.0, learning=SMALL),
+            "inference": Inference(short=128, long=512),
+        },
+    }
+
+    method: DenseKnn | LinearProbe | FineTune = setting(DenseKnn(), help="how classes are found")
+    inference: Inference = setting(Inference(), help="how an image is seen when it is scored")
+
+    def run(self, backbone: Backbone, context: Context) -> Outcome:
+        """Learn from the training images and score every validation image at its own size."""
+        val = context.dataset("val")
+        classes = Classes.of(val)
+        problem = Problem(context, classes, context.dataset("train"), val, self.inference)
+        segmenter = self.method.learn(backbone, problem)
+        keeper = Keeper(context.output / PREDICTIONS, classes)
+        tally = predict(problem, segmenter, keeper)
+        outcome = finish(tally, val, classes, keeper.read, context)
+        return Outcome(
+            outcome.scores, outcome.items, {**outcome.artifacts, PREDICTIONS: keeper.folder}
+        )

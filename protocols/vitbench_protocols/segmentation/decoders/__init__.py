@@ -1,0 +1,44 @@
+"""Decoders of segmentation: from feature maps of a backbone to class scores, one module each."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor, nn
+
+from vitbench_protocols.segmentation.decoders import semantic_fpn, upernet
+from vitbench_protocols.segmentation.decoders.blocks import ChannelDropout
+
+DecoderName = Literal["semantic-fpn", "semantic-fpn-deconv", "upernet"]
+
+
+class Decoder(Protocol):
+    """What a decoder is, beside an `nn.Module`."""
+
+    loss_weights: tuple[float, ...]  # of the loss of each of its outputs
+
+    def __call__(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return class scores (B, classes, h, w), and those of auxiliary heads while training."""
+        ...
+
+
+MAKERS: dict[DecoderName, Callable[[int, int, int], nn.Module]] = {
+    "semantic-fpn": semantic_fpn.as_released,
+    "semantic-fpn-deconv": semantic_fpn.with_deconvolutions,
+    "upernet": upernet.upernet,
+}
+NAMES: tuple[DecoderName, ...] = get_args(DecoderName)
+
+
+def build(make: Callable[..., nn.Module], *shape: int, seed: int) -> Any:
+    """Make a decoder with weights drawn by a seed, leaving the global generator alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(*shape)
+
+
+def draw_dropout(decoder: nn.Module, seed: int, samples: range) -> None:
+    """Draw every dropout of a decoder for the samples of the next batch."""
+    for name, module in decoder.named_modules():
+        if isinstance(module, ChannelDropout):
+            module.draw(seed, f"dropout {name}", samples)

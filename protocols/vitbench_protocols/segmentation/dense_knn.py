@@ -1,0 +1,141 @@
+"""Dense nearest neighbours: each patch takes the classes of the most similar training patches."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from vitbench.api import Backbone, Bank, Context, distributed, setting, uniforms
+from vitbench_protocols.segmentation.classes import NONE, Indices
+from vitbench_protocols.segmentation.inference import Segmenter, normalized, padded
+from vitbench_protocols.segmentation.predict import Problem, Scene, scenes
+from vitbench_protocols.segmentation.sizes import fitted, resize_indices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseKnn:
+    """Retrieval in a memory of frozen patch features; nothing is trained.
+
+    Source:
+        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023: 30 neighbours,
+        temperature 0.02, memory of 10,240,000 patches.
+
+    Differs:
+        The memory is a random share of every training image's patches, not drawn by class, and
+        images keep their shape, as in the other ways of segmenting.
+    """
+
+    k: int = setting(30, help="most similar patches that give their classes", minimum=1)
+    temperature: float = setting(0.02, help="weights are exp(cosine / T)", minimum=1e-3)
+    memory: int = setting(1_024_000, help="training patches that are kept", minimum=1)
+    layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
+    engine: Literal["faiss", "torch"] = setting(
+        "faiss", help="exact search; both give the same neighbours", identity=False
+    )
+
+    def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
+        """Fill the memory."""
+        reader = PatchReader(backbone, problem.context, self.layer)
+        share = max(1, self.memory // len(problem.train))
+        parts: dict[int, tuple[Tensor, Tensor]] = {}
+        mine = distributed.share(range(len(problem.train)))
+        workers = problem.context.workers
+        for scene in scenes(problem.train, mine, problem.classes, workers=workers):
+            tokens, classes = self._remembered(scene, reader, problem)
+            chosen = _chosen(len(tokens), share, problem.context.seed, scene.place)
+            parts[scene.place] = (tokens[chosen].cpu(), classes[chosen])
+            problem.context.progress("remembering", scene.place + 1, len(problem.train))
+        whole = {
+            place: part for found in distributed.gather(parts) for place, part in found.items()
+        }
+        ranked = [whole[place] for place in sorted(whole)]
+        tokens, classes = (
+            torch.cat(part).to(problem.context.device) for part in zip(*ranked, strict=True)
+        )
+        k = min(self.k, len(tokens))
+        if k < self.k:
+            problem.context.note(f"a memory of {k} patches: all of them are neighbours")
+        bank = Bank(tokens, engine=self.engine)
+        return Retrieval(reader, bank, classes, k=k, temperature=self.temperature)
+
+    def _remembered(
+        self, scene: Scene, reader: "PatchReader", problem: Problem
+    ) -> tuple[Tensor, Tensor]:
+        """Return the labelled patches of an image: features (n, D) and shares of classes (n, C)."""
+        size = fitted(scene.truth.shape, short=problem.inference.short, long=problem.inference.long)
+        image = padded(normalized(scene.image, size, reader), reader.patch_px)
+        tokens = reader.tokens(image)[0]  # (h * w, D)
+        shares = class_shares(
+            resize_indices(scene.truth, size), reader.patch_px, len(problem.classes)
+        )
+        labelled = torch.from_numpy(shares.sum(axis=1) > 0)
+        return tokens[labelled.to(tokens.device)], torch.from_numpy(shares)[labelled]
+
+
+class PatchReader:
+    """Normalized features of patches."""
+
+    def __init__(self, backbone: Backbone, context: Context, layer: int) -> None:
+        self._backbone, self._context, self._layer = backbone, context, layer
+        self.patch_px = backbone.info.patch_size
+        self.device, self.normalization = context.device, context.normalization
+
+    @torch.inference_mode()
+    def tokens(self, images: Tensor) -> Tensor:
+        """Return L2-normalized tokens (B, h * w, D) float32, row by row."""
+        with self._context.autocast():
+            (features,) = self._backbone(images, (self._layer,))
+        tokens = features.patches.float().flatten(2).transpose(1, 2)
+        return normalize(tokens, dim=-1)
+
+
+class Retrieval:
+    """A memory as a `Segmenter`."""
+
+    def __init__(
+        self, reader: PatchReader, bank: Bank, classes: Tensor, *, k: int, temperature: float
+    ) -> None:
+        self._reader, self._bank, self._classes = reader, bank, classes
+        self._k, self._temperature = k, temperature
+        self.patch_px, self.device = reader.patch_px, reader.device
+        self.normalization = reader.normalization
+
+    def scores(self, images: Tensor) -> Tensor:
+        """See `Segmenter.scores`: shares of classes, adding up to 1."""
+        grid = [side // self.patch_px for side in images.shape[-2:]]
+        queries = self._reader.tokens(images).flatten(0, 1)
+        found = self._bank.search(queries, self._k)
+        weights = (found.similarities / self._temperature).softmax(dim=1)
+        shares = torch.einsum("qk,qkc->qc", weights, self._classes[found.indices].float())
+        return shares.view(len(images), *grid, -1).permute(0, 3, 1, 2)
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """See `Segmenter.probabilities`: they are already."""
+        return scores
+
+
+def class_shares(truth: Indices, patch: int, classes: int) -> NDArray[np.float16]:
+    """Return the shares of classes among the labelled pixels of each patch, (h * w, C) float16.
+
+    Zero where no pixel is labelled. What exceeds whole patches counts as a patch of its own.
+    """
+    height, width = truth.shape
+    padded = np.pad(truth, ((0, -height % patch), (0, -width % patch)), constant_values=NONE)
+    h, w = padded.shape[0] // patch, padded.shape[1] // patch
+    cells = padded.reshape(h, patch, w, patch).swapaxes(1, 2).reshape(h * w, patch * patch)
+    known = cells != NONE
+    row = np.broadcast_to(np.arange(h * w)[:, None], cells.shape)[known]
+    counts = np.bincount(row * classes + cells[known], minlength=h * w * classes)
+    counts = counts.reshape(h * w, classes)
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares.astype(np.float16)
+
+
+def _chosen(patches: int, share: int, seed: int, place: int) -> Tensor:
+    """Draw which patches of an image are remembered, in their order."""
+    keys = uniforms(seed, "memory", place, np.arange(patches), count=1)[:, 0]
+    return torch.from_numpy(np.sort(np.argsort(keys, kind="stable")[:share]))

@@ -1,0 +1,87 @@
+"""The ways of segmenting that learn: fine-tuning the whole network, and a linear probe."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vitbench.api import Backbone, PositionRule, dense_copy, errors, setting
+from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName, build
+from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
+from vitbench_protocols.segmentation.inference import Segmenter
+from vitbench_protocols.segmentation.learning import Learning, learn
+from vitbench_protocols.segmentation.networks import TrainedAlone, TrainedTogether
+from vitbench_protocols.segmentation.predict import Problem
+
+MAPS = 4  # that a decoder gets
+UNDECAYED = {
+    "positions": ("pos_embed", "cls_token"),
+    "positions-and-norms": ("pos_embed", "cls_token", "norm"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTune:
+    """A decoder and the whole backbone, trained together."""
+
+    decoder: DecoderName = setting(
+        "semantic-fpn", help="what stands on the backbone", choices=NAMES
+    )
+    layers: tuple[int, ...] = setting(
+        (), help="four blocks that the decoder sees; left out: one at each quarter of the depth"
+    )
+    drop_path: float = setting(
+        0.1, help="stochastic depth of the last block", minimum=0, maximum=0.99
+    )
+    undecayed: Literal["positions", "positions-and-norms"] = setting(
+        "positions",
+        help="what weight decay spares: as the released list works, or as its comment says",
+        choices=tuple(UNDECAYED),
+    )
+    position_rule: PositionRule = setting(
+        "size", help="how the positional table is resized, to the crop's grid and later"
+    )
+    learning: Learning = setting(Learning(), help="how long, how fast and from what")
+
+    def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
+        """Train and return the network."""
+        device, seed = problem.context.device, problem.context.seed
+        patch_px, dim = backbone.info.patch_size, backbone.info.embed_dim
+        if self.learning.crop % patch_px:
+            raise errors.SettingError(
+                [f"--method.learning.crop is {self.learning.crop}, "
+                 f"expected a multiple of the patch, {patch_px} px"]
+            )  # fmt: skip
+        layers = self.layers or tuple(
+            backbone.info.depth * quarter // MAPS - 1 for quarter in range(1, MAPS + 1)
+        )
+        if len(layers) != MAPS or min(layers) < 0:
+            raise errors.SettingError(
+                [f"a decoder sees {MAPS} blocks, found {layers} of {backbone.info.depth}"],
+                hint="--method.layers 2 5 8 11",
+            )
+        copy = dense_copy(backbone, image_px=self.learning.crop, rule=self.position_rule)
+        decoder = build(MAKERS[self.decoder], dim, len(problem.classes), patch_px, seed=seed)
+        network = TrainedTogether(copy, decoder, layers=layers, drop_path=self.drop_path)
+        network = network.to(device).requires_grad_(True)
+        return learn(network, problem, self.learning, undecayed=UNDECAYED[self.undecayed])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearProbe:
+    """Batch normalization and a linear map on frozen patch tokens.
+
+    Source:
+        Oquab et al., DINOv2, TMLR 2024, section 7.4 ("lin."), which trains 40,000 steps.
+    """
+
+    layer: int = setting(-1, help="block whose tokens are read, from the end if negative")
+    learning: Learning = setting(
+        Learning(steps=4000, learning_rate=1e-3, weight_decay=1e-4, warmup_steps=150),
+        help="how long, how fast and from what",
+    )
+
+    def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
+        """Train the map and return it with the backbone."""
+        context, dim = problem.context, backbone.info.embed_dim
+        decoder = build(LinearDecoder, dim, len(problem.classes), seed=context.seed)
+        network = TrainedAlone(backbone, decoder, layer=self.layer).to(context.device)
+        return learn(network, problem, self.learning)

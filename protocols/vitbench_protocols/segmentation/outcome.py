@@ -1,0 +1,94 @@
+"""What a run leaves: scores, predictions as files, the table of classes, pictures, curves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vitbench.api import Context, Dataset, Outcome, atomic, distributed, read_metrics
+from vitbench_protocols.segmentation.classes import Classes, Indices
+from vitbench_protocols.segmentation.pictures import Shown, write_curves, write_sheet
+from vitbench_protocols.segmentation.predict import Scene, read_scene
+from vitbench_protocols.segmentation.scores import Tally, iou_by_image, summarise, write_classes
+
+SHOWN = 4  # images on a sheet
+PREDICTIONS, JOURNAL = "predictions", "metrics.jsonl"
+
+Predicted = Callable[[Scene], Indices]
+
+
+class Keeper:
+    """Writes each prediction as a PNG with the labels of the data's own files."""
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.classes = folder, classes
+
+    def __call__(self, scene: Scene, predicted: Indices) -> None:
+        """Write one prediction."""
+        labels = Image.fromarray(self.classes.to_labels(predicted))
+        with atomic(self._path(scene.id)) as path:
+            labels.save(path, format="PNG")
+
+    def read(self, scene: Scene) -> Indices:
+        """Return a prediction that was written."""
+        with Image.open(self._path(scene.id)) as image:
+            return self.classes.indices(np.array(image).astype(np.int32))
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{Path(name).stem}.png"
+
+
+def finish(
+    tally: Tally,
+    dataset: Dataset[Any],
+    classes: Classes,
+    predicted: Predicted,
+    context: Context,
+) -> Outcome:
+    """Sum up a split's counts, and draw what is worth a look.
+
+    Args:
+        tally: The counts of all its images.
+        dataset: The split.
+        classes: Its classes.
+        predicted: Gives the prediction for an image again.
+        context: Where files go.
+    """
+    items = tally.items(dataset.ids)
+    context.output.mkdir(parents=True, exist_ok=True)
+    paths = {"classes": context.output / "classes.csv"}
+    if distributed.is_main():
+        write_classes(tally.total, classes, paths["classes"])
+    for name, places in _extremes(items).items():
+        paths[name] = context.output / f"{name}.png"
+        if distributed.is_main():
+            rows = [_shown(dataset, place, iou, classes, predicted) for place, iou in places]
+            write_sheet(rows, classes, paths[name])
+    if (context.output / JOURNAL).exists():
+        paths |= {"journal": context.output / JOURNAL, "curves": context.output / "curves.svg"}
+        if distributed.is_main():
+            write_curves(read_metrics(context.output), paths["curves"])
+    distributed.barrier()
+    return Outcome(summarise(items), items, paths)
+
+
+def _extremes(
+    items: Mapping[str, NDArray[Any]],
+) -> dict[str, Sequence[tuple[int, float]]]:
+    """Return the places of the best and worst images with their mean IoU."""
+    iou = iou_by_image(items)
+    known = np.flatnonzero(~np.isnan(iou))
+    ranked = known[np.argsort(-iou[known], kind="stable")]
+    found = [(int(place), float(iou[place])) for place in ranked]
+    return {"best": found[:SHOWN], "worst": found[::-1][:SHOWN]} if found else {}
+
+
+def _shown(
+    dataset: Dataset[Any], place: int, iou: float, classes: Classes, predicted: Predicted
+) -> Shown:
+    scene = read_scene(dataset, place, classes)
+    return Shown(f"{scene.id}  IoU {iou:.1f}", scene.image, scene.truth, predicted(scene))

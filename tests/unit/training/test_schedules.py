@@ -1,0 +1,28 @@
+"""Schedules by their formulas."""
+
+import pytest
+
+from vitbench.objectives.objective import Progress
+from vitbench.training.schedules import Poly
+
+
+def rate(step: int, *, steps: int = 40_000) -> float:
+    schedule = Poly(6e-5, warmup_steps=1500)
+    return schedule.at(Progress(step, steps, epochs=1))
+
+
+def test_poly_is_linear_after_the_warm_up() -> None:
+    assert rate(1500) == pytest.approx(6e-5 * (1 - 1500 / 40_000), rel=1e-12)
+    assert rate(20_000) == pytest.approx(3e-5, rel=1e-12)
+    assert rate(39_999) == pytest.approx(6e-5 / 40_000, rel=1e-9)
+
+
+def test_the_warm_up_multiplies_the_schedule() -> None:
+    assert rate(0) == pytest.approx(6e-5 * 1e-6, rel=1e-9)
+    assert rate(750) == pytest.approx(6e-5 * (1 - 750 / 40_000) * (1 - 0.5 * (1 - 1e-6)), rel=1e-12)
+
+
+def test_a_power_and_an_end_shape_the_curve() -> None:
+    schedule = Poly(0.1, end=0.02, power=2.0)
+    assert schedule.at(Progress(5, 10, epochs=1)) == pytest.approx(0.02 + 0.08 * 0.25)
+    assert schedule.scaled(2).at(Progress(0, 10, epochs=1)) == pytest.approx(0.2)

@@ -1,0 +1,266 @@
+"""Fine-tuning: the loop under every protocol that trains a network on a task of its own.
+
+The samples are a stream without end, by position: position p belongs to step p // batch size, and
+everything random about it is drawn by that number. So a step is the same on one process or many,
+in one run or in two, and whatever number of threads makes the samples.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vitbench import distributed
+from vitbench.data.loader import in_order
+from vitbench.draws import permutation
+from vitbench.errors import SettingError, Stopped, TrainingError
+from vitbench.objectives.objective import Progress
+from vitbench.training.fit import SNAPSHOTS, Clock
+from vitbench.training.interrupt import Interrupt
+from vitbench.training.journal import Journal
+from vitbench.training.optimizer import average_gradients
+from vitbench.training.schedules import Schedule
+from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
+
+BATCHES_AHEAD = 3
+LOG_EVERY = 20  # steps
+
+SampleT = TypeVar("SampleT")
+Positions = range  # of a batch's samples in the stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How a model learns: how long, how fast, from how many samples at once."""
+
+    steps: int
+    batch_size: int  # samples of a step, over all processes
+    rate: Schedule
+    weight_decay: float
+    undecayed: tuple[str, ...] = ()  # parts of names of parameters that do not decay
+    betas: tuple[float, float] = (0.9, 0.999)
+    accumulate: int = 1  # parts that a batch is cut into to save memory
+    check_every: int = 0  # steps between two checks; 0: none
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return AdamW over the trained parameters of a model."""
+        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                groups[not any(part in name for part in self.undecayed)].append(parameter)
+        decaying: dict[str, Any] = {"params": groups[True], "weight_decay": self.weight_decay}
+        rest: dict[str, Any] = {"params": groups[False], "weight_decay": 0.0}
+        return torch.optim.AdamW([decaying, rest], lr=0.0, betas=self.betas, fused=True)
+
+
+class Task(Protocol[SampleT]):
+    """What is learned."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained and saved, on its device."""
+
+    def sample(self, position: int) -> SampleT:
+        """Make the sample at a position of the stream; called by several threads at once."""
+        ...
+
+    def losses(self, samples: list[SampleT], positions: Positions) -> dict[str, Tensor]:
+        """Return `loss`, with gradient, and what else the curves show; scalars on the device.
+
+        The loss of a batch is the mean of the losses of its equal parts.
+        """
+        ...
+
+    def check(self) -> Mapping[str, float]:
+        """Score the model as it is, for the curves; every process takes part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a fine-tuning computes, writes and reports."""
+
+    device: torch.device
+    workers: int  # threads that make samples
+    scratch: Path  # for snapshots; outlives a kill
+    output: Path  # for the journal
+    progress: Callable[[str, int, int], None]
+    saving: Saving = Saving()  # noqa: RUF009  (frozen)
+
+
+class FineTuning(Generic[SampleT]):
+    """One fine-tuning; it goes on from the newest snapshot in its scratch folder.
+
+    Raises:
+        SettingError: The batch does not divide among processes and parts.
+    """
+
+    def __init__(self, task: Task[SampleT], course: Course, around: Surroundings) -> None:
+        self.task, self.course, self.around = task, course, around
+        parts = distributed.world_size() * course.accumulate
+        if course.batch_size % parts:
+            raise SettingError(
+                [f"a batch of {course.batch_size} can't be cut into {parts} equal parts:"
+                 f" {distributed.world_size()} processes, {course.accumulate} parts each"]
+            )  # fmt: skip
+        self.step = 0
+        self.optimizer = course.optimizer(task.model)
+        self.snapshots = Snapshots(around.scratch / SNAPSHOTS, around.saving)
+        self._resume()
+
+    def finish(self) -> None:
+        """Make the steps that are left.
+
+        Raises:
+            Stopped: After saving, on SIGTERM or ctrl-C.
+            TrainingError: The loss is not finite, memory or disk ran out.
+        """
+        course, around = self.course, self.around
+        if self.step == course.steps:
+            return
+        journal = Journal(
+            around.output, every=LOG_EVERY, first_step=self.step, listener=lambda _: None
+        )
+        self._saved_at, self._clock = time.monotonic(), Clock()
+        try:
+            with Interrupt() as interrupt:
+                for samples in self._clock.waiting(self._batches()):
+                    self._make_step(samples, journal, interrupt)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the memory of {around.device} ran out in step {self.step + 1}.",
+                expected=f"room for {self._share // course.accumulate} samples at once",
+                found=str(error).splitlines()[0],
+                hint=f"--method.accumulate {2 * course.accumulate}, more processes, smaller crops",
+            ) from error
+        finally:
+            journal.close()
+        self._save()
+
+    def _make_step(self, samples: list[SampleT], journal: Journal, interrupt: Interrupt) -> None:
+        alone, last = distributed.world_size() == 1, self.step + 1 == self.course.steps
+        full = journal.take(self.step + 1, self.learn(samples))
+        self.around.progress("fine-tuning", self.step, self.course.steps)
+        every = self.course.check_every
+        checking = bool(every) and (last or self.step % every == 0)
+        if full or last or checking or (alone and interrupt.asked):
+            self._write(journal)
+            if checking:
+                journal.write({"step": self.step, **self.task.check()})
+            self._obey(interrupt)
+
+    def learn(self, samples: list[SampleT]) -> dict[str, Tensor]:
+        """Make one step from this process's samples; return what it measured."""
+        course, size = self.course, self._share // self.course.accumulate
+        for group in self.optimizer.param_groups:
+            group["lr"] = course.rate.at(self._progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.task.model.train()
+        values: dict[str, Tensor] = {}
+        mine = self._positions(self.step)
+        for first in range(0, self._share, size):
+            part = slice(first, first + size)
+            found = self.task.losses(samples[part], mine[part])
+            torch.autograd.backward(found["loss"] / course.accumulate)
+            for name, value in found.items():
+                values[name] = values.get(name, 0) + value.detach() / course.accumulate
+        average_gradients(self._trained)
+        self.optimizer.step()
+        self.step += 1
+        return values
+
+    @cached_property
+    def _trained(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.task.model.parameters() if parameter.requires_grad]
+
+    @property
+    def _progress(self) -> Progress:
+        return Progress(self.step, self.course.steps, epochs=1)
+
+    @property
+    def _share(self) -> int:
+        """Samples of a step on this process."""
+        return self.course.batch_size // distributed.world_size()
+
+    def _positions(self, step: int) -> Positions:
+        """Return this process's consecutive part of a step's positions."""
+        start = step * self.course.batch_size + distributed.rank() * self._share
+        return range(start, start + self._share)
+
+    def _batches(self) -> Iterator[list[SampleT]]:
+        """Yield this process's samples of every step that is left."""
+        steps = range(self.step, self.course.steps)
+        positions = (position for step in steps for position in self._positions(step))
+        samples = in_order(
+            self.task.sample,
+            positions,
+            workers=self.around.workers,
+            ahead=BATCHES_AHEAD * self._share,
+        )
+        for _ in steps:
+            yield list(islice(samples, self._share))
+
+    def _write(self, journal: Journal) -> None:
+        seconds, waited, steps = self._clock.read()
+        before = Progress(self.step - 1, self.course.steps, epochs=1)
+        journal.write_steps(
+            {
+                "learning_rate": self.course.rate.at(before),
+                "images_per_second": steps * self.course.batch_size / max(seconds, 1e-9),
+                "waiting": waited / max(seconds, 1e-9),
+            }
+        )
+
+    def _obey(self, interrupt: Interrupt) -> None:
+        """Save if it is time to, or stop if asked."""
+        due = time.monotonic() - self._saved_at > 60 * self.around.saving.save_minutes
+        asked = interrupt.agreed()
+        if asked or distributed.from_main(due):
+            self._save()
+        if asked:
+            where = f"step {self.step} of {self.course.steps}"
+            raise Stopped(asked, where, hint="the same command goes on from there")
+
+    def _save(self) -> None:
+        if distributed.is_main():
+            state = {
+                "model": self.task.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+            }
+            self.snapshots.save(state, step=self.step)
+        self._saved_at = time.monotonic()
+        distributed.barrier()
+
+    def _resume(self) -> None:
+        found = self.snapshots.latest()
+        if found is not None:
+            state = load_snapshot(found, self.around.device)
+            self.task.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """Which item of a set each position of the stream is: every epoch a new order."""
+
+    seed: int
+    items: int
+
+    def __getitem__(self, position: int) -> int:
+        epoch, place = divmod(position, self.items)
+        return int(_order(self.seed, epoch, self.items)[place])
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, items: int) -> NDArray[np.int64]:
+    return permutation(seed, "order", epoch, length=items)
