@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitbench import distributed as distributed
     from vitbench import errors as errors
+    from vitbench.accumulate import statistic as statistic
     from vitbench.bootstrap import mean_interval as mean_interval
     from vitbench.data.adjacency import STEPS as STEPS
     from vitbench.data.clips import VOID as VOID
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vitbench.data.dataset import Sample as Sample
     from vitbench.data.dataset import open_dataset as open_dataset
     from vitbench.data.label_maps import Geometry as Geometry
+    from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
     from vitbench.data.parallel import map_items as map_items
     from vitbench.data.positives import FindPositives as FindPositives
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.semantic import read_index_map as read_index_map
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
     from vitbench.data.transforms import to_pixels as to_pixels
     from vitbench.draws import permutation as permutation
+    from vitbench.draws import uniforms as uniforms
     from vitbench.engine.evaluate import evaluate as evaluate
     from vitbench.engine.evaluate import score as score
     from vitbench.engine.features import FeatureSpec as FeatureSpec
@@ -52,13 +56,18 @@ if TYPE_CHECKING:
     from vitbench.engine.run import Evaluation as Evaluation
     from vitbench.engine.run import RunOptions as RunOptions
     from vitbench.engine.run import Voice as Voice
+    from vitbench.models.assembly import dense_copy as dense_copy
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.backbone import Backbone as Backbone
     from vitbench.models.backbone import BackboneInfo as BackboneInfo
     from vitbench.models.backbone import Features as Features
+    from vitbench.models.batch_norm import GlobalBatchNorm2d as GlobalBatchNorm2d
     from vitbench.models.checkpoint import Checkpoint as Checkpoint
     from vitbench.models.checkpoint import load_backbone as load_backbone
     from vitbench.models.checkpoint import resolve as resolve
+    from vitbench.models.facts import PositionRule as PositionRule
+    from vitbench.models.scales import FourScales as FourScales
+    from vitbench.neighbours import Bank as Bank
     from vitbench.neighbours import Neighbours as Neighbours
     from vitbench.neighbours import search as search
     from vitbench.neighbours import vote as vote
@@ -75,20 +84,29 @@ if TYPE_CHECKING:
     from vitbench.reports.table import Table as Table
     from vitbench.reports.table import build_table as build_table
     from vitbench.settings import setting as setting
+    from vitbench.training.drop_path import DropPath as DropPath
+    from vitbench.training.finetune import Course as Course
+    from vitbench.training.finetune import FineTuning as FineTuning
+    from vitbench.training.finetune import Shuffled as Shuffled
+    from vitbench.training.finetune import Surroundings as Surroundings
+    from vitbench.training.journal import read_metrics as read_metrics
+    from vitbench.training.schedules import Poly as Poly
 
 _HOMES = {
+    "vitbench.accumulate": ("statistic",),
     "vitbench.bootstrap": ("mean_interval",),
     "vitbench.data.adjacency": ("STEPS",),
     "vitbench.data.clips": ("VOID", "Clip", "mask_files", "palette", "read_labels"),
     "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
     "vitbench.data.label_maps": ("Geometry",),
-    "vitbench.data.loader": ("load_batches",),
+    "vitbench.data.loader": ("in_order", "load_batches"),
     "vitbench.data.parallel": ("map_items",),
     "vitbench.data.positives": ("FindPositives", "Positives", "Reading"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
+    "vitbench.data.semantic": ("read_index_map",),
     "vitbench.data.transforms": ("ImageView", "Normalization", "to_pixels"),
-    "vitbench.draws": ("permutation",),
+    "vitbench.draws": ("permutation", "uniforms"),
     "vitbench.engine.evaluate": ("evaluate", "score"),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
     "vitbench.engine.presets": ("from_preset",),
@@ -104,9 +122,13 @@ _HOMES = {
         "scorers",
     ),
     "vitbench.engine.run": ("Evaluation", "RunOptions", "Voice"),
+    "vitbench.models.assembly": ("dense_copy",),
     "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features"),
+    "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),
-    "vitbench.neighbours": ("Neighbours", "search", "vote"),
+    "vitbench.models.facts": ("PositionRule",),
+    "vitbench.models.scales": ("FourScales",),
+    "vitbench.neighbours": ("Bank", "Neighbours", "search", "vote"),
     "vitbench.objectives.positives": ("neighbour_similarities",),
     "vitbench.records": (
         "DataKind",
@@ -121,6 +143,10 @@ _HOMES = {
     "vitbench.reports.render": ("render",),
     "vitbench.reports.table": ("Table", "build_table"),
     "vitbench.settings": ("setting",),
+    "vitbench.training.drop_path": ("DropPath",),
+    "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
+    "vitbench.training.journal": ("read_metrics",),
+    "vitbench.training.schedules": ("Poly",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = (

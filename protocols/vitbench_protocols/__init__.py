@@ -6,13 +6,10 @@ PROTOCOLS: dict[str, str] = {
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
     "portrait": "vitbench_protocols.portrait:Portrait",
-}
-
-SCORERS: dict[str, str] = {
-    "davis": "vitbench_protocols.davis.score:DavisMasks",
     "segmentation": "vitbench_protocols.segmentation:Segmentation",
 }
 
 SCORERS: dict[str, str] = {
+    "davis": "vitbench_protocols.davis.score:DavisMasks",
     "segmentation": "vitbench_protocols.segmentation.score:SegmentationMaps",
 }

@@ -95,7 +95,7 @@ def architecture_of(backbone: Backbone) -> Architecture:
 
 
 def dense_copy(backbone: Backbone, *, image_px: int, rule: PositionRule) -> Backbone:
-    """Return a copy to be fine-tuned on a dense task: the trunk, its table on another grid.
+    """Return a copy to be fine-tuned on a dense task: its trunk learns, its table has another grid.
 
     The positional table is resized once, to the grid of a square image, and then learned there;
     images of other sizes resize it by the same rule.
@@ -109,6 +109,7 @@ def dense_copy(backbone: Backbone, *, image_px: int, rule: PositionRule) -> Back
         mmsegmentation 0.x, VisionTransformer, with `img_size` of the crop.
     """
     trunk = deepcopy(backbone.trunk if isinstance(backbone, AggregatedBackbone) else backbone)
+    trunk.requires_grad_(True)
     if not isinstance(trunk, TimmBackbone) or trunk.pos_embed is None:
         return trunk
     side = image_px // trunk.info.patch_size

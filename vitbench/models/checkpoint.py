@@ -140,7 +140,7 @@ def resolve(
 
 
 def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu") -> Backbone:
-    """Build the network of a checkpoint with its own copy of the weights, in evaluation mode."""
+    """Build the network of a checkpoint with its own copy of the weights: evaluating, frozen."""
     backbone = assemble(
         checkpoint.architecture,
         pooled_from=checkpoint.pooled_from,
@@ -151,7 +151,7 @@ def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu")
     with torch.no_grad():
         for name, parameter in our_state(backbone).items():
             parameter.copy_(checkpoint.state[name])
-    return backbone.eval()
+    return backbone.eval().requires_grad_(False)
 
 
 def _account(

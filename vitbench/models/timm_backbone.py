@@ -139,8 +139,8 @@ class TimmBackbone(Backbone):
         table = self.pos_embed
         if table is None:
             return None
-        learning = table.requires_grad and torch.is_grad_enabled()
-        if learning or table.is_inference():  # the latter can't tell when it changes
+        if table.requires_grad or table.is_inference():
+            # fused optimizers change a table without telling, inference tensors can't tell
             return self._resize(table, grid, square=square)
         key = (grid, square, table.device, table.dtype, table.data_ptr(), table._version)
         if key not in self._resized:

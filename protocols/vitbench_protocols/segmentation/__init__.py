@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from vitbench.api import Backbone, Context, MetricSpec, Outcome, setting
+from vitbench.api import Backbone, Context, MetricSpec, Need, Outcome, setting
 from vitbench_protocols.segmentation.classes import Classes
 from vitbench_protocols.segmentation.dense_knn import DenseKnn
 from vitbench_protocols.segmentation.inference import Inference
@@ -47,7 +47,7 @@ class Segmentation:
     version: ClassVar[int] = 1
     data: ClassVar[Literal["semantic"]] = "semantic"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
-    needs: ClassVar[frozenset[str]] = frozenset({"backbone"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "knn": {},

@@ -61,8 +61,9 @@ class FineTune:
         copy = dense_copy(backbone, image_px=self.learning.crop, rule=self.position_rule)
         decoder = build(MAKERS[self.decoder], dim, len(problem.classes), patch_px, seed=seed)
         network = TrainedTogether(copy, decoder, layers=layers, drop_path=self.drop_path)
-        network = network.to(device).requires_grad_(True)
-        return learn(network, problem, self.learning, undecayed=UNDECAYED[self.undecayed])
+        return learn(
+            network.to(device), problem, self.learning, undecayed=UNDECAYED[self.undecayed]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def test_an_image_without_labels_changes_nothing() -> None:
 def test_the_order_of_the_images_changes_nothing() -> None:
     generator = np.random.default_rng(0)
     pairs = [tuple(generator.integers(0, 3, (2, 9)).tolist()) for _ in range(5)]
-    assert scored(*pairs) == scored(*pairs[::-1])  # type: ignore[arg-type]
+    assert scored(*pairs) == scored(*pairs[::-1])
 
 
 def test_each_image_has_an_iou_of_its_own() -> None:

@@ -24,7 +24,7 @@ COURSE = Course(
 )
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = nn.Sequential(
@@ -37,7 +37,7 @@ def network() -> nn.Module:
 class Sums:
     """Learns whether an image is brighter than grey."""
 
-    model: nn.Module = field(default_factory=network)
+    model: nn.Sequential = field(default_factory=network)
     broken_from: int | None = None
 
     def sample(self, position: int) -> Tensor:
@@ -116,7 +116,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path: Path) -> None:
 def test_parts_of_a_batch_add_up_where_nothing_depends_on_the_batch(tmp_path: Path) -> None:
     whole, parts = Sums(), Sums()
     for task, accumulate in ((whole, 1), (parts, 2)):
-        task.model[1] = nn.Identity()  # type: ignore[index]
+        task.model[1] = nn.Identity()
         folder = tmp_path / str(accumulate)
         FineTuning(task, replace(COURSE, accumulate=accumulate), around(folder)).finish()
     equal(whole.model.state_dict(), parts.model.state_dict(), atol=1e-12)
@@ -130,7 +130,8 @@ def one_of_two(rank: int, folder: str) -> None:
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    torch.multiprocessing.start_processes(one_of_two, (str(tmp_path),), nprocs=2)
+    processes: Any = torch.multiprocessing
+    processes.spawn(one_of_two, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     equal(first, second)
     equal(trained(tmp_path / "alone"), first, atol=1e-10)
