@@ -76,7 +76,7 @@ class Official:
             loss = self._loss(images)
         value: float = loss.item()
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.utils.clip_gradients(self.student, 3.0)
         self.utils.cancel_gradients_last_layer(1, self.student, 1)
         self.optimizer.step()
