@@ -71,7 +71,7 @@ def _artifacts(
     drawn = draw_histogram(
         {"ground truth": (counts[truth.counted], means)}, context.output / "counts.svg"
     )
-    tables = group_tables(truth, dataset, context.output, {"positives": counts})
+    tables = group_tables(truth, dataset, context.output)
     overlays = draw_overlays(protocol, protocol.overlays, truth, means, dataset, context)
     return {"histogram": drawn, **tables, **overlays}
 

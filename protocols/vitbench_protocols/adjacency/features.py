@@ -38,6 +38,7 @@ from vitbench_protocols.adjacency.truth import (
     image_means,
     open_labels,
     read_truth,
+    take_patches,
 )
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def score_features(protocol: "Adjacency", backbone: Backbone, context: Context) 
     scores = tuple(found[metric.name] for metric in protocol.metrics)
     artifacts: dict[str, Path] = {}
     if distributed.is_main():
-        above = np.count_nonzero(truth.exists & (cosines >= protocol.feature_threshold), axis=1)
-        artifacts = _artifacts(protocol, truth, chosen, above, items, dataset, context)
+        artifacts = _artifacts(protocol, cosines, chosen, truth, items, dataset, context)
     return Outcome(scores, {"ids": truth.ids, **items}, artifacts)
 
 
@@ -163,14 +163,15 @@ def _cosines(
 
 def _artifacts(
     protocol: "Adjacency",
-    truth: Truth,
+    cosines: Cosines,
     chosen: Bools,
-    above: NDArray[np.int64],
+    truth: Truth,
     items: Items,
     dataset: LabelledDataset,
     context: Context,
 ) -> dict[str, Path]:
-    counts = truth.counts
+    counts, threshold = truth.counts, protocol.feature_threshold
+    above = np.count_nonzero(truth.exists & (cosines >= threshold), axis=1)
     drawn = draw_histogram(
         {
             "ground truth": (counts[truth.counted], image_means(counts, truth.counted)),
@@ -178,12 +179,17 @@ def _artifacts(
         },
         context.output / "counts.svg",
     )
-    per_patch = {
-        "positives": counts,
-        "hits": np.count_nonzero(chosen & truth.positive, axis=1),
-        "chosen": np.count_nonzero(chosen, axis=1),
-    }
-    tables = group_tables(truth, dataset, context.output, per_patch)
+
+    def measure(mask: Bools) -> dict[str, float | None]:
+        group = truth.patches(mask)
+        found, whole = score(
+            take_patches(cosines, mask), take_patches(chosen, mask), group, threshold
+        )
+        values = {name: float(value[0]) for name, value in found.items()}
+        known = {name: None if np.isnan(value) else value for name, value in values.items()}
+        return {**known, "best_threshold": whole["best_threshold"], "best_f1": whole["best_f1"]}
+
+    tables = group_tables(truth, dataset, context.output, measure)
     overlays = draw_overlays(
         protocol, protocol.overlays, truth, items["ap"], dataset, context, chosen
     )

@@ -1,7 +1,7 @@
 """Tables of a run: by the patch's category, and by its distance to an object's border."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.api import atomic
-from vitbench_protocols.adjacency.truth import LabelledDataset, Truth
+from vitbench_protocols.adjacency.truth import Bools, LabelledDataset, Truth
 
 BACKGROUND = "background"
 BORDER_PX = (0, 8, 16, 32, 64)  # lower ends of the bins, pixels of the square image
 
+Measure = Callable[[Bools], Mapping[str, float | None]]  # patches (n, h, w) -> more columns
+
 
 def group_tables(
-    truth: Truth, dataset: LabelledDataset, folder: Path, per_patch: Mapping[str, NDArray[np.int64]]
+    truth: Truth, dataset: LabelledDataset, folder: Path, measure: Measure | None = None
 ) -> dict[str, Path]:
-    """Write `categories.csv` and `borders.csv`.
+    """Write `categories.csv` and `borders.csv`: a line a group of patches, all images together.
 
     Args:
         truth: The ground truth.
         dataset: Gives the categories their names.
         folder: Where the tables go.
-        per_patch: Whole numbers of each patch (n, h, w): `positives`, and for features `hits` and
-            `chosen`.
+        measure: Gives more columns for a group.
 
     Returns:
         The tables' names and files.
@@ -36,10 +37,12 @@ def group_tables(
         number: f"{start} px to {end}"
         for number, (start, end) in enumerate(zip(BORDER_PX, ends, strict=True))
     }
-    labels = {0: BACKGROUND, **dataset.categories}
+    names = {0: BACKGROUND, **dataset.categories}
+    categories = _lines(names, truth.category, truth, measure)
+    borders = _lines(spans, border, truth, measure)
     return {
-        "categories": _write(folder, "category", labels, truth.category, truth, per_patch),
-        "borders": _write(folder, "border", spans, border, truth, per_patch),
+        "categories": write_table(folder / "categories.csv", *categories),
+        "borders": write_table(folder / "borders.csv", *borders),
     }
 
 
@@ -53,28 +56,16 @@ def write_table(path: Path, header: Sequence[str], lines: Iterable[Sequence[Any]
     return path
 
 
-def _write(
-    folder: Path,
-    title: str,
-    names: Mapping[int, str],
-    groups: NDArray[Any],
-    truth: Truth,
-    per_patch: Mapping[str, NDArray[np.int64]],
-) -> Path:
-    scored = "chosen" in per_patch
-    header = [title, "name", "patches", "images", "positives_mean"]
-    lines = []
+def _lines(
+    names: Mapping[int, str], groups: NDArray[Any], truth: Truth, measure: Measure | None
+) -> tuple[list[str], list[list[Any]]]:
+    header = ["id", "name", "patches", "images", "ground_truth"]  # the last: positives on average
+    lines, counts = [], truth.counts
     for group in np.unique(groups[truth.counted]).tolist():
         mask = truth.counted & (groups == group)
-        sums = {key: int(values[mask].sum()) for key, values in per_patch.items()}
-        patches, images = int(mask.sum()), int(mask.any((1, 2)).sum())
-        line = [group, names.get(group, ""), patches, images, round(sums["positives"] / patches, 4)]
-        if scored:
-            line += [_percent(sums["hits"], sums[whole]) for whole in ("chosen", "positives")]
-        lines.append(line)
-    files = {"category": "categories.csv", "border": "borders.csv"}
-    return write_table(folder / files[title], header + ["precision", "recall"] * scored, lines)
-
-
-def _percent(part: int, whole: int) -> float | str:
-    return round(100 * part / whole, 2) if whole else ""
+        images = int(mask.any((1, 2)).sum())
+        line = [group, names.get(group, ""), int(mask.sum()), images, counts[mask].mean().round(4)]
+        more = {} if measure is None else measure(mask)
+        lines.append(line + ["" if value is None else round(value, 4) for value in more.values()])
+        columns = list(more)
+    return header + columns, lines

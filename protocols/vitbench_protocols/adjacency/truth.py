@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from vitbench.api import (
 from vitbench.api import errors as wrong
 
 Bools = NDArray[np.bool_]
+Entry = TypeVar("Entry", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,19 @@ class Truth:
         """Positives of each patch, shape (n, h, w)."""
         return np.asarray(np.count_nonzero(self.positive, axis=1))
 
+    def patches(self, mask: Bools) -> "Truth":
+        """Return some patches (n, h, w) of all images as one image, a column of patches."""
+        column = (1, -1, 1)
+        return Truth(
+            indices=self.indices[:1],
+            ids=self.ids[:1],
+            positive=take_patches(self.positive, mask),
+            exists=take_patches(self.exists, mask),
+            counted=self.counted[mask].reshape(column),
+            category=self.category[mask].reshape(column),
+            border_distance=self.border_distance[mask].reshape(column),
+        )
+
 
 class LabelledDataset(Dataset[Sample[Any]], Protocol):
     """Images with a label for every pixel, in whatever form."""
@@ -50,6 +64,11 @@ class LabelledDataset(Dataset[Sample[Any]], Protocol):
 
     def target(self, index: int) -> Any:
         """Return the annotation of one image, without reading the image."""
+
+
+def take_patches(neighbours: NDArray[Entry], mask: Bools) -> NDArray[Entry]:
+    """Take patches (n, h, w) out of values of their neighbours: (n, 8, h, w) -> (1, 8, m, 1)."""
+    return np.moveaxis(neighbours, 1, -1)[mask].T[None, :, :, None]
 
 
 def open_labels(context: Context) -> LabelledDataset:
