@@ -111,6 +111,16 @@ def test_missing_neighbours_are_never_chosen() -> None:
         np.testing.assert_array_equal(chosen, truth.exists)
 
 
+def test_missing_neighbours_take_no_place_among_the_first() -> None:
+    truth = random_truth()
+    truth.exists[:, 5] = False
+    cosine = np.zeros((N, 8, SIDE, SIDE), np.float32)
+    cosine[:, 5] = 1
+    chosen = choose(cosine, truth, "top-k", k=2, threshold=0)
+    assert (chosen.sum(1) == 2).all()
+    assert rank_neighbours(cosine, truth).chosen[:, :7].all()
+
+
 def test_images_without_contrast_have_no_rank_scores() -> None:
     positive = np.stack(
         [np.zeros((8, 2, 2)), np.ones((8, 2, 2)), np.eye(8)[:, :4].reshape(8, 2, 2)]
