@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vitbench.models.linear import Linear
+
 EPS = 1e-6
 
 
@@ -93,10 +95,10 @@ class _Attention(nn.Module):
     def __init__(self, embed_dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.q = nn.Linear(embed_dim, embed_dim)
-        self.k = nn.Linear(embed_dim, embed_dim)
-        self.v = nn.Linear(embed_dim, embed_dim)
-        self.proj = nn.Linear(embed_dim, embed_dim)
+        self.q = Linear(embed_dim, embed_dim)
+        self.k = Linear(embed_dim, embed_dim)
+        self.v = Linear(embed_dim, embed_dim)
+        self.proj = Linear(embed_dim, embed_dim)
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return what the first of the tokens (B, 1+N, D) gathers from all, shape (B, 1, D)."""
@@ -133,8 +135,8 @@ class _Attention(nn.Module):
 class _Mlp(nn.Module):
     def __init__(self, embed_dim: int, ratio: int = 4) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dim, ratio * embed_dim)
-        self.fc2 = nn.Linear(ratio * embed_dim, embed_dim)
+        self.fc1 = Linear(embed_dim, ratio * embed_dim)
+        self.fc2 = Linear(ratio * embed_dim, embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(functional.gelu(self.fc1(x)))  # type: ignore[no-any-return]

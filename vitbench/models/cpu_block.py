@@ -1,11 +1,10 @@
 """A transformer block for evaluation on a CPU: the same mathematics on faster kernels.
 
-PyTorch sends float32 products to MKL, which on CPUs of other makers leaves half of their speed
-unused, and bfloat16 attention to a kernel slower than plain products. oneDNN, which PyTorch ships
-too, has neither weakness; its linear layer also applies GELU while the result is in cache.
+Products go to oneDNN, which also applies GELU while they are in cache; weights in bfloat16 are
+kept; attention is computed as products too where PyTorch's own kernel is slower.
 """
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import torch
@@ -13,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+from vitbench.models.linear import ONEDNN, product
+
 LONG = 512  # tokens from which attention goes head by head, a few queries at a time
 QUERIES = 512  # rows of one head's attention held at once; a few MB, so that they stay in cache
 _CASTS: MutableMapping[Tensor, tuple[tuple[int, int], Tensor]] = WeakTensorKeyDictionary()
@@ -51,14 +51,7 @@ def _precision() -> torch.dtype:
 
 def _linear(x: Tensor, layer: Any, activation: str = "none") -> Tensor:
     bias = None if layer.bias is None else _cast(layer.bias, x.dtype)
-    return _product(x, _cast(layer.weight, x.dtype), bias, activation)
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, act: str = "none") -> Tensor:
-    """Return x (…, n) times weight (m, n) transposed, as oneDNN computes it."""
-    algorithm = "none" if act == "gelu" else ""  # exact GELU, not its tanh form
-    product: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
-    return product(x, weight, bias, act, [], algorithm)
+    return product(x, _cast(layer.weight, x.dtype), bias, activation)
 
 
 def _attention(qkv: Tensor, heads: int) -> Tensor:
@@ -80,9 +73,9 @@ def _attention(qkv: Tensor, heads: int) -> Tensor:
             values = value[image, head].t().contiguous()
             for first in range(0, T, QUERIES):
                 rows = slice(first, first + QUERIES)
-                share = _product(query[image, head, rows], keys)  # (queries, T)
+                share = product(query[image, head, rows], keys)  # (queries, T)
                 torch.softmax(share, dim=-1, out=share)
-                out[image, rows, head] = _product(share, values)
+                out[image, rows, head] = product(share, values)
     return out.flatten(2)
 
 

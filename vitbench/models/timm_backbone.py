@@ -17,6 +17,7 @@ from vitbench.models.architecture import Architecture, named
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
 from vitbench.models.initialization import initialize
+from vitbench.models.linear import put_linear_layers
 from vitbench.models.positions import resize_positions
 
 KEPT_SIZES = 64  # image sizes whose positions are kept
@@ -46,6 +47,7 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         vit = _timm_vit(architecture, drop_path)
+        put_linear_layers(vit)
         self.cls_token, self.reg_token, self.pos_embed = vit.cls_token, vit.reg_token, vit.pos_embed
         self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
         self.architecture = architecture

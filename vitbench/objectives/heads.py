@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vitbench.models.linear import Linear, linear
+
 
 class ProjectionHead(nn.Module):
     """DINO's head: three linear layers, a unit sphere, and a weight-normalized last layer.
@@ -62,11 +64,11 @@ class Prototypes(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """Map points of shape (..., width) to logits of shape (..., count)."""
         rows = torch._weight_norm(self.weight_v, self.weight_g, 0)
-        return functional.linear(points, rows)
+        return linear(points, rows)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
+    layer = Linear(inputs, outputs)
     nn.init.trunc_normal_(layer.weight, std=0.02)
     nn.init.zeros_(layer.bias)
     return layer
