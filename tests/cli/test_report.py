@@ -1,12 +1,18 @@
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vitbench.cli.report import run
 from vitbench.errors import RecordError, SettingError
+from vitbench.records import write_record
+from vitbench.reports.published import published_records
 
 
 def test_the_report_of_printed_rows_needs_no_results(
@@ -70,3 +76,45 @@ def test_the_report_imports_no_torch_and_no_plot_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+ROGUE = "</script><script>alert(1)</script>=cmd|'/C calc'!A0\x1b]0;x\x07\u202e"
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "nan": lambda record: record["scores"][0].update(value=math.nan, low=math.inf),
+    "huge": lambda record: record["scores"][0].update(value=1e308, high=-1e308),
+    "beyond": lambda record: record["scores"][0].update(value=10**400),
+    "name": lambda record: record["subject"].update(name=ROGUE, method=ROGUE, arch=ROGUE),
+    "label": lambda record: record["scores"][0].update(label=ROGUE, metric=ROGUE),
+    "data": lambda record: record["dataset"].update(name=ROGUE, split=ROGUE, items=-1),
+    "settings": lambda record: record["protocol"].update(settings={ROGUE: [ROGUE, {"a": None}]}),
+    "files": lambda record: record.update(items="../../etc/passwd", artifacts={ROGUE: "/etc"}),
+    "missing": lambda record: record.pop("subject"),
+    "no-scores": lambda record: record.update(scores=[]),
+    "wrong-type": lambda record: record.update(scores="many"),
+    "twice": lambda record: record.update(scores=record["scores"] * 2),
+}
+
+
+@pytest.mark.parametrize("form", ["rich", "markdown", "csv", "latex", "json", "html"])
+def test_records_of_strangers_are_shown_or_skipped_but_never_harm(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = next(record for record in published_records() if record.protocol.name == "davis")
+    good = replace(good, source="measured", items="x.items.npz")
+    path = write_record(good, tmp_path)
+    for number, (name, change) in enumerate(CHANGES.items()):
+        record = json.loads(path.read_text())
+        record["subject"]["name"], record["id"] = name, f"{number:064d}"
+        change(record)
+        (path.parent / f"{name}.json").write_text(json.dumps(record))
+    assert run(["--results", str(tmp_path), "--format", form]) == 0
+    text = capsys.readouterr().out
+    if form != "json":  # which escapes control characters by its own rules
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    if form == "json":
+        assert len(json.loads(text)) >= 8
+    if form == "html":
+        assert "<script>alert" not in text
+    if form in {"rich", "markdown", "html"}:
+        assert "missing.json" in text
+        assert "wrong-type.json" in text
