@@ -140,6 +140,8 @@ class _Details:
                 by_item.setdefault(pictures.item_of(file.name, values), []).append((run, file))
         loose = by_item.pop("", [])
         rows = breakdown.splits(self._values) if any(self._values) else []
+        if self._board.headline and self._board.headline.higher_is_better is False:
+            rows.reverse()
         if self._board.dataset.kind == "classification" or by_item:
             rows = [split for split in rows if split.name in by_item]
         items = [
