@@ -120,13 +120,13 @@ class Board:
         return self.primary or next(declared, None)
 
     def best(self) -> dict[str, float]:
-        """Return the best number of each column that is ranked, by metric."""
+        """Return the best number of each column that is ranked and has two or more, by metric."""
         found = {}
         for column in self.columns:
             values = [
                 value for line in self.lines if (value := line.value(column.metric)) is not None
             ]
-            if values and column.higher_is_better is not None:
+            if len(values) > 1 and column.higher_is_better is not None:
                 found[column.metric] = max(values) if column.higher_is_better else min(values)
         return found
 

@@ -23,6 +23,8 @@ def number(value: float | None, unit: Unit) -> str:
         return ABSENT
     if abs(value) >= HUGE:
         return f"{value:.3g}"
+    if not unit:
+        return f"{value:.4g}"
     return f"{round(value, DIGITS[unit]) + 0.0:.{DIGITS[unit]}f}"
 
 
