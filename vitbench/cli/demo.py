@@ -50,7 +50,7 @@ def steps(out: Path) -> list[list[str]]:
     evaluations = [
         ["eval", "knn", *backbones, *VIEW, *records],
         ["eval", "linear-probe", *backbones, "--preset", "sweep", *VIEW, *records],
-        ["eval", "davis", *backbones, "--resolution", "128", *records],
+        ["eval", "davis", *backbones, *records],
         ["eval", "adjacency", *PATCHES, *records],
         ["eval", "adjacency", *backbones, *PATCHES, *records],
     ]

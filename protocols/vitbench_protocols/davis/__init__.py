@@ -94,7 +94,9 @@ class Davis:
     repeat_first: bool = setting(False, help="copies of the first frame fill the context at first")
     layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
     norm: bool = setting(True, help="tokens pass the final norm")
-    resolution: int = setting(480, help="short side of the frames, px", minimum=32)
+    resolution: int = setting(
+        480, help="short side of the frames, px; `patch` leaves smaller ones", minimum=32
+    )
     size_rule: Literal["patch", "floor-64", "native"] = setting(
         "patch", help="sides to whole patches, the long one down to a multiple of 64, or as on disk"
     )

@@ -23,9 +23,10 @@ def frame_size(size: Size, *, rule: SizeRule, short_side: int, patch: int) -> Si
 
     Args:
         size: Of the frames on disk.
-        rule: `patch` rounds both sides to whole patches; `floor-64` rounds the long side down to
-            a multiple of 64, as the 2021 scripts do; `native` keeps the size but for whole patches.
-        short_side: What the short side becomes, in pixels; `native` ignores it.
+        rule: `patch` reduces the short side to `short_side`, and rounds both to whole patches;
+            `floor-64` brings the short side to `short_side` and the long one down to a multiple of
+            64, as the 2021 scripts do; `native` only rounds to whole patches.
+        short_side: In pixels.
         patch: Patch size in pixels.
     """
     height, width = size
@@ -33,7 +34,7 @@ def frame_size(size: Size, *, rule: SizeRule, short_side: int, patch: int) -> Si
         if height > width:
             return _floored(short_side, height, width), short_side
         return short_side, _floored(short_side, width, height)
-    scale = 1 if rule == "native" else short_side / min(size)
+    scale = 1.0 if rule == "native" else min(1.0, short_side / min(size))
     return _whole(height * scale, patch), _whole(width * scale, patch)
 
 

@@ -265,6 +265,8 @@ def test_square_frames_are_read_as_the_2021_scripts_do_and_right_by_standard() -
         ((480, 854), 8, (480, 856)),
         ((480, 854), 32, (480, 864)),
         ((910, 480), 16, (912, 480)),
+        ((1080, 1920), 16, (480, 848)),
+        ((128, 192), 8, (128, 192)),
     ],
 )
 def test_standard_rounds_sides_to_whole_patches(
