@@ -14,10 +14,11 @@ from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.draws import uniforms
 from vitbench.models.architecture import SIZES
+from vitbench.objectives.moby import Moby
 from vitbench.training import recipes
 from vitbench.training.optimizer import AdamW
 from vitbench.training.presets import with_terms
-from vitbench.training.recipe import Recipe
+from vitbench.training.recipe import Recipe, Term
 from vitbench.training.schedules import Cosine
 from vitbench.training.trainer import Computing, Trainer
 
@@ -66,10 +67,17 @@ def tiny(name: str) -> Recipe:
     """Return a recipe by name, made small; its backbone has three patches a side."""
     recipe: Recipe = getattr(recipes, name)()
     small = with_terms(recipe, prototypes=12, hidden_dim=16, bottleneck_dim=8)
+    terms = [
+        Term(term.weight, replace(term.objective, hidden_dim=16, key_dim=8, queue=8))
+        if isinstance(term.objective, Moby)
+        else term
+        for term in small.terms
+    ]
     return replace(
         small,
         arch="vit_nano_patch8_24",
-        crops=CROPS,
+        terms=tuple(terms),
+        crops=replace(recipe.crops, global_size=24, local_size=24, local_crops=1),
         optimizer=AdamW(learning_rate=Cosine(0.01, 1e-4, 1)),
         drop_path=0.5,
         epochs=3,

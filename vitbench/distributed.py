@@ -84,6 +84,18 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def gather_rows(tensor: Tensor) -> Tensor:
+    """Put the rows of all processes behind one another, in the order of their ranks.
+
+    No gradient flows through; every process has equally many rows.
+    """
+    if not _started():
+        return tensor
+    found = [torch.empty_like(tensor) for _ in range(world_size())]
+    dist.all_gather(found, tensor.contiguous())
+    return torch.cat(found)
+
+
 def gather(values: T) -> list[T]:
     """Return every process's value, in the order of their ranks. Values must be picklable."""
     if not _started():

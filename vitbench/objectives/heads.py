@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitbench.models.linear import Linear, linear
+from vitbench.objectives.batch_norm import BatchNorm
 
 
 class ProjectionHead(nn.Module):
@@ -36,7 +37,7 @@ class ProjectionHead(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for width in (embed_dim, hidden_dim):
-            norm = [nn.BatchNorm1d(hidden_dim)] if batch_norm else []
+            norm = [BatchNorm(hidden_dim)] if batch_norm else []
             layers += [_linear(width, hidden_dim), *norm, nn.GELU()]
         self.mlp = nn.Sequential(*layers, _linear(hidden_dim, bottleneck_dim))
         self.last_layer = Prototypes(

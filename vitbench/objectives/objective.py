@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from vitbench.models.aggregated import patch_tokens
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 
 CropSet = Literal["global", "all"]
@@ -50,6 +51,13 @@ class Branch:
         """Return the image-level features of the first `count` crops, or all: (crops, B, D)."""
         pooled = torch.cat([group.pooled for group in self.groups])
         return pooled.view(sum(self.crops), -1, pooled.shape[-1])[:count]
+
+    def regions(self) -> list[Tensor]:
+        """Return the patch tokens of each crop, (B, N, D) with the crop's own N."""
+        found: list[Tensor] = []
+        for group, count in zip(self.groups, self.crops, strict=True):
+            found += torch.chunk(patch_tokens(group), count)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

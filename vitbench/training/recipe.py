@@ -10,6 +10,7 @@ from vitbench.models.aggregated import AggregatedBackbone
 from vitbench.models.architecture import named
 from vitbench.models.backbone import Backbone
 from vitbench.models.class_attention import ClassAttention
+from vitbench.models.facts import POSITION_RULES, PositionRule
 from vitbench.models.initialization import initialize
 from vitbench.models.timm_backbone import build_backbone
 from vitbench.objectives.objective import ObjectiveSettings
@@ -41,6 +42,11 @@ class Recipe:
     positions: Literal["learned", "none"] = setting(
         "learned", help="positional table of the backbone", choices=("learned", "none")
     )
+    position_rule: PositionRule = setting(
+        "dino",
+        help="how the positional table is resized for other crops",
+        choices=POSITION_RULES,
+    )
     drop_path: float = setting(
         0.1, help="stochastic depth of the student's last block", minimum=0, maximum=0.99
     )
@@ -63,11 +69,16 @@ class Recipe:
         architecture = named(self.arch)
         if self.positions == "none":
             architecture = replace(architecture, positions=False, prefix_positions=False)
+        if self.aggregation == "class-attention":  # it brings the class token and the final norm
+            architecture = replace(architecture, cls_token=False, final_norm=False)
+        trunk = build_backbone(
+            architecture,
+            seed=self.seed,
+            position_rule=self.position_rule,
+            drop_path=self.drop_path,
+        )
         if self.aggregation == "native":
-            return build_backbone(architecture, seed=self.seed, drop_path=self.drop_path)
-        # class attention brings the class token and the final norm; the trunk has neither
-        architecture = replace(architecture, cls_token=False, final_norm=False)
-        trunk = build_backbone(architecture, seed=self.seed, drop_path=self.drop_path)
+            return trunk
         ca_head = ClassAttention(architecture.embed_dim, architecture.heads)
         initialize(ca_head, torch.Generator().manual_seed(self.seed + 1))
         return AggregatedBackbone(trunk, ca_head)

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from vitbench.data.multicrop import dino_crops, selfpatch_crops
+from vitbench.data.multicrop import dino_crops, moby_crops, selfpatch_crops
 from vitbench.errors import BadPlugin
 from vitbench.objectives.dino import Dino
+from vitbench.objectives.moby import Moby
 from vitbench.objectives.patch import Patch
+from vitbench.objectives.region import Region
 from vitbench.registry import Claim, Registry
+from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe, Term
+from vitbench.training.schedules import Cosine, LateCosine
 
 RecipeMaker = Callable[[], Recipe]
 
@@ -28,6 +32,49 @@ def selfpatch() -> Recipe:
         crops=selfpatch_crops(),
         epochs=300,
         batch_size=1024,
+    )
+
+
+def esvit() -> Recipe:
+    """EsViT, view and region (microsoft/esvit 2d6becd), for the ViT of its code's defaults."""
+    return replace(
+        dino(),
+        name="esvit",
+        terms=(Term(0.5, Dino()), Term(0.5, Region())),
+        position_rule="esvit",
+    )
+
+
+def moby() -> Recipe:
+    """MoBY (SwinTransformer/Transformer-SSL 4510de1) for its DeiT-S: 300 epochs on 8 x 64."""
+    return Recipe(
+        name="moby",
+        terms=(Term(1.0, Moby()),),
+        crops=moby_crops(),
+        drop_path=0.2,
+        optimizer=AdamW(
+            learning_rate=LateCosine(1e-3, 5e-6, 5, warmup_from=5e-7),
+            batch_unit=512,
+            weight_decay=Cosine(0.05, 0.05),
+            clip=5.0,
+            clip_by="global",
+        ),
+        teacher_momentum=Cosine(0.99, 1.0, ahead=1),  # MoBY's teacher moves before it looks
+        epochs=300,
+        batch_size=512,
+    )
+
+
+def moby_selfpatch() -> Recipe:
+    """MoBY + SelfPatch as vitbench defines it: no code of it was released, so no reproduction.
+
+    Class attention makes the vector that the projector gets; the patch term sees both views.
+    """
+    return replace(
+        moby(),
+        name="moby-selfpatch",
+        terms=(*moby().terms, Term(0.1, Patch())),
+        aggregation="class-attention",
     )
 
 

@@ -38,13 +38,15 @@ class Cosine:
     start: float = setting(help="value after the warm-up", minimum=0)
     end: float = setting(help="value that the cosine falls or rises to")
     warmup_epochs: int = setting(0, help="epochs of linear growth from 0", minimum=0)
+    ahead: int = setting(0, help="steps by which the value is ahead of the run", minimum=0)
 
     def at(self, progress: Progress) -> float:
         """Return the value for the step that is about to be made."""
+        step = progress.step + self.ahead
         warmup = self.warmup_epochs * progress.steps_per_epoch
-        if progress.step < warmup:
-            return self.start * progress.step / max(warmup - 1, 1)
-        return half_wave(self.start, self.end, progress.step - warmup, progress.steps - warmup)
+        if step < warmup:
+            return self.start * step / max(warmup - 1, 1)
+        return half_wave(self.start, self.end, step - warmup, progress.steps - warmup)
 
     def scaled(self, factor: float) -> "Cosine":
         """Return the schedule with its start value times `factor`."""
@@ -110,6 +112,38 @@ class Poly:
     def scaled(self, factor: float) -> "Poly":
         """Return the schedule with its start value times `factor`."""
         return replace(self, start=self.start * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class LateCosine:
+    """MoBY's learning rate: a warm-up that covers the head of a cosine over the whole run.
+
+    A step uses the value of the step before it, since the reference sets the rate after the
+    optimizer has moved. All values grow with the batch.
+
+    Source:
+        SwinTransformer/Transformer-SSL, lr_scheduler.py and moby_main.py (4510de1): timm's
+        CosineLRScheduler with warmup_prefix off.
+    """
+
+    start: float = setting(help="value at the head of the cosine", minimum=0)
+    end: float = setting(help="value that the cosine goes to")
+    warmup_epochs: int = setting(0, help="epochs of linear growth", minimum=0)
+    warmup_from: float = setting(0.0, help="value of the first step", minimum=0)
+
+    def at(self, progress: Progress) -> float:
+        """Return the value for the step that is about to be made."""
+        step = max(progress.step - 1, 0)
+        warmup = self.warmup_epochs * progress.steps_per_epoch
+        if step < warmup:
+            return self.warmup_from + (self.start - self.warmup_from) * step / warmup
+        return half_wave(self.start, self.end, step, progress.steps)
+
+    def scaled(self, factor: float) -> "LateCosine":
+        """Return the schedule with every value times `factor`."""
+        return LateCosine(
+            self.start * factor, self.end * factor, self.warmup_epochs, self.warmup_from * factor
+        )
 
 
 def half_wave(start: float, end: float, step: int, steps: int) -> float:

@@ -1,5 +1,6 @@
 """Terms add up, and one without weight is not there."""
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -7,9 +8,12 @@ import pytest
 import torch
 
 from tests.tiny_training import NoiseLoader, tiny
-from vitbench.errors import MissingAbility, SettingError
+from vitbench.errors import MissingAbility, SettingError, UnknownName
 from vitbench.objectives.dino import Dino
+from vitbench.training import RECIPES
+from vitbench.training.presets import PRESETS, with_preset
 from vitbench.training.recipe import Recipe, Term, check_recipe
+from vitbench.training.recipes import recipes
 from vitbench.training.trainer import Computing, Trainer
 
 CPU = torch.device("cpu")
@@ -91,3 +95,28 @@ def test_gradients_reach_the_student_only() -> None:
     assert all(part.grad is None for part in trainer.pair.teacher.parameters())
     frozen = {name for name, part in trainer.pair.student.named_parameters() if part.grad is None}
     assert all("last_layer" in name for name in frozen)
+
+
+def test_view_region_and_patch_terms_train_together() -> None:
+    recipe = tiny("selfpatch")
+    region = tiny("esvit").terms[1]
+    values, _ = first_step(replace(recipe, terms=(*recipe.terms, region)))
+    total = values["dino"] + 0.1 * values["patch"] + 0.5 * values["region"]
+    assert values["loss"] == pytest.approx(total, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_is_a_handful_of_lines(name: str) -> None:
+    code = inspect.getsource(recipes.get(name))
+    assert len(code.splitlines()) < 25
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_preset_of_every_recipe_is_valid(name: str, preset: str) -> None:
+    check_recipe(with_preset(recipes.get(name)(), preset))
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'imagenet10'"):
+        with_preset(recipes.get("dino")(), "imagenet1")

@@ -19,6 +19,7 @@ from vitbench.training.recipe import Recipe
 from vitbench.training.trainer import Computing, Trainer
 
 CPU = torch.device("cpu")
+METHODS = ("dino", "selfpatch", "esvit", "moby", "moby_selfpatch")
 EVERY_STEP = Watching(log_every=1)
 
 
@@ -34,7 +35,7 @@ def weights(run: Run) -> dict[str, Tensor]:
     return {**state["pair"], **state["objectives"]}
 
 
-@pytest.mark.parametrize("name", ["dino", "selfpatch"])
+@pytest.mark.parametrize("name", METHODS)
 def test_a_run_in_two_parts_equals_one_in_one(tmp_path: Path, name: str) -> None:
     whole = start(tiny(name), tmp_path / "whole")
     whole.fit()
@@ -122,7 +123,7 @@ def test_lack_of_memory_says_what_to_change(
         run.fit()
 
 
-@pytest.mark.parametrize("name", ["dino", "selfpatch"])
+@pytest.mark.parametrize("name", ["dino", "selfpatch", "esvit"])  # BatchNorm sees parts apart
 def test_a_batch_in_parts_gives_the_same_steps(name: str) -> None:
     whole, *cut = (
         trained(name, 4, computing=Computing(precision="fp64", accumulate=parts))
@@ -133,15 +134,14 @@ def test_a_batch_in_parts_gives_the_same_steps(name: str) -> None:
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    names = ("dino", "selfpatch")
     context = torch.multiprocessing.get_context("spawn")
     both = [
-        context.Process(target=one_of_two, args=(rank, names, 10, str(tmp_path)))
+        context.Process(target=one_of_two, args=(rank, METHODS, 10, str(tmp_path)))
         for rank in range(2)
     ]
     for process in both:
         process.start()
-    alone = {name: trained(name, 10, computing=Computing(precision="fp64")) for name in names}
+    alone = {name: trained(name, 10, computing=Computing(precision="fp64")) for name in METHODS}
     for process in both:
         process.join(120)
         assert process.exitcode == 0

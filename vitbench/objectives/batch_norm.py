@@ -1,0 +1,43 @@
+"""Batch normalization over the batch of all processes, on any device."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn import functional as reduced
+
+from vitbench import distributed
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """BatchNorm1d that sees the rows of every process as one batch while it trains.
+
+    Differs:
+        `torch.nn.SyncBatchNorm` does the same on GPUs only.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize rows (rows, width); every process has equally many."""
+        processes = distributed.world_size()
+        if processes == 1 or not self.training:
+            return super().forward(x)
+        exact = x if x.dtype == torch.float64 else x.float()
+        mean = _sum(exact.mean(dim=0)) / processes
+        variance = _sum((exact - mean).square().mean(dim=0)) / processes
+        self._remember(mean.detach(), variance.detach(), rows=len(x) * processes)
+        return (exact - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, *, rows: int) -> None:
+        """Move the running statistics, as BatchNorm1d does."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        share = self.momentum or 0.1
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * rows / (rows - 1), share)
+        self.num_batches_tracked += 1
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    """Add over all processes; gradients flow to all of them."""
+    found: Tensor = reduced.all_reduce(tensor)  # type: ignore[no-untyped-call]
+    return found

@@ -1,0 +1,118 @@
+"""EsViT: a region of the student predicts the teacher's region that looks most like it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vitbench.models.backbone import BackboneInfo
+from vitbench.objectives.centring import Centre
+from vitbench.objectives.distillation import Distillation, at_least_single, entropy, targets
+from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
+
+TEACHERS = 2  # global crops: each is a teacher for every other crop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region(Distillation):
+    """Self-distillation between the patches of different crops, matched by their features.
+
+    Source:
+        Li et al., EsViT, ICLR 2022, section 3.2; microsoft/esvit, main_esvit.py, DDINOLoss
+        (2d6becd), the part of it that is about regions.
+    """
+
+    name: ClassVar[str] = "region"
+
+    def build(self, info: BackboneInfo) -> "RegionObjective":
+        """Return the objective for a backbone."""
+        return RegionObjective(self, info)
+
+
+class RegionObjective(Objective):
+    """The region term with its centre."""
+
+    def __init__(self, settings: Region, info: BackboneInfo) -> None:
+        super().__init__()
+        self.settings, self.embed_dim = settings, info.embed_dim
+        self.centre = Centre(settings.prototypes, settings.centre_momentum)
+
+    def build_head(self) -> nn.Module:
+        """See `Objective.build_head`."""
+        return self.settings.build_head(self.embed_dim)
+
+    def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
+        """See `Objective.forward`."""
+        learned = student.regions()
+        with torch.no_grad():
+            seen = torch.stack(teacher.regions()[:TEACHERS])  # (2, B, N, D)
+            teacher_logits = teacher.head(seen.flatten(0, 2))
+            self.centre.observe(teacher_logits)
+            wanted = targets(
+                teacher_logits,
+                self.centre.value,
+                self.settings.teacher_temperature_at(progress),
+            ).view(*seen.shape[:3], -1)
+            matches = [[best_match(crop, other) for other in seen] for crop in learned]
+            spread = entropy(wanted)
+        logits = student.head(torch.cat([crop.flatten(0, 1) for crop in learned]))
+        rows = [crop.shape[0] * crop.shape[1] for crop in learned]
+        parts = [
+            part.view(*crop.shape[:2], -1)
+            for part, crop in zip(torch.split(logits, rows), learned, strict=True)
+        ]
+        value = region_loss(parts, wanted, matches, self.settings.student_temperature)
+        return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
+
+    def after_backward(self, head: nn.Module, progress: Progress) -> None:
+        """Keep the head's last layer as it is in the first epochs."""
+        if self.settings.freezes(progress):
+            head.freeze_last_layer()  # type: ignore[operator]
+
+    def end_step(self) -> None:
+        """Move the centre."""
+        self.centre.update()
+
+    def forget_step(self) -> None:
+        """See `Objective.forget_step`."""
+        self.centre.forget()
+
+
+def best_match(regions: Tensor, others: Tensor) -> Tensor:
+    """Return, for each region, the most similar one of another crop by cosine.
+
+    Args:
+        regions: Features of one crop, shape (B, n, D).
+        others: Features of the other crop, shape (B, N, D).
+
+    Returns:
+        Indices below N, shape (B, n).
+    """
+    with torch.autocast(regions.device.type, enabled=False):
+        unit, other = (functional.normalize(at_least_single(x), dim=-1) for x in (regions, others))
+        return (unit @ other.transpose(1, 2)).argmax(dim=-1)
+
+
+def region_loss(
+    student: list[Tensor], wanted: Tensor, matches: list[list[Tensor]], temperature: float
+) -> Tensor:
+    """Return the mean over all pairs of a teacher crop and another crop, as `view_loss` does.
+
+    Args:
+        student: Logits of each crop's regions, shape (B, n, K) each; the teacher's crops first.
+        wanted: Targets of the teacher's crops, shape (T, B, N, K).
+        matches: For each crop and each teacher's crop, the region to follow, shape (B, n).
+        temperature: Of the student's softmax.
+    """
+    pairs = []
+    for crop, regions in enumerate(student):
+        logits = at_least_single(regions) / temperature
+        spread = logits.logsumexp(dim=-1).mean()
+        for other, targets_ in enumerate(wanted):
+            if other != crop:
+                index = matches[crop][other].unsqueeze(-1).expand(-1, -1, targets_.shape[-1])
+                agreement = (targets_.gather(1, index) * logits).sum(dim=-1).mean()
+                pairs.append(spread - agreement)
+    return torch.stack(pairs).mean()
