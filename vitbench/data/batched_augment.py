@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CPU_CHUNK = 1_200_000  # values taken through all steps before the next ones: they stay in cache
+KEPT_BYTES = 31 << 20  # glibc hands small blocks back to the system until such a one was freed
 PACK_TO = 64  # sides of packed images are rounded up to this, so that they fall into few groups
 NORMS = tuple(zip(MEAN, STD, strict=True))
 SCALE, SHIFT = (  # (3, 1, 1) from 0 to 255 to ImageNet's mean and deviation
@@ -50,22 +51,23 @@ def augment_batch(images: list[Pixels], crops: MultiCrop, draws: CropDraws) -> l
     Returns:
         One normalized float32 tensor (B, 3, S, S) for each crop, global crops first.
     """
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)
+    B = len(images)
     made: list[Tensor] = []
     for views, size in groups(crops):
         flat = crop_major(draws, views)
         count = len(flat.flip)
-        out = torch.empty(count, 3, size, size)
+        out = [torch.empty(B, 3, size, size) for _ in range(count // B)]
         step = max(1, CPU_CHUNK // (3 * size * size))
-        order = like_with_like(flat)
-        for rows in np.split(order, range(step, count, step)):
+        for rows in np.split(like_with_like(flat), range(step, count, step)):
             part = torch.empty(len(rows), 3, size, size)
             of_part = pick(flat, rows)
-            sources = [images[row % len(images)] for row in rows]
+            sources = [images[row % B] for row in rows]
             crop_each(sources, of_part.box, of_part.flip, part, kind=crops.interpolation)
             finish(part, of_part)
             for row, crop in zip(rows, part, strict=True):
-                torch.mul(crop, SCALE, out=out[row]).sub_(SHIFT)
-        made += out.view(-1, len(images), *out.shape[1:]).unbind(0)
+                torch.mul(crop, SCALE, out=out[row // B][row % B]).sub_(SHIFT)
+        made += out
     return made
 
 
