@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "load gate: is this checkpoint what it says it is?",
     "check-plugin": "does a protocol keep the contract?",
     "cache": "features kept for reuse: ls, clear",
+    "data": "pack: small copies of images as WebDataset shards",
 }
 EXAMPLES = (
     "vitbench train selfpatch --preset small --data synthetic --out runs/mine",

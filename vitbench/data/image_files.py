@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from vitbench.data.folders import SUFFIXES
 from vitbench.errors import DatasetError, DatasetNotFound
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 TRAIN_FOLDERS = ("train2017", "train")  # COCO's, ImageFolder's; else the folder itself
 END_OF_JPEG = b"\xff\xd9"
 TAIL_BYTES = 64  # some writers pad after the end mark
@@ -55,13 +55,10 @@ class ImageFiles:
         """
         path = self.root / self.ids[index]
         try:
-            return decode(path.read_bytes())
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise CorruptImage(
-                f"{path}: the image does not decode.",
-                found=str(error),
-                hint="replace the file, or let the run skip some with --skip-corrupt N",
-            ) from error
+            data = path.read_bytes()
+        except OSError as error:
+            raise CorruptImage(f"{path}: the file can't be read.", found=str(error)) from error
+        return decode_named(str(path), data)
 
 
 def find_images(root: Path) -> ImageFiles:
@@ -84,6 +81,22 @@ def find_images(root: Path) -> ImageFiles:
             found="an empty folder" if folder.is_dir() else "no such folder",
         )
     return ImageFiles(folder, tuple(ids))
+
+
+def decode_named(name: str, data: bytes) -> Pixels:
+    """Decode an image, naming it if it is broken.
+
+    Raises:
+        CorruptImage: It does not decode.
+    """
+    try:
+        return decode(data)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CorruptImage(
+            f"{name}: the image does not decode.",
+            found=str(error),
+            hint="replace the file, or let the run skip some with --skip-corrupt N",
+        ) from error
 
 
 def decode(data: bytes) -> Pixels:

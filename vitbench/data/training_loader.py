@@ -19,13 +19,14 @@ from vitbench.data.decoded_cache import DecodedCache, memory_for_images
 from vitbench.data.image_files import CorruptImage, Images, Pixels
 from vitbench.data.multicrop import Bools, Ints, MultiCrop, draw_crops
 from vitbench.data.pil_augment import augment_with_pil
-from vitbench.draws import permutation
+from vitbench.data.shards import Shards
+from vitbench.data.sources import Candidate, Place, Share, ShuffledImages, Source
 from vitbench.errors import DatasetError, SettingError
 from vitbench.settings import setting
 
 BATCHES_AHEAD = 2
 
-Found = tuple[int, Pixels]  # the position that was read, its pixels
+Found = tuple[Candidate, Pixels]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class CropBatch:
 
     crops: list[Tensor]  # (B, 3, S, S) for each crop, normalized, global crops first
     ids: tuple[str, ...]
-    indices: Ints  # (B,) positions in the dataset of the images that were read
+    indices: Ints  # (B,) positions in the set; of images from shards, numbers that name them
     sizes: Ints  # (B, 2) height and width of each image
     boxes: Ints  # (B, V, 4) top, left, height, width of each crop in its image
     flips: Bools  # (B, V) whether the crop was mirrored
@@ -78,7 +79,7 @@ class TrainingLoader:
 
     def __init__(
         self,
-        images: Images,
+        images: Images | Shards,
         crops: MultiCrop,
         loading: Loading,
         *,
@@ -95,18 +96,17 @@ class TrainingLoader:
                     f"and at most the {len(images)} images"
                 ]
             )
-        cached = loading.cache == "ram"
-        self.images = DecodedCache(images, memory_for_images(processes)) if cached else images
-        self.crops, self.loading = crops, loading
-        self.batch_size, self.seed, self.device = batch_size, seed, device
-        self.corrupt: Counter[str] = Counter()  # ids of broken images, how often each came up
-        share = batch_size // processes
-        self._mine = slice(rank * share, (rank + 1) * share)
+        if loading.cache == "ram" and not isinstance(images, Shards):
+            images = DecodedCache(images, memory_for_images(processes))
+        self.source: Source = images if isinstance(images, Shards) else ShuffledImages(images)
+        self.share = Share(seed, batch_size, rank, processes)
+        self.crops, self.loading, self.device = crops, loading, device
+        self.corrupt: Counter[str] = Counter()  # names of broken images, how often each came up
 
     @property
     def steps(self) -> int:
         """Batches of one epoch."""
-        return len(self.images) // self.batch_size
+        return len(self.source) // self.share.batch_size
 
     def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[CropBatch]:
         """Yield the batches of an epoch, from a step on.
@@ -114,10 +114,8 @@ class TrainingLoader:
         Raises:
             DatasetError: More broken images than may be skipped.
         """
-        order = permutation(self.seed, "order", epoch, length=len(self.images))
-        batches = (
-            self._augment(epoch, asked, found) for asked, found in self._decoded(order, first_step)
-        )
+        places = self.source.batches(self.share, epoch=epoch, first_step=first_step)
+        batches = (self._augment(epoch, keys, found) for keys, found in self._decoded(places))
         return self._ahead(batches) if self.device.type == "cuda" else batches
 
     def _ahead(self, batches: Iterator[CropBatch]) -> Iterator[CropBatch]:
@@ -141,48 +139,51 @@ class TrainingLoader:
                     crop.record_stream(current)
                 yield batch
 
-    def _decoded(self, order: Ints, first_step: int) -> Iterator[tuple[Ints, list[Found]]]:
-        """Yield what each step asked for and what was found, decoding some batches ahead."""
+    def _decoded(self, batches: Iterator[list[Place]]) -> Iterator[tuple[Ints, list[Found]]]:
+        """Fill the places of each batch, decoding some batches ahead; yields their keys too."""
         pool = ThreadPoolExecutor(self.loading.workers)
         waiting: deque[tuple[Ints, list[Future[Found]]]] = deque()
         try:
-            for step in range(first_step, self.steps):
-                asked = order[step * self.batch_size : (step + 1) * self.batch_size][self._mine]
-                waiting.append((asked, [pool.submit(self._read, int(index)) for index in asked]))
+            for places in batches:
+                keys = np.array([place.key for place in places])
+                waiting.append((keys, [pool.submit(self._fill, place) for place in places]))
                 if len(waiting) > BATCHES_AHEAD:
-                    indices, reads = waiting.popleft()
-                    yield indices, [read.result() for read in reads]
-            for indices, reads in waiting:
-                yield indices, [read.result() for read in reads]
+                    keys, reads = waiting.popleft()
+                    yield keys, [read.result() for read in reads]
+            for keys, reads in waiting:
+                yield keys, [read.result() for read in reads]
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _augment(self, epoch: int, asked: Ints, found: list[Found]) -> CropBatch:
-        positions = np.array([position for position, _ in found])
+    def _augment(self, epoch: int, keys: Ints, found: list[Found]) -> CropBatch:
         images = [pixels for _, pixels in found]
         sizes = np.array([image.shape[:2] for image in images])
-        draws = draw_crops(self.crops, sizes, seed=self.seed, epoch=epoch, indices=asked)
+        draws = draw_crops(self.crops, sizes, seed=self.share.seed, epoch=epoch, indices=keys)
         if self.loading.augment == "pil":
             made = [crop.to(self.device) for crop in augment_with_pil(images, self.crops, draws)]
         elif self.device.type == "cuda":
             made = augment_packs(pack_images(images, self.device), self.crops, draws)
         else:
             made = augment_batch(images, self.crops, draws)
-        ids = tuple(self.images.ids[position] for position in positions)
-        return CropBatch(made, ids, positions, sizes, draws.box, draws.flip)
+        ids = tuple(candidate.name for candidate, _ in found)
+        indices = np.array([candidate.index for candidate, _ in found])
+        return CropBatch(made, ids, indices, sizes, draws.box, draws.flip)
 
-    def _read(self, index: int) -> Found:
-        """Decode an image; in place of a broken one comes the next that decodes."""
-        for candidate in range(index, index + len(self.images)):
-            position = candidate % len(self.images)
+    def _fill(self, place: Place) -> Found:
+        """Decode the first candidate that can be decoded.
+
+        Raises:
+            DatasetError: None can, or more are broken than may be skipped.
+        """
+        for candidate in place.candidates:
             try:
-                return position, self.images.read(position)
+                return candidate, candidate.read()
             except CorruptImage as error:
-                self.corrupt[self.images.ids[position]] += 1
+                self.corrupt[candidate.name] += 1
                 if len(self.corrupt) > self.loading.skip_corrupt:
                     raise DatasetError(
                         f"{len(self.corrupt)} broken images, {self.loading.skip_corrupt} allowed.",
                         found=str(error),
                         hint="replace the files, or --skip-corrupt N",
                     ) from error
-        raise DatasetError("no image of the set decodes.")
+        raise DatasetError("no image that could take a place in the batch decodes.")

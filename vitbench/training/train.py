@@ -12,6 +12,7 @@ from vitbench import distributed
 from vitbench.data.coco import open_coco
 from vitbench.data.dataset import find_root, open_dataset
 from vitbench.data.image_files import Images, find_images
+from vitbench.data.shards import Shards, open_training_images
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import synthetic_folder
 from vitbench.data.training_loader import Loading, TrainingLoader
@@ -35,7 +36,10 @@ RUN_DOCUMENT = "run.json"
 class Inputs:
     """What a run learns from and looks at."""
 
-    data: str = setting(SYNTHETIC, help="images: a name under $VITBENCH_DATA, a path, or synthetic")
+    data: str = setting(
+        SYNTHETIC,
+        help="images: a name under $VITBENCH_DATA, a path, synthetic, shards (URL, x-{0..9}.tar)",
+    )
     probe_data: str = setting(
         "",
         help="labelled folders for the online 20-NN; left out: the data, if it has labels",
@@ -123,9 +127,11 @@ def train(
     return run.fit(steps=steps)
 
 
-def open_images(data: str) -> Images:
-    """Open the training images of a dataset's name or path."""
-    return find_images(synthetic_folder("classification") if data == SYNTHETIC else find_root(data))
+def open_images(data: str) -> Images | Shards:
+    """Open the training images of a dataset's name or path, or shards."""
+    if data == SYNTHETIC:
+        return find_images(synthetic_folder("classification"))
+    return open_training_images(data)
 
 
 def open_truth(recipe: Recipe, data: str) -> GroundTruth | None:

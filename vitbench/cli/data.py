@@ -1,0 +1,39 @@
+"""`vitbench data pack SOURCE OUT`: small copies of images as WebDataset shards."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitbench.cli.flags import parse
+from vitbench.data.dataset import find_root
+from vitbench.data.packing import Packing, pack_folder
+from vitbench.errors import UnknownName
+from vitbench.settings import checked, setting
+
+VERBS = ("pack",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """What to pack, and where it goes."""
+
+    source: str = setting(help="a folder of images, or a name under $VITBENCH_DATA")
+    out: Path = setting(help="folder for the shards")
+
+
+def run(arguments: list[str]) -> int:
+    """Pack the images and print what was written."""
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print("usage: vitbench data pack SOURCE OUT [--size 128]")
+        return 0 if arguments else 2
+    if arguments[0] not in VERBS:
+        raise UnknownName("data command", arguments[0], VERBS)
+    what, packing = parse(
+        (What, Packing),
+        arguments[1:],
+        prog="vitbench data pack",
+        description="Write small copies of images as WebDataset shards.",
+        positional=("source", "out"),
+    )
+    size = pack_folder(find_root(what.source), what.out, checked(packing), listener=print)
+    print(f"{size / 2**20:.1f} MB in {what.out}")
+    return 0
