@@ -35,7 +35,7 @@ class Cell:
     column: Column
     value: float | None
     text: str
-    interval: str  # of the primary score; empty where it has none
+    interval: str  # of the leading scores; empty where they have none
     marked: bool  # distinguishable from the run that others are held against
     best: bool
 
@@ -57,6 +57,7 @@ class Row:
 def write(board: Board) -> list[Row]:
     """Write the lines of a board, best first."""
     best, marked, printed = board.best(), board.standing_out(), board.printed_for()
+    leading = [column for column in board.columns if column.primary or column == board.primary]
     return [
         Row(
             line,
@@ -65,8 +66,8 @@ def write(board: Board) -> list[Row]:
                     column,
                     value := line.value(column.metric),
                     number(value, column.unit),
-                    _interval(line, column) if column.primary else "",
-                    column.primary and line.name in marked,
+                    _interval(line, column) if column in leading else "",
+                    column == board.primary and line.name in marked,
                     value is not None and value == best.get(column.metric),
                 )
                 for column in board.columns

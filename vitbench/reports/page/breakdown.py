@@ -148,7 +148,7 @@ def read_curves(paths: Mapping[str, Path]) -> dict[tuple[str, str], list[Curve]]
                 if place is not None and height is not None and key not in {"step", "epoch"}:
                     values.setdefault((key, kind), []).append((place, height))
         for place_of, points in values.items():
-            if len(points) > 1:
+            if len({height for _, height in points}) > 1:  # a value that stays is no curve
                 stride = 1 + len(points) // POINTS
                 found.setdefault(place_of, []).append(Curve(run, points[::stride]))
     return found

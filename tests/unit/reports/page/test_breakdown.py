@@ -32,8 +32,8 @@ def test_a_table_without_rows_is_left_out(tmp_path: Path, content: str) -> None:
 def test_a_journal_gives_one_curve_a_value_whatever_its_broken_lines(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(
-        '{"step": 1, "loss": 2.0, "note": "x"}\n[1]\n{"step": 2, "loss": NaN}\n'
-        '{"step": 3, "loss": 1.0}\n{"step": 4, "lo'
+        '{"step": 1, "loss": 2.0, "of": 9, "note": "x"}\n[1]\n{"step": 2, "loss": NaN}\n'
+        '{"step": 3, "loss": 1.0, "of": 9}\n{"step": 4, "lo'
     )
     found = breakdown.read_curves({"run": path})
     assert {key: [curve.points for curve in curves] for key, curves in found.items()} == {
