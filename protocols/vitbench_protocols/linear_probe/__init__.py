@@ -18,6 +18,7 @@ from vitbench.api import (
     Outcome,
     Presets,
     Score,
+    errors,
     setting,
 )
 from vitbench_protocols.linear_probe.features import Choice, FeatureSet, feature_sets
@@ -91,6 +92,8 @@ class LinearProbe:
         """Choose a head where there are several, train it on all of train, score it on val."""
         sets = feature_sets(self.features, backbone.info)
         heads = [Head(features, rate) for features in sets for rate in self.learning_rates]
+        if not heads:
+            raise errors.SettingError(["--features and --learning-rates must name one each"])
         data = self._data(backbone, context, sets)
         schedule = Schedule(epochs=self.epochs, batch_size=self.batch_size, momentum=self.momentum)
         head = heads[0]

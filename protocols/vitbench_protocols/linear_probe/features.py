@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from vitbench.api import BackboneInfo, Output
+from vitbench.api import BackboneInfo, Output, errors
 
 Choice = Literal["by-size", "last-4", "last-1", "last-1+mean"]
 BASE_DIM = 768  # D of ViT-B: from here on the reference takes one block and the mean patch
@@ -44,7 +44,13 @@ def feature_sets(choices: Sequence[Choice], info: BackboneInfo) -> tuple[Feature
 
     A mean patch has nothing to add to itself. Class attention exists after the last block only, so
     there its summary stands for the last four blocks too.
+
+    Raises:
+        UnknownName: If a choice is none.
     """
+    for choice in choices:
+        if choice not in get_args(Choice):
+            raise errors.UnknownName("feature", choice, get_args(Choice))
     return tuple(dict.fromkeys(_feature_set(choice, info) for choice in choices))
 
 

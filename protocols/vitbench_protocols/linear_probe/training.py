@@ -78,7 +78,8 @@ def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -
     table = data.table("train")
     labels = torch.from_numpy(table.targets)
     order = torch.from_numpy(permutation(data.context.seed, "held-out", length=len(labels)))
-    kept, held_out = order[round(len(order) * share) :], order[: round(len(order) * share)]
+    count = max(1, round(len(order) * share))
+    kept, held_out = order[count:], order[:count]
     mine = distributed.share(heads)
     grid = data.grid(mine, table.classes)
     _train("choose", grid, data, kept, labels, schedule)
@@ -89,7 +90,7 @@ def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -
         accuracy |= part
     best = max(heads, key=lambda head: accuracy[head])
     data.context.note(
-        f"chosen among {len(heads)} heads on {len(held_out)} held-out train images, "
+        f"chosen among {len(heads)} heads on {count} held-out train images, "
         f"{100 * accuracy[best]:.2f} % of them right:"
     )
     return best

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vitbench.errors import UnknownName
 from vitbench.models.backbone import BackboneInfo
 from vitbench.models.facts import Pooling
 from vitbench.models.timm_backbone import build_backbone
@@ -46,6 +47,11 @@ def test_a_backbone_without_class_tokens_is_said_by_the_name_of_its_feature(
     found = feature_sets(choices, replace(info, pooled_from=pooled_from))
     names = [one.said for one in found if not one.interleaved]
     assert names == said
+
+
+def test_an_unknown_feature_is_named(info: BackboneInfo) -> None:
+    with pytest.raises(UnknownName, match=r"no feature 'last4'.*Did you mean 'last-4'"):
+        feature_sets(("last4",), info)  # type: ignore[arg-type]
 
 
 def test_a_shallow_backbone_gives_the_blocks_it_has(info: BackboneInfo) -> None:

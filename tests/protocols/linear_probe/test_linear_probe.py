@@ -16,6 +16,7 @@ from vitbench.api import (
     read_items,
     resolve,
 )
+from vitbench.errors import SettingError
 from vitbench_protocols.knn import Knn
 from vitbench_protocols.linear_probe import LinearProbe, training
 
@@ -81,6 +82,11 @@ def test_the_choice_never_looks_at_val(folders: Path, tmp_path: Path) -> None:
     primary = second.primary()
     assert primary is not None
     assert primary.value == 0.0
+
+
+def test_no_head_at_all_is_an_error(folders: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="--learning-rates must name one"):
+        run("dino", folders, tmp_path, **{**SMALL, "learning_rates": ()})
 
 
 class Killed(BaseException):
