@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vitbench.data.label_maps import Geometry as Geometry
     from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
+    from vitbench.data.multicrop import MultiCrop as MultiCrop
     from vitbench.data.parallel import map_items as map_items
     from vitbench.data.positives import FindPositives as FindPositives
     from vitbench.data.positives import Positives as Positives
@@ -71,6 +72,11 @@ if TYPE_CHECKING:
     from vitbench.neighbours import Neighbours as Neighbours
     from vitbench.neighbours import search as search
     from vitbench.neighbours import vote as vote
+    from vitbench.objectives.objective import Branch as Branch
+    from vitbench.objectives.objective import Objective as Objective
+    from vitbench.objectives.objective import ObjectiveSettings as ObjectiveSettings
+    from vitbench.objectives.objective import Progress as Progress
+    from vitbench.objectives.objective import TermLoss as TermLoss
     from vitbench.objectives.positives import neighbour_similarities as neighbour_similarities
     from vitbench.records import DataKind as DataKind
     from vitbench.records import DatasetInfo as DatasetInfo
@@ -90,7 +96,18 @@ if TYPE_CHECKING:
     from vitbench.training.finetune import Shuffled as Shuffled
     from vitbench.training.finetune import Surroundings as Surroundings
     from vitbench.training.journal import read_metrics as read_metrics
+    from vitbench.training.presets import with_preset as with_preset
+    from vitbench.training.recipe import Recipe as Recipe
+    from vitbench.training.recipe import Term as Term
+    from vitbench.training.recipes import recipes as recipes
+    from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import Poly as Poly
+    from vitbench.training.snapshot import Saving as Saving
+    from vitbench.training.snapshot import Snapshots as Snapshots
+    from vitbench.training.snapshot import load_snapshot as load_snapshot
+    from vitbench.training.train import Options as Options
+    from vitbench.training.train import train as train
+    from vitbench.training.trainer import Trainer as Trainer
 
 _HOMES = {
     "vitbench.accumulate": ("statistic",),
@@ -100,6 +117,7 @@ _HOMES = {
     "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),
+    "vitbench.data.multicrop": ("MultiCrop",),
     "vitbench.data.parallel": ("map_items",),
     "vitbench.data.positives": ("FindPositives", "Positives", "Reading"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
@@ -129,6 +147,13 @@ _HOMES = {
     "vitbench.models.facts": ("PositionRule",),
     "vitbench.models.scales": ("FourScales",),
     "vitbench.neighbours": ("Bank", "Neighbours", "search", "vote"),
+    "vitbench.objectives.objective": (
+        "Branch",
+        "Objective",
+        "ObjectiveSettings",
+        "Progress",
+        "TermLoss",
+    ),
     "vitbench.objectives.positives": ("neighbour_similarities",),
     "vitbench.records": (
         "DataKind",
@@ -146,7 +171,26 @@ _HOMES = {
     "vitbench.training.drop_path": ("DropPath",),
     "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
     "vitbench.training.journal": ("read_metrics",),
-    "vitbench.training.schedules": ("Poly",),
+    "vitbench.training.presets": ("with_preset",),
+    "vitbench.training.recipe": (
+        "Recipe",
+        "Term",
+    ),
+    "vitbench.training.recipes": ("recipes",),
+    "vitbench.training.schedules": (
+        "Cosine",
+        "Poly",
+    ),
+    "vitbench.training.snapshot": (
+        "Saving",
+        "Snapshots",
+        "load_snapshot",
+    ),
+    "vitbench.training.train": (
+        "Options",
+        "train",
+    ),
+    "vitbench.training.trainer": ("Trainer",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = (

@@ -18,6 +18,7 @@ from vitbench.cli.recipe_flags import as_flags, from_flags
 from vitbench.data.training_loader import Loading
 from vitbench.engine.provenance import environment
 from vitbench.errors import Stopped
+from vitbench.models.sources import RUNS
 from vitbench.settings import digest, plain, setting
 from vitbench.training.fit import Watching
 from vitbench.training.journal import Row
@@ -60,7 +61,7 @@ def run(arguments: list[str]) -> int:
         inputs=inputs, loading=loading, computing=computing, saving=saving, watching=watching
     )
     mark = digest([plain(recipe), inputs.data])[:8]
-    folder = where.out or Path("runs") / f"{recipe.name}-{Path(inputs.data).name}-{mark}"
+    folder = where.out or RUNS / f"{recipe.name}-{Path(inputs.data).name}-{mark}"
     if where.processes > 1 and "WORLD_SIZE" not in os.environ:
         _become_several(where.processes, arguments)
     with distributed.process_group(), _watching(recipe.name, folder) as listener:

@@ -20,6 +20,7 @@ from vitbench.models.timm_backbone import build_backbone, pretrained_by_timm
 from vitbench.models.weight_file import WeightFile, read_weight_file
 
 RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
+RUNS = Path("runs")  # where the trainers put their runs if not told otherwise
 RUN_JOURNAL = "metrics.jsonl"  # and what it wrote of itself on the way
 LARGEST_PIXEL_PATCH = 32  # its tokens have 3,072 numbers
 METADATA = "vitbench"  # key of our facts in the metadata of our own files
@@ -64,6 +65,8 @@ def find_source(spec: str, progress: Progress) -> Source:
     if opener is not None and rest:
         return opener(rest)
     path = Path(spec).expanduser()
+    if not path.exists() and (RUNS / spec / RUN_FILE).exists():
+        return _from_path(RUNS / spec)
     if path.exists() or (spec not in manifest_names() and (path.suffix or path.parent.name)):
         return _from_path(path)
     return _from_manifest(find_manifest(spec), progress)

@@ -10,6 +10,7 @@ from torch.nn import functional
 from vitbench import distributed
 from vitbench.errors import SettingError
 from vitbench.models.backbone import BackboneInfo
+from vitbench.models.linear import Linear
 from vitbench.objectives.batch_norm import BatchNorm
 from vitbench.objectives.distillation import at_least_single
 from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
@@ -98,9 +99,9 @@ class KeyMlp(nn.Module):
     def __init__(self, width: int, hidden_dim: int, key_dim: int) -> None:
         super().__init__()
         self.linear_hidden = nn.Sequential(
-            nn.Identity(), nn.Linear(width, hidden_dim), BatchNorm(hidden_dim), nn.ReLU()
+            nn.Identity(), Linear(width, hidden_dim), BatchNorm(hidden_dim), nn.ReLU()
         )
-        self.linear_out = nn.Linear(hidden_dim, key_dim)
+        self.linear_out = Linear(hidden_dim, key_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (rows, width) to (rows, key_dim)."""

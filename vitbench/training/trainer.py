@@ -1,5 +1,6 @@
 """One training run in memory: the pair, its objectives, and the step that moves them."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from vitbench import distributed
 from vitbench.data.training_loader import CropBatch
@@ -78,6 +80,9 @@ class Trainer:
         self.objectives.to(device, dtype)
         without_drop_path(self.pair.teacher.backbone)
         self.drop_path = DropPath(self.pair.student.backbone)
+        if computing.compile:
+            for side in (self.pair.student, self.pair.teacher):
+                side.backbone.compile()
         self.trained = [
             parameter
             for module in (self.pair.student, self.objectives)
@@ -102,13 +107,7 @@ class Trainer:
         progress = self.progress
         self.recipe.optimizer.schedule(self.optimizer, progress, self.recipe.batch_size)
         self.optimizer.zero_grad(set_to_none=True)
-        values: dict[str, Tensor] = {}
-        for part in parts_of(batch, self.computing.accumulate):
-            with self._autocast():
-                loss, measured = self._loss(part, progress)
-            torch.autograd.backward(loss / self.computing.accumulate)
-            for name, value in measured.items():
-                values[name] = values.get(name, 0) + value / self.computing.accumulate
+        values = self._compiled_gradients(batch, progress)
         average_gradients(self.trained)
         self.step += 1
         if self._skips(values["loss"]):
@@ -149,6 +148,32 @@ class Trainer:
         for _, objective in self._named():
             objective.forget_step()
         return True
+
+    def _compiled_gradients(self, batch: CropBatch, progress: Progress) -> dict[str, Tensor]:
+        """Do as `_gradients`; where compiling fails, say so and do it again without."""
+        try:
+            return self._gradients(batch, progress)
+        except TorchDynamoException as error:
+            told = str(error).strip().splitlines()[0]
+            logging.getLogger("vitbench").warning("--compile failed, going on without: %s", told)
+        for side in (self.pair.student, self.pair.teacher):
+            side.backbone._compiled_call_impl = None
+        for _, objective in self._named():
+            objective.forget_step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return self._gradients(batch, progress)
+
+    def _gradients(self, batch: CropBatch, progress: Progress) -> dict[str, Tensor]:
+        """Add up the gradients of a batch, part by part, and return what was measured."""
+        values: dict[str, Tensor] = {}
+        parts = self.computing.accumulate
+        for part in parts_of(batch, parts):
+            with self._autocast():
+                loss, measured = self._loss(part, progress)
+            torch.autograd.backward(loss / parts)
+            for name, value in measured.items():
+                values[name] = values.get(name, 0) + value / parts
+        return values
 
     def _loss(self, batch: CropBatch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of the terms on one part of a batch, and all it is made of."""

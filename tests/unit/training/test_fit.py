@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 
 from tests.tiny_training import NoiseLoader, one_of_two, tiny, trained
 from vitbench.errors import SettingError, Stopped, TrainingError
@@ -152,3 +153,26 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         for first, second, row in zip(found[0][0], found[1][0], expected, strict=True):
             mean = {key: (first[key] + second[key]) / 2 for key in row}
             torch.testing.assert_close(mean, row, atol=1e-6, rtol=0)
+
+
+def test_a_compiler_that_fails_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise TorchDynamoException("no compiler here")
+
+    def compile_to_nothing(module: Any) -> None:
+        module._compiled_call_impl = fail
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_to_nothing)
+    found = trained("selfpatch", 3, computing=Computing(compile=True))
+    assert "--compile failed, going on without: no compiler here" in caplog.text
+    torch.testing.assert_close(
+        found, trained("selfpatch", 3, computing=Computing()), atol=0, rtol=0
+    )
+
+
+def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    start(tiny("dino"), Path("runs/mine")).fit(steps=1)
+    assert resolve("mine").sha256 == resolve(str(tmp_path / "runs" / "mine")).sha256
