@@ -167,9 +167,9 @@ def _fill(
     parts = {o: store / f"{o.key}.{tag}.part" for o in outputs}
     journal_path = store / f"journal.{tag}.part"
     if distributed.is_main():
-        shape = (len(dataset), run.backbone.info.embed_dim)
-        for path in parts.values():
-            _memmap(path, np.float32, shape)
+        for output, path in parts.items():
+            width = run.backbone.info.stage(output.layer).width
+            _memmap(path, np.float32, (len(dataset), width))
         _memmap(journal_path, np.uint8, (len(batches),))
     distributed.barrier()
     arrays = {o: np.load(path, mmap_mode="r+") for o, path in parts.items()}

@@ -45,6 +45,18 @@ class Architecture:
         """Class and register tokens before the patches."""
         return int(self.cls_token) + self.registers
 
+    def describe(self) -> str:
+        """Say it in words."""
+        prefix = [
+            *(["a class token"] if self.cls_token else []),
+            *([f"{self.registers} registers"] if self.registers else []),
+        ]
+        return (
+            f"{self.name}: patch {self.patch_size}, D {self.embed_dim}, {self.depth} blocks, "
+            f"grid {self.grid[0]} x {self.grid[1]}, {' and '.join(prefix) or 'no prefix token'}, "
+            f"{'a' if self.final_norm else 'no'} final norm"
+        )
+
 
 def named(arch: str) -> Architecture:
     """Return the architecture of a name, without weights.
@@ -108,7 +120,7 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
         name=name,
         patch_size=patch,
         embed_dim=dim,
-        depth=_count(shapes, "blocks."),
+        depth=count_blocks(shapes, "blocks."),
         heads=heads,
         mlp_dim=mlp_dim,
         grid=grid,
@@ -119,11 +131,11 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
         final_norm="norm.weight" in shapes,
         layer_scale=any(key.endswith(".ls1.gamma") for key in shapes),
         qkv_bias=any(key.endswith(".attn.qkv.bias") for key in shapes),
-        class_attention=_count(shapes, "ca_head.cls_blocks."),
+        class_attention=count_blocks(shapes, "ca_head.cls_blocks."),
     )
 
 
-def _count(shapes: Mapping[str, Shape], prefix: str) -> int:
+def count_blocks(shapes: Mapping[str, Shape], prefix: str) -> int:
     """Count the blocks whose names begin so."""
     starts = (key.removeprefix(prefix) for key in shapes if key.startswith(prefix))
     return len({start.split(".")[0] for start in starts})

@@ -7,24 +7,52 @@ import torch
 from torch import nn
 
 from vitbench.models.aggregated import AggregatedBackbone
-from vitbench.models.architecture import Architecture
+from vitbench.models.architecture import Architecture, named
 from vitbench.models.backbone import Backbone
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
+from vitbench.models.initialization import initialize
 from vitbench.models.positions import resize_positions
 from vitbench.models.state_dict import State
+from vitbench.models.swin import SwinBackbone
+from vitbench.models.swin_architecture import SwinArchitecture, named_swin
 from vitbench.models.timm_backbone import TimmBackbone
 
+AnyArchitecture = Architecture | SwinArchitecture
 CA_HEAD = "ca_head."  # prefix of class attention among our names
 
 
+def find_architecture(arch: str) -> AnyArchitecture:
+    """Return the architecture of a name, without weights; see `named` and `named_swin`.
+
+    Raises:
+        UnknownName: If nobody knows it.
+    """
+    return named_swin(arch) if arch.startswith("swin_") else named(arch)
+
+
+def build(arch: str | AnyArchitecture, *, seed: int, drop_path: float = 0.0) -> Backbone:
+    """Build a backbone with random weights, on the CPU.
+
+    Args:
+        arch: Name or architecture.
+        seed: Of the weights.
+        drop_path: Stochastic depth of the last block.
+    """
+    architecture = find_architecture(arch) if isinstance(arch, str) else arch
+    backbone = assemble(architecture, drop_path=drop_path)
+    initialize(backbone, torch.Generator().manual_seed(seed))
+    return backbone
+
+
 def assemble(
-    architecture: Architecture,
+    architecture: AnyArchitecture,
     *,
     pooled_from: Pooling | None = None,
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
     position_rule: PositionRule = "dino",
+    drop_path: float = 0.0,
 ) -> Backbone:
     """Build a network on the meta device, to be filled with weights.
 
@@ -34,40 +62,48 @@ def assemble(
             else the class token, else the mean patch.
         mean: Input normalization.
         std: Input normalization.
-        position_rule: How the positional table is resized.
+        position_rule: How the positional table is resized, if there is one.
+        drop_path: Stochastic depth of the last block.
     """
     pooled_from = pooled_from or default_pooling(architecture)
-    trunk = TimmBackbone(
-        architecture,
-        pooled_from="mean_pool" if pooled_from == "mean_pool" else None,
-        mean=mean,
-        std=std,
-        position_rule=position_rule,
-    )
+    trunk: Backbone
+    if isinstance(architecture, SwinArchitecture):
+        trunk = SwinBackbone(architecture, mean=mean, std=std, drop_path=drop_path)
+    else:
+        trunk = TimmBackbone(
+            architecture,
+            pooled_from="mean_pool" if pooled_from == "mean_pool" else None,
+            mean=mean,
+            std=std,
+            position_rule=position_rule,
+            drop_path=drop_path,
+        )
     if pooled_from != "class_attention":
         return trunk
     with torch.device("meta"):
         head = ClassAttention(
-            architecture.embed_dim, architecture.heads, depth=architecture.class_attention
+            trunk.info.embed_dim, trunk.info.heads, depth=architecture.class_attention
         )
     return AggregatedBackbone(trunk, head)
 
 
-def default_pooling(architecture: Architecture) -> Pooling:
+def default_pooling(architecture: AnyArchitecture) -> Pooling:
     """Return the image-level feature that the method itself would use."""
     if architecture.class_attention:
         return "class_attention"
-    return "cls_token" if architecture.cls_token else "mean_pool"
+    if isinstance(architecture, Architecture) and architecture.cls_token:
+        return "cls_token"
+    return "mean_pool"
 
 
-def poolings(architecture: Architecture) -> tuple[Pooling, ...]:
+def poolings(architecture: AnyArchitecture) -> tuple[Pooling, ...]:
     """Return every image-level feature that an architecture offers, the default first."""
     offered: tuple[Pooling, ...] = (default_pooling(architecture),)
     return offered if "mean_pool" in offered else (*offered, "mean_pool")
 
 
 def our_state(backbone: Backbone) -> State:
-    """Return the weights by our names: timm's, and `ca_head.*` for class attention.
+    """Return the weights by our names: timm's, a Swin's official ones, `ca_head.*` on top.
 
     Raises:
         TypeError: For the backbone of a plug-in, whose names are its own affair.
@@ -75,19 +111,19 @@ def our_state(backbone: Backbone) -> State:
     if isinstance(backbone, AggregatedBackbone):
         head = backbone.ca_head.state_dict(prefix=CA_HEAD)
         return {**our_state(backbone.trunk), **head}
-    if isinstance(backbone, TimmBackbone):
+    if isinstance(backbone, TimmBackbone | SwinBackbone):
         return backbone.state_dict()
     raise TypeError(f"no names are defined for a {type(backbone).__name__}")
 
 
-def architecture_of(backbone: Backbone) -> Architecture:
+def architecture_of(backbone: Backbone) -> AnyArchitecture:
     """Return what a backbone was built from.
 
     Raises:
         TypeError: For the backbone of a plug-in.
     """
     trunk = backbone.trunk if isinstance(backbone, AggregatedBackbone) else backbone
-    if not isinstance(trunk, TimmBackbone):
+    if not isinstance(trunk, TimmBackbone | SwinBackbone):
         raise TypeError(f"no architecture is defined for a {type(trunk).__name__}")
     if isinstance(backbone, AggregatedBackbone):
         return replace(trunk.architecture, class_attention=len(backbone.ca_head.cls_blocks))

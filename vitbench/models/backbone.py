@@ -7,8 +7,17 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from vitbench.errors import MissingAbility
+from vitbench.errors import MissingAbility, SettingError
 from vitbench.models.facts import Pooling, PositionRule, Triple
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Consecutive blocks whose maps have one size."""
+
+    blocks: int
+    width: int  # D of their features
+    stride: int  # pixels of an image per token, in each direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +35,35 @@ class BackboneInfo:
     position_rule: PositionRule
     mean: Triple  # input normalization, for RGB in [0, 1]
     std: Triple
+    stages: tuple[Stage, ...] = ()  # of a pyramid; a plain ViT is one stage and names none
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Native image size (H, W) in pixels."""
         return self.grid[0] * self.patch_size, self.grid[1] * self.patch_size
+
+    def absolute(self, layer: int) -> int:
+        """Return the index of a block, counted from the first.
+
+        Raises:
+            SettingError: If there is no such block.
+        """
+        if not -self.depth <= layer < self.depth:
+            raise SettingError([f"layer {layer} does not exist: {self.arch} has {self.depth}"])
+        return layer % self.depth
+
+    def stage(self, layer: int) -> Stage:
+        """Return the stage that a block belongs to: its width and stride.
+
+        Raises:
+            SettingError: If there is no such block.
+        """
+        index = self.absolute(layer)
+        for stage in self.stages:
+            if index < stage.blocks:
+                return stage
+            index -= stage.blocks
+        return Stage(self.depth, self.embed_dim, self.patch_size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 import torch
 
 from vitbench.errors import CheckpointError
-from vitbench.models.architecture import Architecture, infer, named
-from vitbench.models.assembly import CA_HEAD, assemble, our_state, poolings
+from vitbench.models.assembly import CA_HEAD, AnyArchitecture, assemble, our_state, poolings
 from vitbench.models.backbone import Backbone
 from vitbench.models.download import Progress, quiet
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
-from vitbench.models.formats import Recognised, recognise
+from vitbench.models.formats import FORMATS
+from vitbench.models.identify import identify
+from vitbench.models.layout import Recognised, recognise
 from vitbench.models.manifest import Manifest
-from vitbench.models.sources import Source, find_source
+from vitbench.models.sources import find_source
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class Checkpoint:
     name: str
     method: str  # "" where nothing says it
     format: str
-    architecture: Architecture
+    architecture: AnyArchitecture
     pooled_from: Pooling  # which image-level feature the backbone gives
     position_rule: PositionRule
     mean: Triple
@@ -88,11 +89,12 @@ def resolve(
     manifest, told = source.manifest, source.facts
     found = recognise(
         source.content,
+        FORMATS,
         subject=source.name,
         state_key=state_key or (manifest.state_key or None if manifest else None),
         ignore=manifest.ignore if manifest else (),
     )
-    architecture, heads_from = _architecture(found, source, arch)
+    architecture, heads_from = identify(found, source, arch)
     architecture, pooled_from = _pooled(architecture, pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
     mean_used, mean_from = _first(
@@ -112,7 +114,7 @@ def resolve(
     said = (
         source.origin,
         f"format {found.format.name} ({found.format.about}), weights in {found.where}",
-        f"architecture {describe(architecture)}",
+        f"architecture {architecture.describe()}",
         f"{architecture.heads} heads, from {heads_from}",
         f"image-level feature: {pooled_from}",
         accounting.summary(),
@@ -155,7 +157,7 @@ def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu")
 
 
 def _account(
-    found: Recognised, architecture: Architecture, pooled_from: Pooling, name: str
+    found: Recognised, architecture: AnyArchitecture, pooled_from: Pooling, name: str
 ) -> tuple[State, Accounting]:
     """Demand that the weights fill the network exactly; leave class attention out if unused."""
     skipped = () if architecture.class_attention else (CA_HEAD,)
@@ -167,8 +169,8 @@ def _account(
 
 
 def _pooled(
-    architecture: Architecture, pooling: Pooling | None, name: str
-) -> tuple[Architecture, Pooling]:
+    architecture: AnyArchitecture, pooling: Pooling | None, name: str
+) -> tuple[AnyArchitecture, Pooling]:
     """Settle the image-level feature, and leave out of the architecture what it does not need."""
     offered = poolings(architecture)
     if pooling is not None and pooling not in offered:
@@ -179,63 +181,6 @@ def _pooled(
     if pooling == "mean_pool":
         architecture = replace(architecture, class_attention=0)
     return architecture, pooling or offered[0]
-
-
-def describe(architecture: Architecture) -> str:
-    """Say an architecture in words."""
-    shape = architecture
-    prefix = [
-        *(["a class token"] if shape.cls_token else []),
-        *([f"{shape.registers} registers"] if shape.registers else []),
-    ]
-    return (
-        f"{shape.name}: patch {shape.patch_size}, D {shape.embed_dim}, {shape.depth} blocks, "
-        f"grid {shape.grid[0]} x {shape.grid[1]}, {' and '.join(prefix) or 'no prefix token'}, "
-        f"{'a' if shape.final_norm else 'no'} final norm"
-    )
-
-
-def _architecture(found: Recognised, source: Source, arch: str | None) -> tuple[Architecture, str]:
-    """Return the architecture of the weights, and who said its heads."""
-    if source.facts.architecture is not None and arch is None:
-        return source.facts.architecture, "the file"
-    heads, heads_from = _heads(source, arch, found.format.heads)
-    said = arch or (source.manifest.arch if source.manifest else None)
-    shapes = {key: tuple(value.shape) for key, value in found.state.items()}
-    inferred = infer(shapes, heads=heads, name=said or source.name)
-    if said is None:
-        name = f"vit_d{inferred.embed_dim}_patch{inferred.patch_size}"
-        return replace(inferred, name=name), heads_from
-    wanted = named(said)
-    facts = ("patch_size", "embed_dim", "depth", "mlp_dim")
-    wrong = [name for name in facts if getattr(inferred, name) != getattr(wanted, name)]
-    if wrong:
-        raise CheckpointError(
-            f"{source.name}: the weights are not those of a {said}.",
-            expected=", ".join(f"{name} {getattr(wanted, name)}" for name in wrong),
-            found=", ".join(f"{name} {getattr(inferred, name)}" for name in wrong),
-            hint="name the architecture that the weights have by --arch",
-        )
-    return replace(inferred, norm_eps=wanted.norm_eps), heads_from
-
-
-def _heads(source: Source, arch: str | None, by_format: int | None) -> tuple[int, str]:
-    """Return the number of attention heads and who says so; it is never guessed."""
-    said = (
-        (named(arch).heads if arch else None, f"--arch {arch}"),
-        (source.manifest.heads if source.manifest else None, "the manifest"),
-        (source.facts.heads, "the file"),
-        (by_format, "the format"),
-    )
-    for heads, who in said:
-        if heads is not None:
-            return heads, who
-    raise CheckpointError(
-        f"{source.name}: the number of attention heads is not known.",
-        expected="it to be said: weights do not tell (6 and 12 heads have the same shapes)",
-        found="neither a manifest nor the file's own arguments",
-        hint="--arch NAME, such as --arch vit_small_patch16_224 (6 heads of ViT-S)",
-    )
 
 
 def _first(

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from vitbench.models.assembly import architecture_of, our_state
 from vitbench.models.backbone import Backbone
-from vitbench.models.sources import FACTS, METADATA, FileFacts
+from vitbench.models.file_facts import FACTS, METADATA, FileFacts
 
 
 def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:

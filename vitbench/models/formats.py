@@ -1,167 +1,173 @@
 """The layouts that checkpoints come in: one row each, recognised by the keys inside the file."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
+from vitbench.models.conversions import free_class_position, join_qkv, merge_after_stage
+from vitbench.models.layout import HEADS, Format
 
-from torch import Tensor
-
-from vitbench.errors import CheckpointError, StateMismatch, listed
-from vitbench.models.facts import PositionRule
-from vitbench.models.state_dict import State
-
-HEADS = ("head.*", "head_dist.*", "fc.*", "pre_logits.*")
 WRAPPERS = r"(?:(?:module|model|backbone|encoder|_orig_mod)\.)+"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """One layout: where the weights are, how their names become ours, what is left out."""
-
-    name: str
-    about: str
-    at: tuple[str, ...]  # dotted paths, inside the file, where the weights may be; "" is the top
-    sign: str  # a pattern that some key there matches in full, and in no earlier row's layout
-    strip: str = ""  # pattern taken off the front of every key
-    rename: tuple[tuple[str, str], ...] = ()  # patterns and replacements, in order, after `strip`
-    ignore: tuple[str, ...] = HEADS  # shell patterns of our names that are left out on purpose
-    method: str = ""  # what the layout says of how the weights were trained
-    heads: int | None = None  # where every file of this layout has the same
-    position_rule: PositionRule = "dino"
-
-    def our_name(self, key: str) -> str:
-        """Return timm's name of a key of the file."""
-        key = re.sub(f"^{self.strip}", "", key) if self.strip else key
-        for pattern, replacement in self.rename:
-            key = re.sub(pattern, replacement, key)
-        return key
-
+SIDES = ("teacher", "student")
+PATCHES = r"patch_embed\.proj\.weight"
+HUGGING_FACE = (
+    (r"^(?:vit|dinov2|model)\.", ""),
+    (r"^embeddings\.(cls_token|mask_token)", r"\1"),
+    (r"^embeddings\.register_tokens", "reg_token"),
+    (r"^embeddings\.position_embeddings", "pos_embed"),
+    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"^encoder\.layer\.(\d+)\.", r"blocks.\1."),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.layernorm_after\.", ".norm2."),
+    (r"\.attention\.attention\.", ".attn."),
+    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.layer_scale([12])\.lambda1", r".ls\1.gamma"),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"^(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
+    (r"^layernorm\.", "norm."),
+)
 
 FORMATS = (
     Format(
         name="selfpatch",
         about="training file of SelfPatch: trunk, class attention and heads",
-        at=("teacher", "student"),
-        sign=r"(module\.)?ca_head\.cls_token",
+        at=SIDES,
+        signs=(r"(module\.)?ca_head\.cls_token",),
         strip=WRAPPERS,
         ignore=(*HEADS, "c_head.*", "p_head.*"),
         method="selfpatch",
     ),
     Format(
+        name="ibot",
+        about="training file of iBOT: student and teacher with two heads",
+        at=SIDES,
+        signs=(r"(module\.)?(backbone\.masked_embed|head\.last_layer2\..*|head\.mlp2\..*)",),
+        strip=WRAPPERS,
+        ignore=(*HEADS, "masked_embed"),
+        method="ibot",
+    ),
+    Format(
         name="dino-training",
         about="training file of DINO: student and teacher with heads",
-        at=("teacher", "student"),
-        sign=r"(module\.)?backbone\.patch_embed\.proj\.weight",
+        at=SIDES,
+        signs=(rf"(module\.)?backbone\.{PATCHES}",),
         strip=WRAPPERS,
         method="dino",
+    ),
+    Format(
+        name="esvit",
+        about="training file of EsViT: student and teacher, heads inside the network",
+        at=SIDES,
+        signs=(rf"(module\.)?{PATCHES}",),
+        strip=WRAPPERS,
+        ignore=(*HEADS, "head_dense.*"),
+        method="esvit",
+        position_rule="esvit",
+        swin_norm_eps=1e-6,
+    ),
+    Format(
+        name="moby",
+        about="training file of MoBY: the online encoder is kept",
+        at=("model",),
+        signs=(rf"(module\.)?encoder_k\.{PATCHES}",),
+        strip=r"(?:module\.)?(?:encoder\.)?",
+        ignore=(*HEADS, "encoder_k.*", "projector*", "predictor*", "queue*"),
+        method="moby",
+    ),
+    Format(
+        name="moco-v3",
+        about="training file of MoCo-v3: the base encoder is kept",
+        at=("state_dict",),
+        signs=(rf"(module\.)?base_encoder\.{PATCHES}",),
+        strip=r"(?:module\.)?(?:base_encoder\.)?",
+        ignore=(*HEADS, "momentum_encoder.*", "predictor.*"),
+        method="moco-v3",
+        heads=12,  # of every size it has, ViT-S too
+    ),
+    Format(
+        name="vissl",
+        about="training file of VISSL: the trunk of the base model",
+        at=("classy_state_dict.base_model.model.trunk",),
+        signs=(r"class_token",),
+        rename=((r"^class_token$", "cls_token"), (r"^pos_embedding$", "pos_embed")),
+        position_rule="esvit",
+        norm_eps=1e-5,
     ),
     Format(
         name="mae",
         about="pretraining file of MAE: encoder and decoder under `model`",
         at=("model",),
-        sign=r"decoder_embed\.weight",
+        signs=(r"decoder_embed\.weight",),
         ignore=(*HEADS, "mask_token", "decoder_*"),
         method="mae",
         position_rule="size",
     ),
     Format(
+        name="dinov2-registers",
+        about="published DINOv2 with registers",
+        at=("", "teacher", "model"),
+        signs=(r"(backbone\.)?register_tokens",),
+        strip=WRAPPERS,
+        rename=((r"^register_tokens$", "reg_token"),),
+        ignore=(*HEADS, "mask_token", "dino_head.*", "ibot_head.*"),
+        convert=free_class_position,
+        method="dinov2",
+        head_dim=64,
+        position_rule="timm",
+    ),
+    Format(
+        name="dinov2",
+        about="published DINOv2",
+        at=("", "teacher", "model"),
+        signs=(r"(backbone\.)?blocks\.0\.ls1\.gamma", r"(backbone\.)?mask_token"),
+        strip=WRAPPERS,
+        ignore=(*HEADS, "mask_token", "dino_head.*", "ibot_head.*"),
+        method="dinov2",
+        head_dim=64,
+    ),
+    Format(
+        name="hf-dinov2-registers",
+        about="Dinov2 with registers by Hugging Face's names",
+        at=("",),
+        signs=(r"(dinov2_with_registers\.)?embeddings\.register_tokens",),
+        strip=r"(?:dinov2_with_registers\.)?",
+        rename=HUGGING_FACE,
+        ignore=("mask_token", "classifier.*"),
+        convert=lambda state: free_class_position(join_qkv(state)),
+        method="dinov2",
+        position_rule="timm",
+    ),
+    Format(
+        name="hf",
+        about="ViT, DINO and Dinov2 by Hugging Face's names",
+        at=("",),
+        signs=(r"((vit|dinov2)\.)?embeddings\.patch_embeddings\.projection\.weight",),
+        rename=HUGGING_FACE,
+        ignore=("pooler.*", "classifier.*", "mask_token"),
+        convert=join_qkv,
+        position_rule="size",
+    ),
+    Format(
+        name="timm-swin",
+        about="a Swin Transformer by timm's names",
+        at=("", "model", "state_dict"),
+        signs=(r"layers\.3\.downsample\.reduction\.weight",),
+        convert=merge_after_stage,
+    ),
+    Format(
         name="flat",
         about="a state dict by timm's names: published DINO, timm, safetensors",
         at=("",),
-        sign=r"patch_embed\.proj\.weight",
+        signs=(PATCHES,),
     ),
     Format(
         name="model",
-        about="timm's names under `model`, as DeiT and MAE save them",
+        about="timm's names under `model`, as DeiT, MAE and Swin save them",
         at=("model",),
-        sign=r"patch_embed\.proj\.weight",
+        signs=(PATCHES,),
         position_rule="size",
     ),
     Format(
         name="state-dict",
         about="timm's names behind one prefix, as Lightning and DDP save them",
         at=("state_dict", "model", "model_state_dict", ""),
-        sign=rf"({WRAPPERS})?patch_embed\.proj\.weight",
+        signs=(rf"({WRAPPERS})?{PATCHES}",),
         strip=WRAPPERS,
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Recognised:
-    """A file's weights by our names, and how they came to that."""
-
-    format: Format
-    where: str  # path inside the file
-    state: State
-    renamed: tuple[tuple[str, str], ...]
-    ignored: tuple[str, ...]
-
-
-def recognise(
-    content: Mapping[str, Any],
-    *,
-    subject: str,
-    state_key: str | None = None,
-    ignore: tuple[str, ...] = (),
-) -> Recognised:
-    """Find the layout of a file and give its weights our names.
-
-    Args:
-        content: What the file holds.
-        subject: What an error names.
-        state_key: Dotted path of the weights inside the file, instead of the layout's own.
-        ignore: More patterns of keys to leave out.
-
-    Raises:
-        CheckpointError: If no layout fits; lists what the file holds.
-        StateMismatch: If two keys of the file get the same name.
-    """
-    for layout in FORMATS:
-        for where in layout.at if state_key is None else (state_key,):
-            tensors = dict(_tensors(_inside(content, where)))
-            if any(re.fullmatch(layout.sign, key) for key in tensors):
-                return _renamed(layout, where, tensors, subject, (*layout.ignore, *ignore))
-    raise CheckpointError(
-        f"{subject}: no known layout of a Vision Transformer's weights.",
-        expected=f"one of {listed([layout.name for layout in FORMATS])}"
-        + (f" at {state_key!r}" if state_key else ""),
-        found=listed(list(map(str, content))),
-        hint="--state-key PATH says where inside the file the weights are (such as model.encoder)",
-    )
-
-
-def _renamed(
-    layout: Format, where: str, tensors: dict[str, Tensor], subject: str, ignore: tuple[str, ...]
-) -> Recognised:
-    state: dict[str, Tensor] = {}
-    renamed, ignored = [], []
-    for key, tensor in tensors.items():
-        name = layout.our_name(key)
-        if any(fnmatchcase(name, pattern) for pattern in ignore):
-            ignored.append(key)
-            continue
-        if name in state:
-            raise StateMismatch(
-                f"{subject}: two keys of the file would both become {name!r}.",
-                found=f"{key} and another, in {where or 'the file'}",
-                hint="--state-key PATH chooses one of them",
-            )
-        state[name] = tensor
-        if name != key:
-            renamed.append((key, name))
-    return Recognised(layout, where or "the file", state, tuple(renamed), tuple(ignored))
-
-
-def _inside(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """Follow a dotted path; nothing there is an empty mapping."""
-    here: Any = content
-    for step in filter(None, where.split(".")):
-        here = here.get(step) if isinstance(here, Mapping) else None
-    return here if isinstance(here, Mapping) else {}
-
-
-def _tensors(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    return ((str(key), value) for key, value in mapping.items() if isinstance(value, Tensor))

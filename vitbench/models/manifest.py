@@ -39,7 +39,7 @@ class Manifest:
     name: str  # also the file's stem
     method: str
     arch: str  # our name or timm's
-    heads: int  # attention heads; can't be read from weights
+    heads: int | None = None  # attention heads; only a Swin's weights tell them
     license: str
     source: str  # paper and repository
     url: str = ""  # empty: not to be had by a plain download, `note` says where it is
@@ -98,6 +98,8 @@ def parse_manifest(text: str, *, name: str) -> Manifest:
         ) from error
     if manifest.name != name:
         raise CheckpointError(f"manifest {name}: it calls itself {manifest.name!r}.")
+    if manifest.heads is None and not manifest.arch.startswith("swin_"):
+        raise CheckpointError(f"manifest {name}: `heads` is missing; weights do not tell them.")
     return manifest
 
 

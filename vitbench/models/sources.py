@@ -1,44 +1,32 @@
 """Where a checkpoint comes from: a path, a run, a manifest's name, timm, the Hub, or chance."""
 
-from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from pydantic import TypeAdapter, ValidationError
-
 from vitbench.cache import cache_root
 from vitbench.errors import CheckpointError, SettingError
-from vitbench.models.architecture import SIZES, Architecture
+from vitbench.models.assembly import architecture_of, build, our_state
 from vitbench.models.download import Progress, download, file_sha256
-from vitbench.models.facts import PositionRule, Triple
+from vitbench.models.file_facts import FileFacts, facts_of
+from vitbench.models.hugging_face import (
+    HUB_CONFIG,
+    HUB_WEIGHTS,
+    facts_of_folder,
+    fetch_from_hub,
+    is_timms,
+)
 from vitbench.models.manifest import Manifest, find_manifest, manifest_names
 from vitbench.models.pixels import pixel_weights
-from vitbench.models.timm_backbone import build_backbone, pretrained_by_timm
-from vitbench.models.weight_file import WeightFile, read_weight_file
+from vitbench.models.timm_backbone import pretrained_by_timm
+from vitbench.models.weight_file import read_weight_file
 
 RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
 RUNS = Path("runs")  # where the trainers put their runs if not told otherwise
 RUN_JOURNAL = "metrics.jsonl"  # and what it wrote of itself on the way
 LARGEST_PIXEL_PATCH = 32  # its tokens have 3,072 numbers
-METADATA = "vitbench"  # key of our facts in the metadata of our own files
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
-    """What a file says of itself; None where it is silent. Our own files say all of it."""
-
-    architecture: Architecture | None = None
-    heads: int | None = None
-    method: str = ""
-    mean: Triple | None = None
-    std: Triple | None = None
-    position_rule: PositionRule | None = None
-
-
-FACTS = TypeAdapter(FileFacts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,31 +60,10 @@ def find_source(spec: str, progress: Progress) -> Source:
     return _from_manifest(find_manifest(spec), progress)
 
 
-def facts_of(file: WeightFile) -> FileFacts:
-    """Read what a file says of itself: our metadata, or the arguments of a training run."""
-    own = file.metadata.get(METADATA)
-    if own is not None:
-        try:
-            return FACTS.validate_python(own)
-        except ValidationError as error:
-            raise CheckpointError(
-                "this file's own facts can't be read.", found=str(error.errors()[0]["msg"])
-            ) from error
-    arguments = file.content.get("args")
-    said = getattr(arguments, "arch", "") if isinstance(arguments, Namespace) else ""
-    size = str(said).removeprefix("vit_").removeprefix("deit_")
-    return FileFacts(heads=SIZES[size][2] if size in SIZES else None)
-
-
 def _from_path(path: Path) -> Source:
+    if path.is_dir() and not (path / RUN_FILE).exists():
+        return _hugging_face(path, path.resolve().name)
     file_path = path / RUN_FILE if path.is_dir() else path
-    if path.is_dir() and not file_path.exists():
-        raise CheckpointError(
-            f"{path}: this folder holds no checkpoint.",
-            expected=RUN_FILE,
-            found="a folder without it",
-            hint="name the file itself",
-        )
     file = read_weight_file(file_path)
     return Source(
         name=path.resolve().name if path.is_dir() else path.stem,
@@ -104,6 +71,26 @@ def _from_path(path: Path) -> Source:
         content=file.content,
         facts=facts_of(file),
         file_sha256=file_sha256(file_path),
+    )
+
+
+def _hugging_face(folder: Path, name: str) -> Source:
+    """Open a folder that transformers wrote, or the Hub's copy of one."""
+    path = next((folder / file for file in HUB_WEIGHTS if (folder / file).exists()), None)
+    if path is None or not (folder / HUB_CONFIG).exists():
+        raise CheckpointError(
+            f"{folder}: this folder holds no checkpoint.",
+            expected=f"{RUN_FILE}, or {HUB_CONFIG} and {HUB_WEIGHTS[0]}",
+            found="a folder without them",
+            hint="name the file itself",
+        )
+    file = read_weight_file(path)
+    return Source(
+        name=name,
+        origin=f"{file.kind} file {path.name} of {name}",
+        content=file.content,
+        facts=facts_of_folder(folder),
+        file_sha256=file_sha256(path),
     )
 
 
@@ -142,12 +129,12 @@ def _random(rest: str) -> Source:
         raise SettingError(
             [f"random:{rest} has unknown options"], hint="random:ARCH, or random:ARCH?seed=N"
         )
-    backbone = build_backbone(arch, seed=int(seed))
+    backbone = build(arch, seed=int(seed))
     return Source(
         name=f"random-{arch}-seed{seed}",
         origin=f"random weights of seed {seed}",
-        content=backbone.state_dict(),
-        facts=FileFacts(architecture=backbone.architecture, method="random"),
+        content=our_state(backbone),
+        facts=FileFacts(architecture=architecture_of(backbone), method="random"),
     )
 
 
@@ -172,9 +159,16 @@ def _timm(name: str) -> Source:
     return Source(name=name, origin=f"timm's {name}", content=found.state, facts=facts)
 
 
+def _hub(repository: str) -> Source:
+    folder = fetch_from_hub(repository)
+    if is_timms(folder):
+        return _timm(f"hf-hub:{repository}")
+    return _hugging_face(folder, repository.replace("/", "-"))
+
+
 OPENERS: Mapping[str, Callable[[str], Source]] = {
     "random": _random,
     "pixels": _pixels,
     "timm": _timm,
-    "hf-hub": lambda name: _timm(f"hf-hub:{name}"),
+    "hf-hub": _hub,
 }

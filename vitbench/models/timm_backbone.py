@@ -71,7 +71,7 @@ class TimmBackbone(Backbone):
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`."""
-        wanted = [self._absolute(layer) for layer in layers]
+        wanted = [self.info.absolute(layer) for layer in layers]
         tokens, grid = self._embed(images)
         found: dict[int, Features] = {}
         for index, block in enumerate(islice(self.blocks, max(wanted, default=-1) + 1)):
@@ -106,12 +106,6 @@ class TimmBackbone(Backbone):
         fast = not self.training and cpu_block.usable(tokens)
         out: Tensor = cpu_block.run_block(block, tokens) if fast else block(tokens)
         return out
-
-    def _absolute(self, layer: int) -> int:
-        depth = self.info.depth
-        if not -depth <= layer < depth:
-            raise SettingError([f"layer {layer} does not exist: {self.info.arch} has {depth}"])
-        return layer % depth
 
     def _embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Turn images into tokens with positions (B, T, D), and say their grid (h, w)."""

@@ -1,0 +1,138 @@
+"""How a layout of weights is told from the others, and how its names become ours."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor
+
+from vitbench.errors import CheckpointError, StateMismatch, listed
+from vitbench.models.facts import PositionRule
+from vitbench.models.state_dict import State
+
+HEADS = ("head.*", "head_dist.*", "fc.*", "pre_logits.*")
+DERIVED = ("*.relative_position_index", "*.attn_mask")  # a Swin's buffers, made again from nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One layout: where the weights are, how their names become ours, what is left out."""
+
+    name: str
+    about: str
+    at: tuple[str, ...]  # dotted paths, inside the file, where the weights may be; "" is the top
+    signs: tuple[str, ...]  # patterns: each matches some key there in full
+    strip: str = ""  # pattern taken off the front of every key
+    rename: tuple[tuple[str, str], ...] = ()  # patterns and replacements, in order, after `strip`
+    ignore: tuple[str, ...] = HEADS  # shell patterns of our names that are left out on purpose
+    convert: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None  # after renaming
+    method: str = ""  # what the layout says of how the weights were trained
+    heads: int | None = None  # where every file of this layout has the same
+    head_dim: int | None = None  # likewise
+    position_rule: PositionRule = "dino"
+    norm_eps: float | None = None  # of a ViT, where the layout's code differs from the field's 1e-6
+    swin_norm_eps: float = 1e-5
+
+    def our_name(self, key: str) -> str:
+        """Return timm's name of a key of the file."""
+        key = re.sub(f"^{self.strip}", "", key) if self.strip else key
+        for pattern, replacement in self.rename:
+            key = re.sub(pattern, replacement, key)
+        return key
+
+    def heads_of(self, embed_dim: int) -> int | None:
+        """Return the attention heads that every file of this layout and width has."""
+        return embed_dim // self.head_dim if self.head_dim else self.heads
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A file's weights by our names, and how they came to that."""
+
+    format: Format
+    where: str  # path inside the file
+    state: State
+    renamed: tuple[tuple[str, str], ...]
+    ignored: tuple[str, ...]
+
+
+def recognise(
+    content: Mapping[str, Any],
+    formats: Sequence[Format],
+    *,
+    subject: str,
+    state_key: str | None = None,
+    ignore: tuple[str, ...] = (),
+) -> Recognised:
+    """Find the layout of a file and give its weights our names.
+
+    Args:
+        content: What the file holds.
+        formats: The layouts; the first that fits counts.
+        subject: What an error names.
+        state_key: Dotted path of the weights inside the file, instead of the layout's own.
+        ignore: More patterns of keys to leave out.
+
+    Raises:
+        CheckpointError: If no layout fits; lists what the file holds.
+        StateMismatch: If two keys of the file get the same name.
+    """
+    for layout in formats:
+        for where in layout.at if state_key is None else (state_key,):
+            tensors = dict(_tensors(_inside(content, where)))
+            if all(any(re.fullmatch(sign, key) for key in tensors) for sign in layout.signs):
+                return _renamed(layout, where, tensors, subject, (*layout.ignore, *ignore))
+    raise CheckpointError(
+        f"{subject}: no known layout of a Vision Transformer's weights.",
+        expected=f"one of {', '.join(layout.name for layout in formats)}"
+        + (f" at {state_key!r}" if state_key else ""),
+        found=listed(list(map(str, content))),
+        hint="--state-key PATH says where inside the file the weights are (such as model.encoder)",
+    )
+
+
+def _renamed(
+    layout: Format, where: str, tensors: dict[str, Tensor], subject: str, ignore: tuple[str, ...]
+) -> Recognised:
+    state: dict[str, Tensor] = {}
+    renamed, ignored = [], []
+    for key, tensor in tensors.items():
+        name = layout.our_name(key)
+        if any(fnmatchcase(name, pattern) for pattern in (*ignore, *DERIVED)):
+            ignored.append(key)
+            continue
+        if name in state:
+            raise StateMismatch(
+                f"{subject}: two keys of the file would both become {name!r}.",
+                found=f"{key} and another, in {where or 'the file'}",
+                hint="--state-key PATH chooses one of them",
+            )
+        state[name] = tensor
+        if name != key:
+            renamed.append((key, name))
+    state = _converted(layout, state, subject)
+    return Recognised(layout, where or "the file", state, tuple(renamed), tuple(ignored))
+
+
+def _converted(layout: Format, state: dict[str, Tensor], subject: str) -> dict[str, Tensor]:
+    try:
+        return layout.convert(state) if layout.convert else state
+    except (KeyError, RuntimeError) as error:
+        raise StateMismatch(
+            f"{subject}: looks like {layout.about}, but can't be converted.",
+            found=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _inside(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Follow a dotted path; nothing there is an empty mapping."""
+    here: Any = content
+    for step in filter(None, where.split(".")):
+        here = here.get(step) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}
+
+
+def _tensors(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    return ((str(key), value) for key, value in mapping.items() if isinstance(value, Tensor))
