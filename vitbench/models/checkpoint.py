@@ -16,6 +16,7 @@ from vitbench.models.layout import Recognised, recognise
 from vitbench.models.manifest import Manifest
 from vitbench.models.sources import find_source
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
+from vitbench.models.swin_architecture import SwinArchitecture
 
 T = TypeVar("T")
 
@@ -110,12 +111,14 @@ def resolve(
         found.format.position_rule,
         "the format",
     )
+    if isinstance(architecture, SwinArchitecture) or not architecture.positions:
+        rule, rule_from = "none", "the architecture"
     normalization_from = mean_from if mean_from == std_from else f"{mean_from} / {std_from}"
     said = (
         source.origin,
         f"format {found.format.name} ({found.format.about}), weights in {found.where}",
         f"architecture {architecture.describe()}",
-        f"{architecture.heads} heads, from {heads_from}",
+        f"{architecture.heads} heads, from {heads_from}".replace("(", "").replace(")", ""),
         f"image-level feature: {pooled_from}",
         accounting.summary(),
         f"positions resized by rule {rule!r}, from {rule_from}",
