@@ -80,8 +80,11 @@ def _attention(qkv: Tensor, heads: int) -> Tensor:
 
 
 def _cast(parameter: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a parameter in another precision, from memory while its state is the same."""
-    if parameter.dtype == dtype or parameter.is_inference():
+    """Return a parameter in another precision, from memory while its state is the same.
+
+    One that is trained is never kept: fused optimizers write without telling.
+    """
+    if parameter.dtype == dtype or parameter.is_inference() or parameter.requires_grad:
         return parameter.to(dtype)
     state = (parameter._version, parameter.data_ptr())  # changes with every write or move
     kept = _CASTS.get(parameter)

@@ -34,6 +34,25 @@ def test_what_the_copy_learns_the_lent_one_does_not(spec: str) -> None:
         assert torch.equal(parameter, old)
 
 
+def test_evaluation_in_low_precision_sees_the_weights_of_the_last_step() -> None:
+    copy = dense_copy(load_backbone(resolve("random:vit_mini_patch8_64")), image_px=64, rule="size")
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.AdamW(copy.parameters(), lr=0.1, fused=True)
+
+    def seen() -> torch.Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            (found,) = copy.forward(image)
+        return found.patches
+
+    before = seen()
+    torch.autograd.backward(copy.forward(image)[0].patches[:, 0].mean())
+    for name, parameter in copy.named_parameters():
+        if "mlp" not in name:
+            parameter.grad = None
+    optimizer.step()
+    assert not torch.equal(before, seen())
+
+
 def test_other_sizes_of_image_see_the_learned_table_after_every_step() -> None:
     copy = dense_copy(load_backbone(resolve("random:vit_mini_patch8_64")), image_px=64, rule="size")
     image = torch.randn(1, 3, 48, 80, generator=torch.Generator().manual_seed(0))
