@@ -5,6 +5,7 @@ again on any resample of the items, without the data.
 
 - `confusion_hits`, `confusion_predicted`, `confusion_true`, each (n, classes): pixels of each class
   that were right, predicted, and true, in each image. Give `miou`, `aacc`, `macc`.
+  `confusion_names` (classes,) are the names of the classes, if there are any.
 - for `box` and `mask`: `box_image` (d,) index of the image of each detection, `box_category` (d,),
   `box_score` (d,), `box_matched` and `box_ignored` (d, 10) at the IoUs .50:.05:.95, and
   `box_truths` (n, categories): objects to be found. Give `ap_box`, `ap50_box`, `ap75_box`.

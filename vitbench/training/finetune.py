@@ -132,7 +132,7 @@ class FineTuning(Generic[SampleT]):
         self._saved_at, self._clock = time.monotonic(), Clock()
         try:
             with Interrupt() as interrupt:
-                for samples in self._clock.waiting(self._batches()):
+                for samples in self._clock.waiting(self.batches()):
                     self._make_step(samples, journal, interrupt)
         except torch.OutOfMemoryError as error:
             raise TrainingError(
@@ -195,7 +195,7 @@ class FineTuning(Generic[SampleT]):
         start = step * self.course.batch_size + distributed.rank() * self._share
         return range(start, start + self._share)
 
-    def _batches(self) -> Iterator[list[SampleT]]:
+    def batches(self) -> Iterator[list[SampleT]]:
         """Yield this process's samples of every step that is left."""
         steps = range(self.step, self.course.steps)
         positions = (position for step in steps for position in self._positions(step))

@@ -50,6 +50,11 @@ class FineTune:
                 [f"--method.learning.crop is {self.learning.crop}, "
                  f"expected a multiple of the patch, {patch_px} px"]
             )  # fmt: skip
+        if self.decoder == "upernet" and self.learning.batch_size <= self.learning.accumulate:
+            raise errors.SettingError(
+                ["upernet normalizes means of whole images, which needs two crops at once"],
+                hint="--method.learning.batch-size 2, or a smaller --method.learning.accumulate",
+            )
         layers = self.layers or tuple(
             backbone.info.depth * quarter // MAPS - 1 for quarter in range(1, MAPS + 1)
         )

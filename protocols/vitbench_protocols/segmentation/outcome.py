@@ -58,7 +58,7 @@ def finish(
         predicted: Gives the prediction for an image again.
         context: Where files go.
     """
-    items = tally.items(dataset.ids)
+    items = {**tally.items(dataset.ids), "confusion_names": np.array(classes.names)}
     context.output.mkdir(parents=True, exist_ok=True)
     paths = {"classes": context.output / "classes.csv"}
     if distributed.is_main():

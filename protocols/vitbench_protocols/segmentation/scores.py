@@ -64,7 +64,7 @@ class Tally:
         return whole
 
     def items(self, ids: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Return what a record keeps: ids, and the pixels of each class in each image (n, C)."""
+        """Return what a record keeps: ids, pixels of each class in each image (n, C), confusion."""
         places = sorted(self.images)
         kept = np.stack([self.images[place] for place in places])
         named = {f"confusion_{name}": kept[:, row] for row, name in enumerate(KEPT)}
@@ -101,14 +101,12 @@ def iou_by_image(items: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
 
 
 def write_classes(total: Counts, classes: Classes, path: Path) -> None:
-    """Write the table of classes: IoU and accuracy in percent, pixels, what it is taken for."""
+    """Write the table of classes: IoU and accuracy in percent, true and predicted pixels."""
     hits = total[:, : len(classes)].diagonal()
     predicted, true = total[:, : len(classes)].sum(axis=0), total.sum(axis=1)
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(
-            ["label", "name", "iou", "accuracy", "true", "predicted", "most_often_taken_for"]
-        )
+        writer.writerow(["label", "name", "iou", "accuracy", "true", "predicted"])
         for index, (label, name) in enumerate(zip(classes.labels, classes.names, strict=True)):
             union = predicted[index] + true[index] - hits[index]
             writer.writerow(
@@ -119,18 +117,9 @@ def write_classes(total: Counts, classes: Classes, path: Path) -> None:
                     _percent(hits[index], true[index]),
                     true[index],
                     predicted[index],
-                    _taken_for(total[index], index, classes),
                 ]
             )
 
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f}" if whole else ""
-
-
-def _taken_for(row: Counts, index: int, classes: Classes) -> str:
-    others = np.delete(row[: len(classes)], index)
-    if not others.any():
-        return ""
-    name = np.delete(np.array(classes.names), index)[others.argmax()]
-    return f"{name} ({100 * others.max() / row.sum():.0f} %)"

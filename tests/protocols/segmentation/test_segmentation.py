@@ -146,6 +146,7 @@ def test_a_folder_without_class_names_is_refused(tmp_path: Path) -> None:
     [
         (FineTune(learning=replace(SHORT, crop=36)), "multiple of the patch, 8 px"),
         (FineTune(layers=(1, 2), learning=SHORT), "sees 4 blocks"),
+        (FineTune(decoder="upernet", learning=replace(SHORT, batch_size=1)), "two crops at once"),
     ],
 )
 def test_settings_that_do_not_fit_the_backbone_are_told(

@@ -83,7 +83,10 @@ def class_ious(items: "Mapping[str, NDArray[Any]]") -> dict[str, float]:
             items[f"confusion_{name}"].sum(axis=0) for name in ("hits", "predicted", "true")
         )
         rows = zip(hits.tolist(), (predicted + true - hits).tolist(), strict=True)
-        return {f"class {n}": 100 * hit / all_ for n, (hit, all_) in enumerate(rows) if all_ > 0}
+        named = items.get("confusion_names", [f"class {n}" for n in range(len(hits))])
+        names = [str(name) for name in named]
+        pairs = zip(names, rows, strict=True)
+        return {name: 100 * hit / all_ for name, (hit, all_) in pairs if all_ > 0}
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
 
