@@ -26,6 +26,7 @@ from vitbench.api import Bank, Normalization, Surroundings
 from vitbench.data.semantic import SemanticDataset, open_semantic
 from vitbench.models.assembly import dense_copy
 from vitbench.models.timm_backbone import build_backbone
+from vitbench.neighbours import Engine
 from vitbench.training.finetune import FineTuning
 from vitbench_protocols.segmentation.classes import Classes
 from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName, build
@@ -147,9 +148,9 @@ def retrieve(given: argparse.Namespace, device: torch.device) -> None:
         return (queries @ bank.t()).topk(30).indices
 
     ways: dict[str, Callable[[], Tensor]] = {"plain product and top-k": plain}
-    for engine in ("torch", "faiss"):
-        held = Bank(bank, engine=engine)  # type: ignore[arg-type]
-        ways[f"ours, {engine}"] = lambda held=held: held.search(queries, 30).indices
+    engines: tuple[Engine, ...] = ("torch", "faiss")
+    for engine in engines:
+        ways[f"ours, {engine}"] = search_of(Bank(bank, engine=engine), queries)
     expected = plain()
     print(f"\n{given.queries} queries, 30 neighbours of {given.bank} rows of 192 numbers")
     slowest = best(plain, given.rounds, device)
@@ -160,6 +161,11 @@ def retrieve(given: argparse.Namespace, device: torch.device) -> None:
             f"  {name:<24} {given.queries / took:9.0f} queries/s, ratio {slowest / took:.2f},"
             f" {100 * same:.2f} % of places equal"
         )
+
+
+def search_of(bank: Bank, queries: Tensor) -> Callable[[], Tensor]:
+    """Return our search as something to time."""
+    return lambda: bank.search(queries, 30).indices
 
 
 def product_speed(device: torch.device) -> float:

@@ -91,4 +91,9 @@ def _shown(
     dataset: Dataset[Any], place: int, iou: float, classes: Classes, predicted: Predicted
 ) -> Shown:
     scene = read_scene(dataset, place, classes)
-    return Shown(f"{scene.id}  IoU {iou:.1f}", scene.image, scene.truth, predicted(scene))
+    return Shown(
+        f"{scene.id}   mean IoU of its classes {iou:.1f} %",
+        scene.image,
+        scene.truth,
+        predicted(scene),
+    )

@@ -12,7 +12,7 @@ from vitbench.api import atomic
 from vitbench_protocols.segmentation.classes import NONE, Classes, Indices
 from vitbench_protocols.segmentation.sizes import Pixels
 
-HEIGHT, TITLE, LEGEND, GAP = 220, 22, 190, 6  # px
+HEIGHT, LINE, LEGEND, GAP = 220, 20, 190, 6  # px
 NAMED = 9  # classes in the legend of a picture
 WRONG, RIGHT = (226, 44, 44), (52, 150, 84)
 
@@ -54,14 +54,15 @@ def _row(row: Shown, classes: Classes) -> Image.Image:
         )
     ]
     step = panels[0].width + GAP
-    whole = Image.new("RGB", (4 * step + LEGEND, TITLE + HEIGHT + GAP), "white")
+    whole = Image.new("RGB", (4 * step + LEGEND, 2 * LINE + HEIGHT + GAP), "white")
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(size=13)
-    names = (row.title, "truth", "prediction", "wrong (red), unlabelled (dark)")
+    draw.text((2, 3), row.title, fill="black", font=font)
+    names = ("image", "truth", "prediction", "right, wrong")
     for place, (name, panel) in enumerate(zip(names, panels, strict=True)):
-        draw.text((place * step + 2, 3), name, fill="black", font=font)
-        whole.paste(panel, (place * step, TITLE))
+        draw.text((place * step + 2, LINE), name, fill="black", font=font)
+        whole.paste(panel, (place * step, 2 * LINE))
     for line, index in enumerate(_largest(row)):
-        top = TITLE + line * (HEIGHT // NAMED)
+        top = 2 * LINE + line * (HEIGHT // NAMED)
         color = tuple(int(value) for value in colors[index])
         draw.rectangle((4 * step, top, 4 * step + 16, top + 16), fill=color)
         draw.text((4 * step + 22, top), classes.names[index][:24], fill="black", font=font)

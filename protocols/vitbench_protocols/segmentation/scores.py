@@ -90,10 +90,12 @@ def summarise(items: Mapping[str, NDArray[Any]]) -> tuple[Score, ...]:
 
 
 def iou_by_image(items: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Return the mean IoU of each image by itself, percent, (n,); NaN where nothing is labelled."""
+    """Return the mean IoU of each image over the classes it shows, percent, (n,).
+
+    NaN where nothing is labelled.
+    """
     hits, predicted, true = (items[f"confusion_{name}"].astype(np.float64) for name in KEPT)
-    union = predicted + true - hits
-    there = union > 0
+    union, there = predicted + true - hits, true > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         summed: NDArray[np.float64] = np.where(there, hits / union, 0.0).sum(axis=1)
         found: NDArray[np.float64] = 100 * summed / there.sum(axis=1)
