@@ -36,7 +36,7 @@ from vitbench_protocols.segmentation.networks import NetworkSegmenter, TrainedTo
 from vitbench_protocols.segmentation.predict import Problem
 
 CLASSES = 150
-PHOTO = (512, 683)  # pixels of an image
+PHOTO, PADDED = (512, 683), (512, 688)  # pixels of an image, and up to whole patches
 
 
 class Lent:
@@ -113,28 +113,40 @@ def train_and_infer(
         bare.append(seconds(lambda: tuning.learn(ready), lent.device))
         tuning.step -= 1
         loop.append(seconds(lambda: tuning.learn(next(batches)), lent.device))
-    with FlopCounterMode(display=False) as counter:
-        tuning.step -= 1
-        tuning.learn(ready)
     rates = [given.batch / min(times[1:]) for times in (bare, loop)]
-    floor = given.batch * speed / counter.get_total_flops()
+    floor = speed / operations(network, (given.crop, given.crop), training=True)
     print(f"\n{decoder}, crops of {given.crop} px, batches of {given.batch}")
     print(
         f"  training   loop {rates[1]:7.2f} images/s, bare step {rates[0]:7.2f}, floor {floor:.2f}"
     )
     segmenter = NetworkSegmenter(network, lent)
     image = np.array(data[0].image)
-    view = torch.zeros(1, 3, 512, 688, device=lent.device)
+    view = torch.zeros(1, 3, *PADDED, device=lent.device)
     with torch.inference_mode():
         alone = best(lambda: segmenter.scores(view), given.rounds, lent.device)
         whole = best(lambda: Inference().classify(image, segmenter), given.rounds, lent.device)
-        with FlopCounterMode(display=False) as counter:
-            segmenter.scores(view)
-    floor = speed / counter.get_total_flops()
+    floor = speed / operations(network, PADDED, training=False)
     print(
         f"  inference  whole {1 / whole:6.2f} images/s, network alone {1 / alone:6.2f},"
         f" floor {floor:.2f}; {PHOTO[0]} x {PHOTO[1]} px, {CLASSES} classes"
     )
+
+
+def operations(network: TrainedTogether, size: tuple[int, int], *, training: bool) -> float:
+    """Count multiplications and additions for one image: of the blocks by formula, else counted."""
+    info = network.backbone.info
+    grid = [side // info.patch_size for side in size]
+    tokens, dim = grid[0] * grid[1], info.embed_dim
+    backbone = info.depth * (24 * tokens * dim**2 + 4 * tokens**2 * dim)
+    where = next(network.parameters()).device
+    maps = [torch.zeros(2, dim, *grid, device=where, requires_grad=True) for _ in range(4)]
+    network.decoder.train(training)
+    with FlopCounterMode(display=False) as counter:
+        outputs = network.decoder(maps)
+        if training:
+            torch.autograd.backward(torch.stack([each.sum() for each in outputs]).sum())
+    passes = 3 if training else 1  # backward takes two
+    return float(passes * backbone + counter.get_total_flops() / 2)
 
 
 def retrieve(given: argparse.Namespace, device: torch.device) -> None:
