@@ -25,13 +25,13 @@ from torchvision.transforms import functional as ops
 from vitbench.data.batched_augment import (
     augment_batch,
     augment_packs,
+    blur_some,
     crop_major,
     like_with_like,
     pack_images,
     pick,
 )
-from vitbench.data.blur import blur, box_reach
-from vitbench.data.color import change, jitter
+from vitbench.data.color import jitter
 from vitbench.data.crop_resize import crop_each
 from vitbench.data.image_files import Pixels, find_images
 from vitbench.data.multicrop import CropDraws, MultiCrop, draw_crops
@@ -161,18 +161,13 @@ def parts(images: list[Pixels], draws: CropDraws, size: int, turns: int) -> None
         for row in np.flatnonzero(draws.blur_radius):
             small[row].filter(ImageFilter.GaussianBlur(float(draws.blur_radius[row])))
 
-    def blur_batch() -> None:
-        reach = box_reach(draws.blur_radius)
-        for size in np.unique(reach[reach > 0]):
-            change(cut, reach == size, blur, draws.blur_radius)
-
     steps: dict[str, Sides] = {
         "crop and resize": {"PIL": crop_with_pil, "ours": crop},
         "jitter": {
             "PIL": jitter_with_pil,
             "ours": lambda: jitter(cut, draws.jitter, draws.order, draws.factors),
         },
-        "blur": {"PIL": blur_with_pil, "ours": blur_batch},
+        "blur": {"PIL": blur_with_pil, "ours": lambda: blur_some(cut, draws.blur_radius)},
     }
     for name, sides in steps.items():
         title = f"{name}, {count // len(images)} crops of {size} px for each image"

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor
 
 from vitbench.data.blur import blur, box_reach
-from vitbench.data.color import HUE, change, jitter, solarize, to_grey
+from vitbench.data.color import HUE, change, jitter, per_crop, solarize, to_grey
 from vitbench.data.crop_resize import crop_each, crop_packed
 from vitbench.data.image_files import Pixels
-from vitbench.data.multicrop import GLOBAL_CROPS, CropDraws, Ints, MultiCrop
+from vitbench.data.multicrop import GLOBAL_CROPS, CropDraws, Floats, Ints, MultiCrop
 from vitbench.data.pil_augment import MEAN, STD
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Pack:
     """Images of similar size as one tensor on the device."""
 
     rows: list[int]  # which images of the batch
-    pixels: Tensor  # (b, H, W, 3) uint8, padded on the right and below
+    pixels: Tensor  # (b, H, W, 3) uint8, anything on the right and below
 
 
 def augment_batch(images: list[Pixels], crops: MultiCrop, draws: CropDraws) -> list[Tensor]:
@@ -75,7 +76,11 @@ def augment_packs(packs: list[Pack], crops: MultiCrop, draws: CropDraws) -> list
     """Make all crops of a batch where its packed images lie; arguments and result as above."""
     device = packs[0].pixels.device
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    planes = [pack.pixels.permute(0, 3, 1, 2).to(dtype) for pack in packs]
+    planes = [
+        pack.pixels.permute(0, 3, 1, 2).to(dtype, memory_format=torch.contiguous_format)
+        for pack in packs
+    ]
+    scale, shift = (facts.to(device, non_blocking=True) for facts in (SCALE, SHIFT))
     made: list[Tensor] = []
     for views, size in groups(crops):
         shape = (views.stop - views.start, len(draws.flip), 3, size, size)
@@ -90,7 +95,7 @@ def augment_packs(packs: list[Pack], crops: MultiCrop, draws: CropDraws) -> list
             cut = crop_packed(pixels, box, flip, size, kind=crops.interpolation)
             out[:, rows] = cut.transpose(0, 1).float().round_()
         finish(out.flatten(0, 1), crop_major(draws, views))
-        made += out.mul_(SCALE.to(device)).sub_(SHIFT.to(device)).unbind(0)
+        made += out.mul_(scale).sub_(shift).unbind(0)
     return made
 
 
@@ -103,7 +108,7 @@ def pack_images(images: list[Pixels], device: torch.device) -> list[Pack]:
     packs = []
     for (height, width), rows in alike.items():
         pinned = device.type == "cuda"
-        padded = torch.zeros(len(rows), height, width, 3, dtype=torch.uint8, pin_memory=pinned)
+        padded = torch.empty(len(rows), height, width, 3, dtype=torch.uint8, pin_memory=pinned)
         for slot, row in zip(padded, rows, strict=True):
             pixels = torch.from_numpy(images[row])
             slot[: pixels.shape[0], : pixels.shape[1]] = pixels
@@ -120,10 +125,15 @@ def finish(crops: Tensor, draws: CropDraws) -> None:
     """
     jitter(crops, draws.jitter, draws.order, draws.factors)
     change(crops, draws.grey, to_grey)
-    reach = box_reach(draws.blur_radius)
-    for size in np.unique(reach[reach > 0]):
-        change(crops, reach == size, blur, draws.blur_radius)
+    blur_some(crops, draws.blur_radius)
     change(crops, draws.solarize, solarize)
+
+
+def blur_some(crops: Tensor, radius: Floats) -> None:
+    """Blur each crop by its radius, shape (n,); 0 leaves it as it is."""
+    reach, radii = box_reach(radius), per_crop(radius, crops)
+    for size in np.unique(reach[reach > 0]).tolist():
+        change(crops, reach == size, partial(blur, reach=size), radii)
 
 
 def like_with_like(draws: CropDraws) -> Ints:

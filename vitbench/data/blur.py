@@ -13,16 +13,16 @@ from vitbench.data.multicrop import Floats, Ints
 PASSES = 3
 
 
-def blur(crops: Tensor, radius: Tensor) -> None:
+def blur(crops: Tensor, radius: Tensor, *, reach: int) -> None:
     """Blur crops in place.
 
     Args:
         crops: Float (n, 3, S, S), whole numbers 0 to 255, and such afterwards.
-        radius: Above 0, as PIL's GaussianBlur takes it, shape (n, 1, 1, 1); all of one reach.
+        radius: Above 0, as PIL's GaussianBlur takes it, shape (n, 1, 1, 1).
+        reach: Pixels to each side that a box touches, the same for all (`box_reach`).
     """
     size = crops.shape[-1]
-    soft = box_radius(radius.flatten().double())
-    reach = int(soft[0]) + 1
+    soft = box_radius(radius.flatten())
     border = PASSES * reach  # so many pixels at each end see beyond the border
     if crops.is_cuda or size < 4 * border:
         whole = operator(soft, reach, size).to(crops)[:, None]  # (n, 1, S, S)

@@ -30,9 +30,11 @@ def jitter(crops: Tensor, apply: Bools, order: Ints, factors: Floats) -> None:
     Source:
         torchvision, transforms/functional.py: ColorJitter's adjust functions on PIL images.
     """
-    for turn in order.T:
-        for number, adjust in enumerate((brightness, contrast, saturation, hue)):
-            change(crops, apply & (turn == number), adjust, factors[:, number])
+    adjustments = (brightness, contrast, saturation, hue)
+    strengths = per_crop(factors, crops)
+    for turn in np.where(apply[:, None], order, len(adjustments)).T:
+        for number, adjust in enumerate(adjustments):
+            change(crops, turn == number, adjust, strengths[number])
 
 
 def brightness(crops: Tensor, factor: Tensor) -> None:
@@ -65,15 +67,16 @@ def hue(crops: Tensor, share: Tensor) -> None:
     # PIL cuts the hue off, half a step on average, and the turn towards 0
     turn = (share * HUE_STEPS).trunc_().sub_(0.5).mul_(SECTORS / HUE_STEPS)
     red, green, blue = crops[:, :1], crops[:, 1:2], crops[:, 2:]
+    side = green - blue
     high, low = crops.amax(dim=1, keepdim=True), crops.amin(dim=1, keepdim=True)
     chroma = high - low
-    angle = (green + blue).sub_(red).add_(high).sub_(low, alpha=2).div_(chroma.clamp(min=1e-3))
-    angle.copysign_(green - blue).add_(turn)  # sectors, red at 0
-    angle.sub_(torch.round(angle / SECTORS), alpha=SECTORS)  # -3 to 3
-    part = angle - crops.new_tensor(CENTRES).view(3, 1, 1)  # (n, 3, S, S)
-    part.abs_().sub_(3).abs_().clamp_(1, 2)  # 1 and the color's share of the chroma
-    base = low.mul_(2).sub_(high).add_(0.5)
-    torch.addcmul(base, part, chroma, out=crops).floor_()
+    base = low.mul_(2).sub_(high)
+    angle = (green + blue).sub_(red).sub_(base).div_(chroma.clamp(min=1e-3))
+    angle.copysign_(side).add_(turn)  # sectors, red at 0
+    angle.sub_(torch.mul(angle, 1 / SECTORS, out=side).round_(), alpha=SECTORS)  # -3 to 3
+    torch.sub(angle, torch.tensor(CENTRES).view(3, 1, 1).to(crops, non_blocking=True), out=crops)
+    crops.abs_().sub_(3).abs_().clamp_(1, 2)  # 1 and the color's share of the chroma
+    torch.addcmul(base.add_(0.5), crops, chroma, out=crops).floor_()
 
 
 def to_grey(crops: Tensor) -> None:
@@ -92,29 +95,31 @@ def luma(crops: Tensor) -> Tensor:
     return grey.add_(crops[:, 1:2], alpha=LUMA[1]).add_(crops[:, 2:], alpha=LUMA[2])
 
 
-def change(crops: Tensor, apply: Bools, edit: Callable[..., None], *values: Floats) -> None:
+def change(crops: Tensor, apply: Bools, edit: Callable[..., None], *values: Tensor) -> None:
     """Let an in-place function change some crops; where they lie together, without a copy.
 
     Args:
         crops: Shape (n, 3, S, S).
         apply: Which to change, shape (n,).
-        edit: Takes those crops and, for each of the values, a tensor (m, 1, 1, 1).
-        values: Parameters, one for each crop.
+        edit: Takes those crops and their part of each of the values.
+        values: Parameters of all crops, each (n, 1, 1, 1) on their device.
     """
     rows = np.flatnonzero(apply)
     if not len(rows):
         return
-    sent = [
-        torch.from_numpy(value[rows, None, None, None]).to(crops, non_blocking=True)
-        for value in values
-    ]
-    runs = np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > 1) + 1)
-    if crops.is_cuda and len(runs) > 1:  # few kernels count there; copies are cheap
+    gaps = np.flatnonzero(np.diff(rows) > 1) + 1
+    if crops.is_cuda and len(gaps):  # few kernels count there; copies are cheap
         at = torch.from_numpy(rows).to(crops.device, non_blocking=True)
         part = crops[at]
-        edit(part, *sent)
+        edit(part, *(value[at] for value in values))
         crops[at] = part
         return
-    for run in runs:
-        first, past = rows[run[0]], rows[run[-1]] + 1
-        edit(crops[first:past], *(value[run[0] : run[-1] + 1] for value in sent))
+    for run in np.split(rows, gaps):
+        here = slice(run[0], run[-1] + 1)
+        edit(crops[here], *(value[here] for value in values))
+
+
+def per_crop(values: Floats, crops: Tensor) -> Tensor:
+    """Send numbers for each crop, (n, …), to its device as (…, n, 1, 1, 1)."""
+    sent = torch.from_numpy(values).to(crops, non_blocking=True)
+    return sent.movedim(0, -1)[..., None, None, None]

@@ -51,7 +51,14 @@ def test_images_of_similar_size_travel_together(images: list[Pixels]) -> None:
         for row, pixels in zip(pack.rows, pack.pixels, strict=True):
             height, width = images[row].shape[:2]
             np.testing.assert_array_equal(pixels[:height, :width].numpy(), images[row])
-            assert pixels[height:].count_nonzero() == pixels[:, width:].count_nonzero() == 0
+
+
+@pytest.mark.gpu
+def test_the_chain_on_a_gpu_is_that_of_pil(images: list[Pixels]) -> None:
+    crops = MultiCrop(local_crops=3)
+    draws = drawn(images, crops)
+    made = augment_packs(pack_images(images, torch.device("cuda")), crops, draws)
+    assert gap([crop.cpu() for crop in made], augment_with_pil(images, crops, draws)) < 1.2
 
 
 def test_two_views_without_local_crops_are_made(images: list[Pixels]) -> None:

@@ -93,5 +93,6 @@ def test_a_change_reaches_the_asked_crops_only_and_with_their_values(
     apply = np.isin(np.arange(len(crops)), rows)
     values = np.arange(len(crops), dtype=np.float64)
     expected = crops + torch.from_numpy(values * apply).float().view(-1, 1, 1, 1)
-    color.change(crops, apply, lambda part, value: part.add_(value), values)
+    sent = color.per_crop(values, crops)
+    color.change(crops, apply, lambda part, value: part.add_(value), sent)
     assert torch.equal(crops, expected)
