@@ -130,7 +130,6 @@ def test_vissl_has_its_own_epsilon(tmp_path: Path) -> None:
     checkpoint = saved(tmp_path / "file", vissl(source.state_dict()), arch=ARCH)
     assert checkpoint.format == "vissl"
     assert checkpoint.architecture.norm_eps == 1e-5
-    assert checkpoint.position_rule == "esvit"
     with torch.inference_mode():
         close(tokens(checkpoint, images()), source.forward_features(images()))
 

@@ -86,7 +86,6 @@ FORMATS = (
         at=("classy_state_dict.base_model.model.trunk",),
         signs=(r"class_token",),
         rename=((r"^class_token$", "cls_token"), (r"^pos_embedding$", "pos_embed")),
-        position_rule="esvit",
         norm_eps=1e-5,
     ),
     Format(
