@@ -4,6 +4,7 @@ import pytest
 
 from vitbench.errors import CheckpointError, UnknownName
 from vitbench.models.assembly import find_architecture
+from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.manifest import find_manifest, manifest_names, parse_manifest
 from vitbench.models.swin_architecture import SwinArchitecture
 
@@ -29,6 +30,12 @@ def test_every_manifest_is_whole(name: str) -> None:
     assert isinstance(architecture, SwinArchitecture) or (
         architecture.embed_dim % (manifest.heads or 0) == 0
     )
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", [name for name in manifest_names() if find_manifest(name).url])
+def test_every_published_file_is_fetched_and_loads(name: str) -> None:
+    assert load_backbone(resolve(name)).info.depth > 0
 
 
 def test_the_published_files_of_the_comparison_are_known() -> None:
