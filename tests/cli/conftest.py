@@ -24,7 +24,7 @@ def vitbench(tmp_path: Path) -> Command:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
 

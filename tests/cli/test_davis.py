@@ -52,7 +52,7 @@ def test_two_processes_share_the_clips_and_give_the_record_of_one(
         env=environment(tmp_path / "cache"),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_a_killed_run_goes_on_with_the_clip_it_was_in(tmp_path: Path) -> None:
     assert process.stdout.readline() == "following solo\n"
     process.kill()
     process.communicate()
-    said, _ = start(sleep_in="").communicate(timeout=120)
+    said, _ = start(sleep_in="").communicate(timeout=600)
     assert "following solo" in said
     assert "following duo" not in said
     assert scores(tmp_path / "results")["jf_mean"][0] > 0

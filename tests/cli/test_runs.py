@@ -42,30 +42,32 @@ def test_ctrl_c_keeps_what_was_done_and_exits_with_130(folders: Path, tmp_path: 
         "import sys, time\n"
         "from vitbench.engine import features\n"
         "forward, features.BATCH['cpu'] = features._forward, 4\n"
+        "done = []\n"
         "def slow(*arguments):\n"
-        "    print('batch', flush=True); time.sleep(0.4); return forward(*arguments)\n"
+        "    done.append(1); print('batch', flush=True)\n"
+        "    time.sleep(600 if len(done) == 3 else 0); return forward(*arguments)\n"
         "features._forward = slow\n"
         "from vitbench.cli.main import main\n"
         "sys.exit(main())"
     )
     words = ["eval", "knn", RANDOM, "--data", str(folders), "--seed", "7", *SMALL]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", program, *words],
         cwd=tmp_path,
         env={**environment, "VITBENCH_CACHE": str(tmp_path / "cache")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    for _ in range(3):
-        assert process.stdout.readline() == "batch\n"
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline() == "batch\n"
+        time.sleep(1)  # into the third batch's long sleep
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "goes on from there" in said
-    time.sleep(0.1)
     assert list((tmp_path / "cache" / "features").rglob("journal.*.part"))  # the next run's start
 
 
@@ -85,7 +87,7 @@ def test_two_processes_give_the_scores_of_one(
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -83,7 +83,7 @@ def test_sigterm_saves_and_asks_for_a_requeue(folders: Path, tmp_path: Path) -> 
     process = started(command("dino", folders, tmp_path / "run"))
     wait_for_step(process, tmp_path / "run", 2)
     process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=60)[0]
+    told = process.communicate(timeout=300)[0]
     assert process.returncode == 75, told
     assert "stopped by SIGTERM after saving step" in told
     assert f"vitbench resume {tmp_path / 'run'}" in told

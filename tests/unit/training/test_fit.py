@@ -144,7 +144,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         process.start()
     alone = {name: trained(name, 10, computing=Computing(precision="fp64")) for name in METHODS}
     for process in both:
-        process.join(120)
+        process.join(600)
         assert process.exitcode == 0
     for name, (expected, state) in alone.items():
         found = [torch.load(tmp_path / f"{name}{rank}.pt", weights_only=True) for rank in (0, 1)]
