@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    backbone = build_backbone("vit_small_patch16_224", seed=0).eval()
+    backbone = build_backbone("vit_small_patch16_224", seed=0).eval().requires_grad_(False)
     peer = official(given.peer, backbone)
     print(
         f"ViT-S/16, features of the last block, {given.threads} threads, torch {torch.__version__}"

@@ -90,8 +90,8 @@ def train_and_infer(
     backbone = build_backbone(given.arch, seed=0)
     info = backbone.info
     copy = dense_copy(backbone, image_px=given.crop, rule="size")
-    made = build(MAKERS[decoder], info.embed_dim, CLASSES, info.patch_size, seed=0)
     layers = [info.depth * quarter // 4 - 1 for quarter in range(1, 5)]
+    made = build(MAKERS[decoder], [info.stage(layer) for layer in layers], CLASSES, seed=0)
     network = TrainedTogether(copy, made, layers=layers, drop_path=0.1).to(lent.device)
     problem = Problem(lent, Classes.of(data), data, data, Inference())
     learning = Learning(

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from vitbench.models.backbone import Backbone as Backbone
     from vitbench.models.backbone import BackboneInfo as BackboneInfo
     from vitbench.models.backbone import Features as Features
+    from vitbench.models.backbone import Stage as Stage
     from vitbench.models.batch_norm import GlobalBatchNorm2d as GlobalBatchNorm2d
     from vitbench.models.checkpoint import Checkpoint as Checkpoint
     from vitbench.models.checkpoint import load_backbone as load_backbone
@@ -141,7 +142,7 @@ _HOMES = {
     ),
     "vitbench.engine.run": ("Evaluation", "RunOptions", "Voice"),
     "vitbench.models.assembly": ("dense_copy",),
-    "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features"),
+    "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features", "Stage"),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),
     "vitbench.models.facts": ("PositionRule",),

@@ -117,13 +117,14 @@ def _check(protocol: "Adjacency", backbone: Backbone) -> None:
         raise wrong.SettingError(
             ["--grid reads the ground truth in every way, and takes no checkpoint"]
         )
-    if backbone.info.patch_size != protocol.patch_px:
+    stride = backbone.info.stage(protocol.layer).stride
+    if stride != protocol.patch_px:
         raise wrong.SettingError(
             [
                 f"--patch-px is {protocol.patch_px}, but {backbone.info.arch} has patches of "
-                f"{backbone.info.patch_size}"
+                f"{stride} px at block {protocol.layer}"
             ],
-            hint=f"--patch-px {backbone.info.patch_size}",
+            hint=f"--patch-px {stride}",
         )
 
 

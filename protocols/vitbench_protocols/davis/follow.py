@@ -77,7 +77,8 @@ class Follower:
 
     def _masks(self, clip: Clip, pool: ThreadPoolExecutor) -> Iterator[NDArray[np.uint8]]:
         """Yield the predicted label map of every frame but the first."""
-        own, patch = self.settings, self.backbone.info.patch_size
+        own = self.settings
+        patch = self.backbone.info.stage(own.layer).stride
         size = (clip.height, clip.width)
         grid = mask_grid(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
         resized = frame_size(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
@@ -96,7 +97,7 @@ class Follower:
     def patches(self, clip: Clip, size: Size, pool: ThreadPoolExecutor) -> Iterator[Tensor]:
         """Yield the patch tokens of every frame, (D, h, w), extracted a few frames at a time."""
         own, device = self.settings, self.context.device
-        tokens = size[0] * size[1] // self.backbone.info.patch_size**2
+        tokens = size[0] * size[1] // self.backbone.info.stage(own.layer).stride ** 2
         batch = max(1, TOKENS.get(device.type, TOKENS["cpu"]) // tokens)
         loaded = _ahead(pool, lambda index: load_frame(clip, index, size), len(clip.frames), batch)
         for start in range(0, len(clip.frames), batch):

@@ -120,4 +120,5 @@ class LinearProbe:
         else:
             vectors = vectors_of(context.features("train", spec), outputs)
             source = StoredFeatures(vectors, context.device)
-        return Data(context, spec, source, backbone.info.embed_dim)
+        widths = {output: backbone.info.stage(output.layer).width for output in outputs}
+        return Data(context, spec, source, widths)

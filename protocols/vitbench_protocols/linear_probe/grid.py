@@ -1,11 +1,12 @@
 """A grid of heads, (feature set, learning rate) each: those of one feature set share a product."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vitbench.api import Output
 from vitbench_protocols.linear_probe.features import FeatureSet
 from vitbench_protocols.linear_probe.heads import Heads, make_heads, places
 from vitbench_protocols.linear_probe.sources import Vectors
@@ -29,7 +30,7 @@ class Grid:
 
     Args:
         heads: May be none, where more processes share the work than there are heads.
-        dim: Width D of one output.
+        widths: Width D of each output.
         classes: C.
         seed: Of the first weights.
         device: Where they are trained.
@@ -39,7 +40,7 @@ class Grid:
         self,
         heads: Sequence[Head],
         *,
-        dim: int,
+        widths: Mapping[Output, int],
         classes: int,
         seed: int,
         device: torch.device,
@@ -48,7 +49,7 @@ class Grid:
         self.groups: dict[FeatureSet, Heads] = {}
         for features in dict.fromkeys(head.features for head in heads):
             rates = [head.rate for head in heads if head.features == features]
-            width = dim * len(features.outputs)
+            width = sum(widths[output] for output in features.outputs)
             self.groups[features] = make_heads(rates, width, classes, seed=seed, device=device)
 
     @property

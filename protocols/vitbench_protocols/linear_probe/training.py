@@ -1,7 +1,7 @@
 """The two stages: choose among heads on a held-out part of train, then train one on all of it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitbench.api import Context, FeatureSpec, FeatureTable, distributed, permutation
+from vitbench.api import Context, FeatureSpec, FeatureTable, Output, distributed, permutation
 from vitbench_protocols.linear_probe.grid import Grid, Head
 from vitbench_protocols.linear_probe.saving import Saved
 from vitbench_protocols.linear_probe.sources import Source, vectors_of
@@ -37,7 +37,7 @@ class Data:
     context: Context
     spec: FeatureSpec  # of the features that are scored
     source: Source  # of those that are trained on
-    dim: int  # D of one output
+    widths: Mapping[Output, int]  # D of each output
 
     def table(self, split: str) -> FeatureTable:
         """Return the features of centre crops."""
@@ -47,7 +47,7 @@ class Data:
         """Make untrained heads."""
         return Grid(
             heads,
-            dim=self.dim,
+            widths=self.widths,
             classes=classes,
             seed=self.context.seed,
             device=self.context.device,

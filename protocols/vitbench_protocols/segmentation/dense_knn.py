@@ -81,7 +81,7 @@ class PatchReader:
 
     def __init__(self, backbone: Backbone, context: Context, layer: int) -> None:
         self._backbone, self._context, self._layer = backbone, context, layer
-        self.patch_px = backbone.info.patch_size
+        self.patch_px = backbone.info.stage(layer).stride
         self.device, self.normalization = context.device, context.normalization
 
     @torch.inference_mode()

@@ -1,9 +1,10 @@
 """The ways of segmenting that learn: fine-tuning the whole network, and a linear probe."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
-from vitbench.api import Backbone, PositionRule, dense_copy, errors, setting
+from vitbench.api import Backbone, BackboneInfo, PositionRule, dense_copy, errors, setting
 from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName, build
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
 from vitbench_protocols.segmentation.inference import Segmenter
@@ -26,7 +27,9 @@ class FineTune:
         "semantic-fpn", help="what stands on the backbone", choices=NAMES
     )
     layers: tuple[int, ...] = setting(
-        (), help="four blocks that the decoder sees; left out: one at each quarter of the depth"
+        (),
+        help="four blocks that the decoder sees; left out: one at each quarter of the depth, "
+        "or the last of each stage",
     )
     drop_path: float = setting(
         0.1, help="stochastic depth of the last block", minimum=0, maximum=0.99
@@ -44,7 +47,7 @@ class FineTune:
     def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
         """Train and return the network."""
         device, seed = problem.context.device, problem.context.seed
-        patch_px, dim = backbone.info.patch_size, backbone.info.embed_dim
+        patch_px = backbone.info.patch_size
         if self.learning.crop % patch_px:
             raise errors.SettingError(
                 [f"--method.learning.crop is {self.learning.crop}, "
@@ -55,20 +58,26 @@ class FineTune:
                 ["upernet normalizes means of whole images, which needs two crops at once"],
                 hint="--method.learning.batch-size 2, or a smaller --method.learning.accumulate",
             )
-        layers = self.layers or tuple(
-            backbone.info.depth * quarter // MAPS - 1 for quarter in range(1, MAPS + 1)
-        )
+        layers = self.layers or _default_layers(backbone.info)
         if len(layers) != MAPS or min(layers) < 0:
             raise errors.SettingError(
                 [f"a decoder sees {MAPS} blocks, found {layers} of {backbone.info.depth}"],
                 hint="--method.layers 2 5 8 11",
             )
         copy = dense_copy(backbone, image_px=self.learning.crop, rule=self.position_rule)
-        decoder = build(MAKERS[self.decoder], dim, len(problem.classes), patch_px, seed=seed)
+        maps = [backbone.info.stage(layer) for layer in layers]
+        decoder = build(MAKERS[self.decoder], maps, len(problem.classes), seed=seed)
         network = TrainedTogether(copy, decoder, layers=layers, drop_path=self.drop_path)
         return learn(
             network.to(device), problem, self.learning, undecayed=UNDECAYED[self.undecayed]
         )
+
+
+def _default_layers(info: BackboneInfo) -> tuple[int, ...]:
+    """Return the last block of each stage of a pyramid, else one at each quarter of the depth."""
+    if info.stages:
+        return tuple(end - 1 for end in accumulate(stage.blocks for stage in info.stages))
+    return tuple(info.depth * quarter // MAPS - 1 for quarter in range(1, MAPS + 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +96,7 @@ class LinearProbe:
 
     def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
         """Train the map and return it with the backbone."""
-        context, dim = problem.context, backbone.info.embed_dim
+        context, dim = problem.context, backbone.info.stage(self.layer).width
         decoder = build(LinearDecoder, dim, len(problem.classes), seed=context.seed)
         network = TrainedAlone(backbone, decoder, layer=self.layer).to(context.device)
         return learn(network, problem, self.learning)

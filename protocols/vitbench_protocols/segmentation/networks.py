@@ -53,7 +53,7 @@ class TrainedAlone(nn.Module):
     def __init__(self, backbone: Backbone, decoder: Any, *, layer: int) -> None:
         super().__init__()
         self.decoder, self.layer = decoder, layer
-        self.patch_px = backbone.info.patch_size
+        self.patch_px = backbone.info.stage(layer).stride
         self.loss_weights: tuple[float, ...] = decoder.loss_weights
         self._lent = (backbone,)  # in a tuple: no part of what is trained and saved
 

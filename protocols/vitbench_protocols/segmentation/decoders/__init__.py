@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol, get_args
 import torch
 from torch import Tensor, nn
 
+from vitbench.api import Stage
 from vitbench_protocols.segmentation.decoders import semantic_fpn, upernet
 from vitbench_protocols.segmentation.decoders.blocks import ChannelDropout
 
@@ -22,7 +23,7 @@ class Decoder(Protocol):
         ...
 
 
-MAKERS: dict[DecoderName, Callable[[int, int, int], nn.Module]] = {
+MAKERS: dict[DecoderName, Callable[[Sequence[Stage], int], nn.Module]] = {
     "semantic-fpn": semantic_fpn.as_released,
     "semantic-fpn-deconv": semantic_fpn.with_deconvolutions,
     "upernet": upernet.upernet,
@@ -30,7 +31,7 @@ MAKERS: dict[DecoderName, Callable[[int, int, int], nn.Module]] = {
 NAMES: tuple[DecoderName, ...] = get_args(DecoderName)
 
 
-def build(make: Callable[..., nn.Module], *shape: int, seed: int) -> Any:
+def build(make: Callable[..., nn.Module], *shape: Any, seed: int) -> Any:
     """Make a decoder with weights drawn by a seed, leaving the global generator alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.api import FourScales
+from vitbench.api import FourScales, Stage
 from vitbench_protocols.segmentation.decoders.blocks import (
     Classifier,
     ConvUnit,
@@ -21,9 +21,9 @@ STEPS = (1, 1, 2, 3)  # convolutions of each branch, for declared strides 4, 8, 
 class FeaturePyramid(nn.Module):
     """Lateral 1x1 convolutions, sums from the coarsest map to the finest, 3x3 convolutions."""
 
-    def __init__(self, dim: int, width: int) -> None:
+    def __init__(self, dims: Sequence[int], width: int) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(plain_conv(dim, width, 1) for _ in range(LEVELS))
+        self.lateral = nn.ModuleList(plain_conv(dim, width, 1) for dim in dims)
         self.output = nn.ModuleList(plain_conv(width, width, 3) for _ in range(LEVELS))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -51,7 +51,7 @@ class SemanticFPN(nn.Module):
     """Semantic FPN on four maps of a backbone.
 
     Args:
-        dim: Channels of the maps.
+        dims: Channels of each map.
         classes: How many scores a place gets.
         width: Channels of the pyramid.
         adapter: Changes the sizes of the maps before the pyramid; None leaves them.
@@ -65,11 +65,16 @@ class SemanticFPN(nn.Module):
     loss_weights = (1.0,)
 
     def __init__(
-        self, dim: int, classes: int, *, width: int = NECK, adapter: nn.Module | None = None
+        self,
+        dims: Sequence[int],
+        classes: int,
+        *,
+        width: int = NECK,
+        adapter: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.adapter = adapter
-        self.pyramid = FeaturePyramid(dim, width)
+        self.pyramid = FeaturePyramid(dims, width)
         self.branches = nn.ModuleList(
             Branch(width, steps, doubles=level > 0) for level, steps in enumerate(STEPS)
         )
@@ -86,11 +91,17 @@ class SemanticFPN(nn.Module):
         return (self.classifier(first),)
 
 
-def as_released(dim: int, classes: int, patch_px: int) -> SemanticFPN:
-    """Return SelfPatch's: four maps of one stride, which the head takes for four strides."""
-    return SemanticFPN(dim, classes)
+def as_released(maps: Sequence[Stage], classes: int) -> SemanticFPN:
+    """Return SelfPatch's: a ViT's four maps have one stride, and the head takes them for four."""
+    return SemanticFPN([each.width for each in maps], classes)
 
 
-def with_deconvolutions(dim: int, classes: int, patch_px: int) -> SemanticFPN:
-    """Return XCiT's: maps of strides 4 to 32, and a pyramid of the backbone's width."""
-    return SemanticFPN(dim, classes, width=dim, adapter=FourScales(dim, patch_px))
+def with_deconvolutions(maps: Sequence[Stage], classes: int) -> SemanticFPN:
+    """Return XCiT's: maps of strides 4 to 32, and a pyramid of the last one's width.
+
+    A network whose own maps are a pyramid is left as it is.
+    """
+    dims = [each.width for each in maps]
+    one_stride = len({each.stride for each in maps}) == 1
+    adapter = FourScales(dims[0], maps[0].stride) if one_stride else None
+    return SemanticFPN(dims, classes, width=dims[-1], adapter=adapter)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vitbench.api import Stage
 from vitbench_protocols.segmentation.decoders.blocks import (
     Classifier,
     ConvUnit,
@@ -57,8 +58,9 @@ class UPerNet(nn.Module):
     """UPerNet on four maps of a backbone.
 
     Args:
-        dim: Channels of the maps.
+        dims: Channels of each map.
         classes: How many scores a place gets.
+        neck: Changes the sizes of the maps first; None leaves them.
 
     Source:
         Xiao et al., Unified Perceptual Parsing, ECCV 2018. As in mmsegmentation 0.x, UPerHead and
@@ -68,19 +70,21 @@ class UPerNet(nn.Module):
 
     loss_weights = (1.0, 0.4)
 
-    def __init__(self, dim: int, classes: int) -> None:
+    def __init__(self, dims: Sequence[int], classes: int, neck: nn.Module | None) -> None:
         super().__init__()
-        self.neck = MultiLevelNeck(dim)
-        self.context = PooledContext(dim)
-        self.lateral = nn.ModuleList(ConvUnit(dim, WIDTH, 1) for _ in SCALES[1:])
+        self.neck = neck
+        self.context = PooledContext(dims[-1])
+        self.lateral = nn.ModuleList(ConvUnit(dim, WIDTH, 1) for dim in dims[:-1])
         self.output = nn.ModuleList(ConvUnit(WIDTH, WIDTH, 3) for _ in SCALES[1:])
         self.bottleneck = ConvUnit(len(SCALES) * WIDTH, WIDTH, 3)
         self.classifier = Classifier(WIDTH, classes)
-        self.auxiliary = nn.Sequential(ConvUnit(dim, AUXILIARY, 3), Classifier(AUXILIARY, classes))
+        self.auxiliary = nn.Sequential(
+            ConvUnit(dims[-1], AUXILIARY, 3), Classifier(AUXILIARY, classes)
+        )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return class scores (B, classes, h, w); while training the auxiliary head's too."""
-        *fine, coarse = self.neck(maps)
+        *fine, coarse = maps if self.neck is None else self.neck(maps)
         levels = [lateral(each) for lateral, each in zip(self.lateral, fine, strict=True)]
         levels.append(self.context(coarse))
         for level in range(len(levels) - 1, 0, -1):
@@ -93,6 +97,8 @@ class UPerNet(nn.Module):
         return (scores, self.auxiliary(coarse)) if self.training else (scores,)
 
 
-def upernet(dim: int, classes: int, patch_px: int) -> UPerNet:
-    """Return UPerNet; the neck scales whatever stride the maps have."""
-    return UPerNet(dim, classes)
+def upernet(maps: Sequence[Stage], classes: int) -> UPerNet:
+    """Return UPerNet; a neck makes a pyramid of maps that are none."""
+    dims = [each.width for each in maps]
+    one_stride = len({each.stride for each in maps}) == 1
+    return UPerNet(dims, classes, MultiLevelNeck(dims[0]) if one_stride else None)
