@@ -48,15 +48,16 @@ class Bench:
         best = [float("inf")] * len(works)
         for turn in range(self.rounds + 1):  # the first turn warms up
             for place, work in enumerate(works):
-                self._wait()
+                self.wait()
                 start = time.perf_counter()
                 work()
-                self._wait()
+                self.wait()
                 if turn:
                     best[place] = min(best[place], time.perf_counter() - start)
         return best
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait until the device is done."""
         if self.shape.device.type == "cuda":
             torch.cuda.synchronize()
 

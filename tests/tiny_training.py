@@ -36,6 +36,7 @@ class NoiseLoader:
     crops: MultiCrop = CROPS
     rank: int = 0
     processes: int = 1
+    corrupt: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,3 +118,16 @@ def test_settings_of_a_term_are_flags(
 def test_resume_wants_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", str(tmp_path)]) == 2
     assert "is no run folder" in capsys.readouterr().err
+
+
+def test_a_broken_image_is_named_and_counted(folders: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(folders, data)
+    broken = sorted((data / "train").rglob("*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:60])
+    more = ("--skip-corrupt", "1", "--epochs", "1")
+    assert main(command("dino", data, tmp_path / "run", *more)) == 0
+    rows = read_metrics(tmp_path / "run")
+    assert rows[-1]["corrupt"] == 1 or rows[-1]["corrupt_images"]
+    (told,) = [row["corrupt_images"] for row in rows if "corrupt_images" in row]
+    assert told == [broken.relative_to(data / "train").as_posix()]

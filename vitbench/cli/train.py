@@ -28,7 +28,7 @@ from vitbench.training.snapshot import Saving
 from vitbench.training.train import Inputs, Options, train
 from vitbench.training.trainer import Computing
 
-SILENT = {"step", "of", "epoch", "weight_decay", "teacher_momentum", "skipped"}
+SILENT = {"step", "of", "epoch", "weight_decay", "teacher_momentum", "skipped", "corrupt"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,11 @@ def _watching(name: str, folder: Path) -> Iterator[Any]:
 
 def _line(row: Row) -> str:
     """Say a line of the journal: the loss, its terms, and how fast it goes."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in SILENT)
+    told = {name: value for name, value in row.items() if name not in SILENT}
+    return "  ".join(
+        f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {', '.join(value)}"
+        for name, value in told.items()
+    )
 
 
 def _line_of_log(name: str, row: Row) -> str:

@@ -1,7 +1,7 @@
 """The loop around the step: data in, journal and snapshots out, until the epochs are done."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -43,6 +43,10 @@ class Loader(Protocol):
     @property
     def steps(self) -> int:
         """Batches of one epoch."""
+
+    @property
+    def corrupt(self) -> Collection[str]:
+        """Ids of the images that were left out because they are broken."""
 
     def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[CropBatch]:
         """Yield the batches of an epoch, from a step on."""
@@ -89,6 +93,7 @@ class Run:
         )
         self._saved_at = time.monotonic()
         self._clock = Clock()
+        self._corrupt = 0  # broken images that were told of
 
     def fit(self, *, steps: int | None = None) -> Path:
         """Train to the end of the recipe, or for so many steps in all, and write the backbone.
@@ -145,8 +150,14 @@ class Run:
                 "images_per_second": steps * batch / max(seconds, 1e-9),
                 "waiting": waited / max(seconds, 1e-9),
                 "skipped": trainer.skipped,
+                "corrupt": len(self.loader.corrupt),
             }
         )
+
+        if len(self.loader.corrupt) > self._corrupt:
+            self._corrupt = len(self.loader.corrupt)
+            row = {"step": trainer.step, "epoch": progress.epoch, "of": progress.steps}
+            self.journal.write({**row, "corrupt_images": sorted(self.loader.corrupt)})
 
     def _obey(self, interrupt: Interrupt) -> None:
         """Save if it is time to, or stop if asked."""
