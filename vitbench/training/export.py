@@ -1,7 +1,7 @@
 """Write a run, or any checkpoint, in the layout of a method's own code."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,31 +16,36 @@ from vitbench.training.fit import SNAPSHOTS
 from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
 
 CPU = torch.device("cpu")
-State = Mapping[str, Tensor]
+Memory = Callable[[Tensor], dict[str, Tensor]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """A method's training file: what our names are called there."""
+    """A method's training file: what our names are called there, and in which part of it.
+
+    Our names are those of a snapshot: `student.`, `teacher.` and `objectives.`, then the module.
+    """
 
     about: str
-    names: tuple[tuple[str, str], ...]  # front of our name -> front of theirs; the first that fits
-    memory: tuple[tuple[str, str, int], ...]  # our buffer -> their name, number of dimensions
+    names: tuple[tuple[str, str], ...]  # front of ours -> part/front of theirs; the first that fits
+    memory: Mapping[str, Memory]  # our buffer -> the tensors it makes, by part/name
+    scored: str = "teacher"  # the side that the method evaluates
 
-    def state(self, ours: State, *, subject: str) -> dict[str, Tensor]:
-        """Return weights under the method's names.
+    def content(self, ours: Mapping[str, Tensor], *, subject: str) -> dict[str, Any]:
+        """Return the parts of the file.
 
         Raises:
             CheckpointError: Some of our weights have no place in this layout.
         """
-        found: dict[str, Tensor] = {}
+        parts: dict[str, Any] = {}
         homeless = []
         for name, value in ours.items():
-            rule = next((rule for rule in self.names if name.startswith(rule[0])), None)
-            if rule is None:
+            found = self._places(name, value)
+            if not found:
                 homeless.append(name)
-            else:
-                found[rule[1] + name.removeprefix(rule[0])] = value.contiguous()
+            for place, tensor in found.items():
+                part, _, theirs = place.partition("/")
+                parts.setdefault(part, {})[theirs] = tensor.contiguous()
         if homeless:
             raise CheckpointError(
                 f"{subject}: some weights have no place in {self.about}.",
@@ -48,24 +53,71 @@ class Layout:
                 found=listed(homeless),
                 hint="vitbench export --help lists the formats",
             )
-        return found
+        return parts
+
+    def _places(self, name: str, value: Tensor) -> dict[str, Tensor]:
+        if name in self.memory:
+            return self.memory[name](value)
+        rule = next((rule for rule in self.names if name.startswith(rule[0])), None)
+        return {rule[1] + name.removeprefix(rule[0]): value} if rule else {}
+
+
+def _distilled(*renamed: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """Write rules for both sides: the student's names begin with `module.`."""
+    sides = (("student.", "student/module."), ("teacher.", "teacher/"))
+    return tuple((side + ours, part + theirs) for side, part in sides for ours, theirs in renamed)
+
+
+def _centre(name: str, dimensions: int = 2) -> Memory:
+    """Write a centre into `dino_loss`, with leading dimensions of 1."""
+    return lambda value: {f"dino_loss/{name}": value.view(*[1] * (dimensions - 1), -1)}
 
 
 LAYOUTS = {
     "dino": Layout(
         about="the training file of facebookresearch/dino (7c446df)",
-        names=(("backbone.", "backbone."), ("heads.dino.", "head.")),
-        memory=(("dino.centre.value", "center", 2),),
+        names=_distilled(("backbone.", "backbone."), ("heads.dino.", "head.")),
+        memory={"objectives.dino.centre.value": _centre("center")},
     ),
     "selfpatch": Layout(
         about="the training file of alinlab/SelfPatch (81aef14)",
-        names=(
+        names=_distilled(
             ("backbone.ca_head.", "ca_head."),
             ("backbone.", "backbone."),
             ("heads.dino.", "c_head."),
             ("heads.patch.", "p_head."),
         ),
-        memory=(("dino.centre.value", "center", 3), ("patch.centre.value", "patch_center", 2)),
+        memory={
+            "objectives.dino.centre.value": _centre("center", 3),
+            "objectives.patch.centre.value": _centre("patch_center"),
+        },
+    ),
+    "esvit": Layout(
+        about="the training file of microsoft/esvit (2d6becd)",
+        names=_distilled(
+            ("backbone.", ""), ("heads.dino.", "head."), ("heads.region.", "head_dense.")
+        ),
+        memory={
+            "objectives.dino.centre.value": _centre("center"),
+            "objectives.region.centre.value": _centre("center_grid"),
+        },
+    ),
+    "moby": Layout(
+        about="the training file of SwinTransformer/Transformer-SSL (4510de1)",
+        names=(
+            ("student.backbone.", "model/encoder."),
+            ("teacher.backbone.", "model/encoder_k."),
+            ("student.heads.moby.", "model/projector."),
+            ("teacher.heads.moby.", "model/projector_k."),
+            ("objectives.moby.predictor.", "model/predictor."),
+        ),
+        memory={
+            "objectives.moby.queues": lambda value: {
+                f"model/queue{view}": queue for view, queue in enumerate(value, start=1)
+            },
+            "objectives.moby.pointer": lambda value: {"model/queue_ptr": value},
+        },
+        scored="student",
     ),
 }
 
@@ -73,8 +125,8 @@ LAYOUTS = {
 def export(spec: str, layout: str, path: Path) -> Path:
     """Write a checkpoint in a method's layout.
 
-    A run's folder gives student, teacher, centres and epoch; any other checkpoint gives a teacher
-    with its backbone alone. The state of the optimizer stays behind: its parameters have another
+    A run's folder gives student, teacher, memories and epoch; any other checkpoint gives the
+    backbone alone. The state of the optimizer stays behind: its parameters have another
     order there.
 
     Args:
@@ -92,10 +144,11 @@ def export(spec: str, layout: str, path: Path) -> Path:
     checkpoint = resolve(spec)
     target = LAYOUTS[layout]
     if snapshot is None:
-        ours = {f"backbone.{name}": value for name, value in checkpoint.state.items()}
-        content: dict[str, Any] = {"teacher": target.state(ours, subject=spec)}
+        ours = {f"{target.scored}.backbone.{name}": part for name, part in checkpoint.state.items()}
+        content = target.content(ours, subject=spec)
     else:
-        content = _training_file(target, load_snapshot(snapshot, CPU), spec)
+        state = load_snapshot(snapshot, CPU)
+        content = {**target.content(_names(state), subject=spec), "epoch": state["epoch"]}
     content["args"] = Namespace(
         arch=_published_name(checkpoint), patch_size=checkpoint.architecture.patch_size
     )
@@ -105,22 +158,10 @@ def export(spec: str, layout: str, path: Path) -> Path:
     return path
 
 
-def _training_file(layout: Layout, state: Mapping[str, Any], subject: str) -> dict[str, Any]:
-    sides: dict[str, dict[str, Tensor]] = {"student": {}, "teacher": {}}
-    for name, value in state["pair"].items():
-        side, _, rest = name.partition(".")
-        sides[side][rest.replace("backbone.trunk.", "backbone.", 1)] = value
-    student = layout.state(sides["student"], subject=subject)
-    memory = {
-        theirs: state["objectives"][ours].view(*[1] * (dimensions - 1), -1)
-        for ours, theirs, dimensions in layout.memory
-    }
-    return {
-        "student": {f"module.{name}": value for name, value in student.items()},
-        "teacher": layout.state(sides["teacher"], subject=subject),
-        "epoch": state["epoch"],
-        "dino_loss": memory,
-    }
+def _names(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights and buffers of a snapshot; the trunk of a backbone is the backbone."""
+    pair = {name.replace(".trunk.", ".", 1): value for name, value in state["pair"].items()}
+    return pair | {f"objectives.{name}": value for name, value in state["objectives"].items()}
 
 
 def _published_name(checkpoint: Checkpoint) -> str:

@@ -1,6 +1,7 @@
 """Exported runs have the names and shapes of the methods' own files, and come back the same."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,14 @@ def run_of(recipe: Recipe, folder: Path, steps: int = 2) -> Run:
 def official(name: str) -> dict[str, list[int]]:
     listing, key = {
         "dino": ("statedict_dino.json", "dino_vit_tiny_multicrop_no_prefix"),
+        "esvit": ("statedict_esvit.json", "esvit_deit_tiny_outdim4096_no_prefix"),
         "selfpatch": ("statedict_selfpatch.json", "selfpatch_vit_tiny_outdim4096_no_prefix"),
     }[name]
     found: dict[str, list[int]] = json.loads((VALUES / listing).read_text())[key]
     return found
 
 
-@pytest.mark.parametrize("name", ["dino", "selfpatch"])
+@pytest.mark.parametrize("name", ["dino", "selfpatch", "esvit"])
 def test_an_exported_run_has_the_official_names(name: str, tmp_path: Path) -> None:
     run_of(tiny(name), tmp_path / "run")
     path = export(str(tmp_path / "run"), name, tmp_path / "out.pth")
@@ -48,8 +50,31 @@ def test_an_exported_run_has_the_official_names(name: str, tmp_path: Path) -> No
     assert set(content["teacher"]) == expected
     assert set(content["student"]) == {f"module.{key}" for key in expected}
     dimensions = {key: value.ndim for key, value in content["dino_loss"].items()}
-    assert dimensions == ({"center": 2} if name == "dino" else {"center": 3, "patch_center": 2})
+    assert (
+        dimensions
+        == {
+            "dino": {"center": 2},
+            "selfpatch": {"center": 3, "patch_center": 2},
+            "esvit": {"center": 2, "center_grid": 2},
+        }[name]
+    )
     assert content["epoch"] == 0
+
+
+def test_an_exported_run_of_moby_has_the_official_names(tmp_path: Path) -> None:
+    run_of(tiny("moby"), tmp_path / "run")
+    path = export(str(tmp_path / "run"), "moby", tmp_path / "out.pth")
+    model = torch.load(path, weights_only=False)["model"]
+    listing = json.loads((VALUES / "statedict_moby.json").read_text())["moby_swin_tiny_model_key"]
+
+    def without_encoders(names: Iterable[str]) -> set[str]:
+        return {name for name in names if not name.startswith("encoder")}
+
+    assert without_encoders(model) == without_encoders(listing)
+    assert {name.partition(".")[0] for name in model} == {
+        name.partition(".")[0] for name in listing
+    }
+    assert model["queue1"].shape == (8, 8)
 
 
 @pytest.mark.parametrize("name", ["dino", "selfpatch"])
