@@ -100,5 +100,5 @@ def small(images: ImageFiles, packing: Packing, index: int) -> bytes:
         width, height = (max(1, round(side * share)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=packing.quality, optimize=True)
+    image.save(buffer, "JPEG", quality=packing.quality, progressive=True)
     return buffer.getvalue()

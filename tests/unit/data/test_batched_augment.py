@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from vitbench.data import batched_augment
 from vitbench.data.batched_augment import augment_batch, augment_packs, pack_images
-from vitbench.data.image_files import Pixels
+from vitbench.data.image_files import Pixels, find_images
 from vitbench.data.multicrop import CropDraws, MultiCrop, draw_crops
 from vitbench.data.pil_augment import STD, augment_with_pil
 
@@ -51,6 +52,18 @@ def test_images_of_similar_size_travel_together(images: list[Pixels]) -> None:
         for row, pixels in zip(pack.rows, pack.pixels, strict=True):
             height, width = images[row].shape[:2]
             np.testing.assert_array_equal(pixels[:height, :width].numpy(), images[row])
+
+
+@pytest.mark.data
+def test_real_photographs_come_out_as_pils(real_data: Path) -> None:
+    files = find_images(real_data / "coco")
+    real = [files.read(index) for index in range(8)]
+    crops = MultiCrop()
+    draws = drawn(real, crops)
+    theirs = augment_with_pil(real, crops, draws)
+    assert gap(augment_batch(real, crops, draws), theirs) < 1
+    packs = pack_images(real, torch.device("cpu"))
+    assert gap(augment_packs(packs, crops, draws), theirs) < 1.2
 
 
 @pytest.mark.gpu
