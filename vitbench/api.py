@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
@@ -123,7 +124,7 @@ _HOMES = {
     "vitbench.data.positives": ("FindPositives", "Positives", "Reading"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
-    "vitbench.data.semantic": ("read_index_map",),
+    "vitbench.data.semantic": ("labels_in", "read_index_map"),
     "vitbench.data.transforms": ("ImageView", "Normalization", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
     "vitbench.engine.evaluate": ("evaluate", "score"),
@@ -173,24 +174,11 @@ _HOMES = {
     "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
     "vitbench.training.journal": ("read_metrics",),
     "vitbench.training.presets": ("with_preset",),
-    "vitbench.training.recipe": (
-        "Recipe",
-        "Term",
-    ),
+    "vitbench.training.recipe": ("Recipe", "Term"),
     "vitbench.training.recipes": ("recipes",),
-    "vitbench.training.schedules": (
-        "Cosine",
-        "Poly",
-    ),
-    "vitbench.training.snapshot": (
-        "Saving",
-        "Snapshots",
-        "load_snapshot",
-    ),
-    "vitbench.training.train": (
-        "Options",
-        "train",
-    ),
+    "vitbench.training.schedules": ("Cosine", "Poly"),
+    "vitbench.training.snapshot": ("Saving", "Snapshots", "load_snapshot"),
+    "vitbench.training.train": ("Options", "train"),
     "vitbench.training.trainer": ("Trainer",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

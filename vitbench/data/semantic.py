@@ -18,6 +18,7 @@ from vitbench.records import DatasetInfo
 FOLDERS = {"train": "training", "val": "validation"}
 UNLABELLED, IGNORED = 0, 255
 LINK_BYTES = 512  # the longest path that is looked for in a file
+COUNTABLE = 1 << 16  # labels below this are counted, which is faster than sorting them
 INDEX_MODES = frozenset({"L", "P", "I", "I;16"})
 
 
@@ -58,7 +59,7 @@ class SemanticDataset:
         if self.categories:
             if IGNORED not in self.categories:
                 labels[labels == IGNORED] = UNLABELLED
-            unknown = sorted({*np.unique(labels).tolist()} - {UNLABELLED, *self.categories})
+            unknown = sorted({*labels_in(labels)} - {UNLABELLED, *self.categories})
             if unknown:
                 raise DatasetError(
                     f"the label file {str(path)!r} has labels that are no class.",
@@ -161,6 +162,13 @@ def read_index_map(path: Path) -> NDArray[np.int32]:
             hint="the full ADE20K has color files; take ADEChallengeData2016, or convert them",
         )
     return labels.astype(np.int32)
+
+
+def labels_in(labels: NDArray[np.int32]) -> list[int]:
+    """Return the labels that occur in a map, sorted."""
+    if labels.max(initial=0) < COUNTABLE:
+        return np.flatnonzero(np.bincount(labels.ravel())).tolist()  # type: ignore[no-any-return]
+    return np.unique(labels).tolist()  # type: ignore[no-any-return]
 
 
 def read_classes(root: Path) -> dict[int, str]:

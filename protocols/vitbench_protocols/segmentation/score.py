@@ -14,6 +14,7 @@ from vitbench.api import (
     Outcome,
     errors,
     in_order,
+    labels_in,
     read_index_map,
     setting,
 )
@@ -88,7 +89,7 @@ class SegmentationMaps:
             )
         known = range(len(classes)) if self.numbering == "from-zero" else classes.labels
         none = IGNORED if self.numbering == "from-zero" else 0
-        unknown = sorted({*np.unique(labels).tolist()} - {*known, none})
+        unknown = sorted({*labels_in(labels)} - {*known, none})
         if unknown:
             raise errors.DatasetError(
                 f"the prediction {str(path)!r} has labels that are no class.",
