@@ -167,7 +167,7 @@ def read_index_map(path: Path) -> NDArray[np.int32]:
 def labels_in(labels: NDArray[np.int32]) -> list[int]:
     """Return the labels that occur in a map, sorted."""
     if labels.max(initial=0) < COUNTABLE:
-        return np.flatnonzero(np.bincount(labels.ravel())).tolist()  # type: ignore[no-any-return]
+        return np.flatnonzero(np.bincount(labels.ravel())).tolist()
     return np.unique(labels).tolist()  # type: ignore[no-any-return]
 
 
