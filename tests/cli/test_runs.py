@@ -39,7 +39,8 @@ def test_two_runs_write_to_one_results_folder_at_once(
 def test_ctrl_c_keeps_what_was_done_and_exits_with_130(folders: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     program = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
         "from vitbench.engine import features\n"
         "forward, features.BATCH['cpu'] = features._forward, 4\n"
         "done = []\n"

@@ -236,6 +236,7 @@ class _Merge(nn.Module):
 
 
 @cache
+@torch.inference_mode(mode=False)  # kept tables serve training too
 def _relative_index(window: int) -> Tensor:
     """Return the row of the bias table for each pair of a window's tokens, (T, T)."""
     row, column = (axis.flatten() for axis in torch.meshgrid(
@@ -247,6 +248,7 @@ def _relative_index(window: int) -> Tensor:
 
 
 @cache
+@torch.inference_mode(mode=False)
 def _hidden(height: int, width: int, window: int, shift: int) -> Tensor:
     """Return what keeps apart the tokens that a shift brought into one window, (windows, T, T).
 
