@@ -27,8 +27,9 @@ def map_items(work: Callable[[int], T], items: Sequence[int], *, workers: int) -
     with ProcessPoolExecutor(workers, context, initializer=_keep, initargs=(work,)) as pool:
         try:
             yield from pool.map(_call, items, chunksize=CHUNK)
-        finally:
+        except BaseException:  # also when nobody takes the rest
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 _work: Callable[[int], Any]  # what this worker process does; set once when it starts

@@ -224,6 +224,26 @@ def test_pixels_are_scored_on_index_maps(tmp_path: Path) -> None:
     assert value(found, "ap") > value(found, "chance")
 
 
+def test_pixels_that_are_the_labels_find_every_positive(tmp_path: Path) -> None:
+    """White objects on black, in whole patches, without any symmetry: no order may be mixed up."""
+    root = tmp_path / "ade"
+    for number in range(4):
+        white = np.random.default_rng(number).random((8, 8)) < 0.4
+        labels = white.astype(np.uint8).repeat(8, 0).repeat(8, 1)
+        for part, name, pixels in (
+            ("images", f"{number}.png", np.stack([labels * 255] * 3, axis=-1)),
+            ("annotations", f"{number}.png", labels),
+        ):
+            folder = root / part / "validation"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / name)
+    protocol = Adjacency(**SMALL, annotations="semantic", geometry="squash")
+    found = evaluate(protocol, resolve("pixels:8"), options(tmp_path / "results", str(root)))
+    assert value(found, "ap") == value(found, "auroc") == value(found, "best_f1") == 100
+    truth = evaluate(protocol, None, options(tmp_path / "results", str(root)))
+    assert value(found, "positives_mean") == value(truth, "positives_mean")
+
+
 def test_patches_of_another_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="has patches of 16"):
         evaluate(Adjacency(**SMALL), resolve("pixels:16"), options(tmp_path))
