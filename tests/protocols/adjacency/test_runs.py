@@ -255,3 +255,17 @@ def test_real_annotations_give_the_measured_mean(real_data: Path, tmp_path: Path
     found = evaluate(Adjacency(overlays=0), None, settings)
     assert value(found, "positives_mean") == pytest.approx(4.4437, abs=1e-4)
     assert value(found, "positives_std") == pytest.approx(1.1089, abs=1e-4)
+
+
+@pytest.mark.data
+def test_real_weights_are_scored_as_measured(real_data: Path, tmp_path: Path) -> None:
+    checkpoint = resolve(
+        str(real_data / "weights" / "vit_tiny_patch16_224_in1k_supervised.pth"),
+        arch="vit_tiny_patch16_224",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    settings = RunOptions(data=str(real_data / "coco"), results=tmp_path, limit=12, workers=1)
+    found = evaluate(Adjacency(overlays=0), checkpoint, settings)
+    assert value(found, "ap") == pytest.approx(72.29, abs=0.05)
+    assert value(found, "precision_at_1") == pytest.approx(66.71, abs=0.3)
