@@ -14,15 +14,17 @@ from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.draws import uniforms
 from vitbench.models.architecture import SIZES
-from vitbench.objectives.moby import Moby
+from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
 from vitbench.training import recipes
 from vitbench.training.optimizer import AdamW
 from vitbench.training.presets import with_terms
-from vitbench.training.recipe import Recipe, Term
+from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
 from vitbench.training.trainer import Computing, Trainer
 
 SIZES.setdefault("nano", (16, 2, 2))
+SWIN_SIZES.setdefault("nano", (8, (2, 1), (1, 2)))
+SWIN = "swin_nano_patch4_window4_24"  # grids of 6, padded and shifted, and of 3
 
 CROPS = MultiCrop(global_size=24, local_size=24, local_crops=1)
 IMAGES = 16
@@ -65,19 +67,16 @@ class NoiseLoader:
 
 
 def tiny(name: str) -> Recipe:
-    """Return a recipe by name, made small; its backbone has three patches a side."""
-    recipe: Recipe = getattr(recipes, name)()
-    small = with_terms(recipe, prototypes=12, hidden_dim=16, bottleneck_dim=8)
-    terms = [
-        Term(term.weight, replace(term.objective, hidden_dim=16, key_dim=8, queue=8))
-        if isinstance(term.objective, Moby)
-        else term
-        for term in small.terms
-    ]
+    """Return a recipe by name, made small; its backbone has three patches a side.
+
+    A name that ends in `_swin` is the recipe on a Swin.
+    """
+    method = name.removesuffix("_swin")
+    recipe: Recipe = getattr(recipes, method)()
+    widths = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8, "key_dim": 8, "queue": 8}
     return replace(
-        small,
-        arch="vit_nano_patch8_24",
-        terms=tuple(terms),
+        with_terms(recipe, **widths),
+        arch="vit_nano_patch8_24" if name == method else SWIN,
         crops=replace(recipe.crops, global_size=24, local_size=24, local_crops=1),
         optimizer=AdamW(learning_rate=Cosine(0.01, 1e-4, 1)),
         drop_path=0.5,

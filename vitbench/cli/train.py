@@ -22,7 +22,7 @@ from vitbench.models.sources import RUNS
 from vitbench.settings import digest, plain, setting
 from vitbench.training.fit import Watching
 from vitbench.training.journal import Row
-from vitbench.training.presets import PRESETS, with_preset
+from vitbench.training.presets import PRESETS, presets_of, with_preset
 from vitbench.training.recipes import recipes
 from vitbench.training.snapshot import Saving
 from vitbench.training.train import Inputs, Options, train
@@ -49,12 +49,15 @@ def run(arguments: list[str]) -> int:
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
     maker = recipes.get(arguments[0])
     preset, rest = taken(arguments[1:], "--preset")
-    recipe = maker() if preset is None else with_preset(maker(), preset)
+    recipe = maker()
+    known = ", ".join(presets_of(recipe))
+    if preset is not None:
+        recipe = with_preset(recipe, preset)
     flags, where, inputs, loading, computing, saving, watching = parse(
         (as_flags(recipe), Where, Inputs, Loading, Computing, Saving, Watching),
         rest,
         prog=f"vitbench train {arguments[0]}",
-        description=f"{inspect.getdoc(maker)}\n\npresets (--preset): {', '.join(PRESETS)}",
+        description=f"{inspect.getdoc(maker)}\n\npresets (--preset): {known}",
     )
     recipe = from_flags(recipe, flags)
     options = Options(

@@ -31,16 +31,23 @@ def find_architecture(arch: str) -> AnyArchitecture:
     return named_swin(arch) if arch.startswith("swin_") else named(arch)
 
 
-def build(arch: str | AnyArchitecture, *, seed: int, drop_path: float = 0.0) -> Backbone:
+def build(
+    arch: str | AnyArchitecture,
+    *,
+    seed: int,
+    position_rule: PositionRule = "dino",
+    drop_path: float = 0.0,
+) -> Backbone:
     """Build a backbone with random weights, on the CPU.
 
     Args:
         arch: Name or architecture.
         seed: Of the weights.
+        position_rule: How the positional table is resized, if there is one.
         drop_path: Stochastic depth of the last block.
     """
     architecture = find_architecture(arch) if isinstance(arch, str) else arch
-    backbone = assemble(architecture, drop_path=drop_path)
+    backbone = assemble(architecture, position_rule=position_rule, drop_path=drop_path)
     initialize(backbone, torch.Generator().manual_seed(seed))
     return backbone
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from vitbench.errors import StateMismatch, UnknownName, listed
 from vitbench.models.architecture import Shape, count_blocks
 
-SIZES = {  # name: (D of the first stage, blocks of each stage, heads of each stage)
+PerStage = tuple[int, ...]
+SIZES: dict[str, tuple[int, PerStage, PerStage]] = {  # D of the first stage, blocks, heads of each
     "mini": (32, (1, 1, 2, 1), (1, 2, 4, 8)),
     "tiny": (96, (2, 2, 6, 2), (3, 6, 12, 24)),
     "small": (96, (2, 2, 18, 2), (3, 6, 12, 24)),

@@ -4,28 +4,43 @@ Where the paper and the released code disagree, the docstring says which one a p
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from vitbench.errors import UnknownName
-from vitbench.objectives.distillation import Distillation
+from vitbench.errors import SettingError, UnknownName
+from vitbench.objectives.dino import Dino
+from vitbench.objectives.moby import Moby
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine, EpochCosine
+
+SWIN_TINY = "swin_tiny_patch4_window7_224"
 
 
 def imagenet(recipe: Recipe) -> Recipe:
     """ViT-S/16 on ImageNet, batch 1024, 200 epochs: SelfPatch's supplementary A.
 
     The code's default and supplementary D say 300 (`imagenet-300`). Scales of the crops are
-    those of the method's code; the supplementary does not state them.
+    those of the method's code; the supplementary does not state them. MoBY and MoBY + SelfPatch
+    are as Transformer-SSL trains its DeiT-S: 300 epochs on 8 x 64 images.
     """
-    return replace(recipe, arch="vit_small_patch16_224", epochs=200, batch_size=1024)
+    length, images = (300, 512) if has_term(recipe, Moby) else (200, 1024)
+    return replace(recipe, arch="vit_small_patch16_224", epochs=length, batch_size=images)
 
 
 def imagenet_300(recipe: Recipe) -> Recipe:
     """As `imagenet`, with the 300 epochs of SelfPatch's README, code and supplementary D."""
     return replace(imagenet(recipe), epochs=300)
+
+
+def imagenet_swin(recipe: Recipe) -> Recipe:
+    """Swin-T on ImageNet, 300 epochs on 512 images: the READMEs of EsViT and of Transformer-SSL.
+
+    EsViT's teacher warms up to a temperature of 0.07 and its last layers are not normalized;
+    MoBY's Swin has an epsilon of 1e-5 in its norms. Other methods published no such run.
+    """
+    swin = replace(recipe, arch=SWIN_TINY, epochs=300, batch_size=512)
+    return replace(swin, norm_eps=1e-5) if has_term(recipe, Moby) else _warmed(swin)
 
 
 def imagenet_dino_100(recipe: Recipe) -> Recipe:
@@ -35,13 +50,7 @@ def imagenet_dino_100(recipe: Recipe) -> Recipe:
 
 def imagenet_dino_boosted(recipe: Recipe) -> Recipe:
     """DINO's boosted run of its README: 300 epochs on 16 x 64 images; 20-NN 73.3, linear 76.0."""
-    warmed = with_terms(
-        recipe,
-        teacher_temperature=0.07,
-        warmup_teacher_temperature_epochs=30,
-        normalize_last_layer=False,
-    )
-    return replace(warmed, arch="vit_small_patch16_224", epochs=300, batch_size=1024)
+    return replace(_warmed(recipe), arch="vit_small_patch16_224", epochs=300, batch_size=1024)
 
 
 def imagenet_vissl_300(recipe: Recipe) -> Recipe:
@@ -64,17 +73,23 @@ def imagenet_vissl_300(recipe: Recipe) -> Recipe:
 def coco(recipe: Recipe) -> Recipe:
     """ViT-Ti/16 on COCO train2017, 200 epochs, batch 256: supplementary A, Table 3.
 
-    Two local crops, K = 4096 everywhere. The teacher's momentum for this batch is not stated;
-    0.996 is the code's default (its help text recommends 0.9995).
+    Two local crops, none for MoBY, whose own details stay; K = 4096 everywhere. The teacher's
+    momentum for this batch is not stated; 0.996 is the code's default (its help text recommends
+    0.9995).
     """
-    small = with_terms(recipe, prototypes=4096)
     return replace(
-        small,
+        with_terms(recipe, prototypes=4096),
         arch="vit_tiny_patch16_224",
-        crops=replace(recipe.crops, local_crops=2),
+        crops=replace(recipe.crops, local_crops=min(2, recipe.crops.local_crops)),
         epochs=200,
         batch_size=256,
     )
+
+
+def coco_swin(recipe: Recipe) -> Recipe:
+    """As `coco`, with Swin-T: the other backbone of the supplementary's MoBY rows."""
+    norm_eps = imagenet_swin(recipe).norm_eps
+    return replace(coco(recipe), arch=SWIN_TINY, norm_eps=norm_eps)
 
 
 def imagenet10(recipe: Recipe) -> Recipe:
@@ -88,37 +103,45 @@ def imagenet10(recipe: Recipe) -> Recipe:
 
 def small(recipe: Recipe) -> Recipe:
     """Minutes on a CPU: a ViT of six blocks on crops of 64 and 32 pixels, for built-in data."""
-    less = with_terms(recipe, prototypes=256, hidden_dim=256, bottleneck_dim=64)
+    less = with_terms(recipe, prototypes=256, hidden_dim=256, bottleneck_dim=64, queue=1024)
     crops = replace(
         recipe.crops,
         global_size=64,
         local_size=32,
-        local_crops=2,
+        local_crops=min(2, recipe.crops.local_crops),
         blur=(0.5, 0.1, 0.1),
         blur_radius=(0.1, 0.6),
     )
+    little = replace(
+        less, arch="vit_mini_patch8_64", crops=crops, drop_path=0.0, epochs=20, batch_size=64
+    )
+    if has_term(recipe, Moby):
+        return little
     return replace(
-        less,
-        arch="vit_mini_patch8_64",
-        crops=crops,
-        drop_path=0.0,
+        little,
         optimizer=replace(recipe.optimizer, learning_rate=Cosine(2e-3, 1e-5, 2)),
         teacher_momentum=Cosine(0.99, 1.0),
-        epochs=20,
-        batch_size=64,
     )
 
 
 PRESETS: dict[str, Callable[[Recipe], Recipe]] = {
     "imagenet": imagenet,
     "imagenet-300": imagenet_300,
+    "imagenet-swin": imagenet_swin,
     "imagenet-dino-100": imagenet_dino_100,
     "imagenet-dino-boosted": imagenet_dino_boosted,
     "imagenet-vissl-300": imagenet_vissl_300,
     "imagenet10": imagenet10,
     "coco": coco,
+    "coco-swin": coco_swin,
     "small": small,
 }
+OF_DINO = ("imagenet-dino-100", "imagenet-dino-boosted", "imagenet-vissl-300")
+
+
+def presets_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the presets that a recipe has."""
+    return tuple(name for name in PRESETS if name not in OF_DINO or has_term(recipe, Dino))
 
 
 def with_preset(recipe: Recipe, name: str) -> Recipe:
@@ -126,18 +149,39 @@ def with_preset(recipe: Recipe, name: str) -> Recipe:
 
     Raises:
         UnknownName: If there is no preset of that name.
+        SettingError: If it is one of DINO's runs, and the recipe has no such term.
     """
     if name not in PRESETS:
         raise UnknownName("preset", name, PRESETS)
+    if name not in presets_of(recipe):
+        raise SettingError(
+            [f"preset {name!r} is a run of DINO, and {recipe.name!r} has no term 'dino'"],
+            hint=f"it has {', '.join(presets_of(recipe))}",
+        )
     return PRESETS[name](recipe)
 
 
 def with_terms(recipe: Recipe, **changes: Any) -> Recipe:
-    """Return a recipe with the settings of its self-distilling terms changed."""
-    terms = tuple(
-        replace(term, objective=replace(term.objective, **changes))
-        if isinstance(term.objective, Distillation)
-        else term
-        for term in recipe.terms
+    """Return a recipe with settings changed in every term that has them."""
+    terms = []
+    for term in recipe.terms:
+        settings: Any = term.objective
+        known = {setting.name for setting in fields(settings)} & changes.keys()
+        own = {name: changes[name] for name in known}
+        terms.append(replace(term, objective=replace(settings, **own)))
+    return replace(recipe, terms=tuple(terms))
+
+
+def has_term(recipe: Recipe, kind: type) -> bool:
+    """Tell whether a recipe has a term with settings of this class."""
+    return any(isinstance(term.objective, kind) for term in recipe.terms)
+
+
+def _warmed(recipe: Recipe) -> Recipe:
+    """Let teachers warm up as DINO's boosted run does, with free lengths of the prototypes."""
+    return with_terms(
+        recipe,
+        teacher_temperature=0.07,
+        warmup_teacher_temperature_epochs=30,
+        normalize_last_layer=False,
     )
-    return replace(recipe, terms=terms)

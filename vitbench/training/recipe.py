@@ -7,12 +7,12 @@ import torch
 
 from vitbench.data.multicrop import MultiCrop
 from vitbench.models.aggregated import AggregatedBackbone
-from vitbench.models.architecture import named
+from vitbench.models.architecture import Architecture
+from vitbench.models.assembly import build, find_architecture
 from vitbench.models.backbone import Backbone
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.facts import POSITION_RULES, PositionRule
 from vitbench.models.initialization import initialize
-from vitbench.models.timm_backbone import build_backbone
 from vitbench.objectives.objective import ObjectiveSettings
 from vitbench.settings import checked, problems, setting
 from vitbench.training.optimizer import AdamW
@@ -47,6 +47,9 @@ class Recipe:
         help="how the positional table is resized for other crops",
         choices=POSITION_RULES,
     )
+    norm_eps: float | None = setting(
+        None, help="epsilon of the backbone's norms; left out: the architecture's own"
+    )
     drop_path: float = setting(
         0.1, help="stochastic depth of the student's last block", minimum=0, maximum=0.99
     )
@@ -66,12 +69,15 @@ class Recipe:
 
     def build_backbone(self) -> Backbone:
         """Return the student's backbone with its first weights, on the CPU."""
-        architecture = named(self.arch)
-        if self.positions == "none":
-            architecture = replace(architecture, positions=False, prefix_positions=False)
-        if self.aggregation == "class-attention":  # it brings the class token and the final norm
-            architecture = replace(architecture, cls_token=False, final_norm=False)
-        trunk = build_backbone(
+        architecture = find_architecture(self.arch)
+        if self.norm_eps is not None:
+            architecture = replace(architecture, norm_eps=self.norm_eps)
+        if isinstance(architecture, Architecture):  # a Swin has neither positions nor class token
+            if self.positions == "none":
+                architecture = replace(architecture, positions=False, prefix_positions=False)
+            if self.aggregation == "class-attention":  # brings class token and final norm
+                architecture = replace(architecture, cls_token=False, final_norm=False)
+        trunk = build(
             architecture,
             seed=self.seed,
             position_rule=self.position_rule,
@@ -79,7 +85,7 @@ class Recipe:
         )
         if self.aggregation == "native":
             return trunk
-        ca_head = ClassAttention(architecture.embed_dim, architecture.heads)
+        ca_head = ClassAttention(trunk.info.embed_dim, trunk.info.heads)
         initialize(ca_head, torch.Generator().manual_seed(self.seed + 1))
         return AggregatedBackbone(trunk, ca_head)
 

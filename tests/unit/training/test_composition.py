@@ -11,9 +11,9 @@ from tests.tiny_training import NoiseLoader, tiny
 from vitbench.errors import MissingAbility, SettingError, UnknownName
 from vitbench.objectives.dino import Dino
 from vitbench.training import RECIPES
-from vitbench.training.presets import PRESETS, with_preset
+from vitbench.training.presets import presets_of, with_preset
 from vitbench.training.recipe import Recipe, Term, check_recipe
-from vitbench.training.recipes import recipes
+from vitbench.training.recipes import moby, recipes
 from vitbench.training.trainer import Computing, Trainer
 
 CPU = torch.device("cpu")
@@ -111,10 +111,47 @@ def test_a_recipe_is_a_handful_of_lines(name: str) -> None:
     assert len(code.splitlines()) < 25
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_every_preset_of_every_recipe_is_valid(name: str, preset: str) -> None:
-    check_recipe(with_preset(recipes.get(name)(), preset))
+def test_every_preset_of_a_recipe_is_valid(name: str) -> None:
+    recipe = recipes.get(name)()
+    for preset in presets_of(recipe):
+        check_recipe(with_preset(recipe, preset))
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_coco_is_what_the_supplementary_says(name: str) -> None:
+    recipe = with_preset(recipes.get(name)(), "coco")
+    assert (recipe.arch, recipe.epochs, recipe.batch_size) == ("vit_tiny_patch16_224", 200, 256)
+    contrasts = name.startswith("moby")
+    assert recipe.crops.local_crops == (0 if contrasts else 2)  # MoBY knows two views only
+    widths = {getattr(term.objective, "prototypes", 4096) for term in recipe.terms}
+    assert widths == {4096}
+    assert (recipe.teacher_momentum == moby().teacher_momentum) is contrasts
+
+
+@pytest.mark.parametrize("preset", ["imagenet", "imagenet-swin", "small"])
+def test_mobys_presets_keep_its_schedule_and_its_views(preset: str) -> None:
+    recipe = with_preset(moby(), preset)
+    assert recipe.optimizer == moby().optimizer
+    assert recipe.teacher_momentum == moby().teacher_momentum
+    assert recipe.crops.local_crops == 0
+    if preset != "small":
+        assert (recipe.epochs, recipe.batch_size) == (300, 512)
+
+
+def test_esvits_swin_is_that_of_its_readme() -> None:
+    recipe = with_preset(recipes.get("esvit")(), "imagenet-swin")
+    assert recipe.build_backbone().info.heads == 24
+    for term in recipe.terms:
+        settings: Any = term.objective
+        assert settings.teacher_temperature == 0.07
+        assert settings.warmup_teacher_temperature_epochs == 30
+        assert not settings.normalize_last_layer
+
+
+def test_a_run_of_dino_is_no_preset_of_moby() -> None:
+    with pytest.raises(SettingError, match="has no term 'dino'"):
+        with_preset(moby(), "imagenet-dino-100")
 
 
 def test_an_unknown_preset_is_named() -> None:

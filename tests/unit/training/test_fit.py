@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
-from tests.tiny_training import NoiseLoader, one_of_two, tiny, trained
+from tests.tiny_training import SWIN, NoiseLoader, one_of_two, tiny, trained
 from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.fit import Run, Watching
@@ -20,7 +20,9 @@ from vitbench.training.recipe import Recipe
 from vitbench.training.trainer import Computing, Trainer
 
 CPU = torch.device("cpu")
-METHODS = ("dino", "selfpatch", "esvit", "moby", "moby_selfpatch")
+METHODS = (
+    "dino", "selfpatch", "esvit", "moby", "moby_selfpatch", "esvit_swin", "moby_selfpatch_swin"
+)  # fmt: skip
 EVERY_STEP = Watching(log_every=1)
 
 
@@ -64,6 +66,28 @@ def test_the_result_is_a_checkpoint(tmp_path: Path) -> None:
     (expected,) = teacher.backbone(images)
     (found,) = load_backbone(checkpoint)(images)
     torch.testing.assert_close(found.pooled, expected.pooled)
+
+
+@pytest.mark.parametrize("name", ["esvit_swin", "moby_swin", "moby_selfpatch_swin"])
+def test_a_trained_swin_is_a_checkpoint(name: str, tmp_path: Path) -> None:
+    run = start(replace(tiny(name), norm_eps=1e-5), tmp_path)
+    run.fit(steps=2)
+    checkpoint = resolve(str(tmp_path))
+    assert (checkpoint.architecture.name, checkpoint.architecture.norm_eps) == (SWIN, 1e-5)
+    images = torch.randn(2, 3, 40, 24)
+    teacher: Any = run.trainer.pair.teacher
+    (expected,) = teacher.backbone(images)
+    (found,) = load_backbone(checkpoint)(images)
+    torch.testing.assert_close(found.pooled, expected.pooled)
+
+
+def test_a_swin_learns_from_crops_of_any_size(tmp_path: Path) -> None:
+    recipe = tiny("esvit_swin")
+    recipe = replace(recipe, crops=replace(recipe.crops, global_size=28, local_size=12))
+    loader = NoiseLoader(recipe.batch_size, recipe.crops)
+    trainer = Trainer(recipe, steps_per_epoch=loader.steps, device=CPU)
+    for batch in loader.epoch(0):
+        assert torch.isfinite(trainer.train_step(batch)["region"])
 
 
 def test_another_recipe_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
