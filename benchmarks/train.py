@@ -1,6 +1,7 @@
 """Training steps: ours and the official one in turns, aggregation apart, against the FLOP floor.
 
     python benchmarks/train.py --peer-dino DIR --peer-selfpatch DIR [--arch vit_tiny] [--batch 4]
+    python benchmarks/train.py --recipe esvit moby --peer-esvit DIR --peer-moby DIR --arch swin_tiny
     python benchmarks/train.py --device cuda --arch vit_small --batch 128 --prototypes 65536 …
 
 Same crops, same precision, same threads on both sides; the best of the rounds counts. The floor is
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.train_peers import Official, Shape, checkout
+from benchmarks.train_peers import Shape, checkout, official_step
 from vitbench.data.training_loader import CropBatch
 from vitbench.models.class_attention import ClassAttention
 from vitbench.objectives.patch import Patch
@@ -88,8 +89,8 @@ def recipe_of(name: str, bench: Bench) -> Recipe:
     return replace(
         recipe,
         terms=tuple(terms),
-        arch=f"{shape.arch}_patch16_224",
-        crops=replace(recipe.crops, local_crops=shape.local_crops),
+        arch=shape.arch + ("_patch4_window7_224" if "swin" in shape.arch else "_patch16_224"),
+        crops=replace(recipe.crops, local_crops=min(shape.local_crops, recipe.crops.local_crops)),
         batch_size=bench.batch,
     )
 
@@ -112,7 +113,7 @@ def whole_step(bench: Bench, name: str, peer: Path | None) -> Iterator[str]:
     """Measure the whole step of a method, precision by precision."""
     recipe = recipe_of(name, bench)
     batch = noise(bench, recipe.crops.sizes)
-    official = Official(peer, name, bench.shape) if peer else None
+    official = official_step(peer, name, bench.shape) if peer else None
     for precision in bench.precisions:
         kind, _, compiled = precision.partition("+")
         computing = Computing(
@@ -136,7 +137,7 @@ def whole_step(bench: Bench, name: str, peer: Path | None) -> Iterator[str]:
         if bench.shape.device.type == "cuda":
             memory = f"  peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB (both)"
         yield (
-            f"{name:10} {precision:13} {ours:.3f} s  {bench.batch / ours:7.1f} images/s  "
+            f"{name:14} {precision:13} {ours:.3f} s  {bench.batch / ours:7.1f} images/s  "
             f"{100 * floor / ours:3.0f} % of the product rate{ratio}{memory}"
         )
 
@@ -178,6 +179,8 @@ def main() -> None:
     parser.add_argument("--recipe", nargs="+", default=["dino", "selfpatch"])
     parser.add_argument("--peer-dino", type=Path)
     parser.add_argument("--peer-selfpatch", type=Path)
+    parser.add_argument("--peer-esvit", type=Path)
+    parser.add_argument("--peer-moby", type=Path)
     parser.add_argument("--arch", default="vit_tiny")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--local-crops", type=int, default=8)
@@ -191,7 +194,7 @@ def main() -> None:
     device = torch.device(given.device)
     shape = Shape(given.arch, given.prototypes, 4096, given.local_crops, device)
     bench = Bench(shape, given.batch, given.rounds, tuple(given.precisions))
-    print(f"{given.arch}/16, batch {given.batch}, 2 x 224 + {given.local_crops} x 96, {device}")
+    print(f"{given.arch}, batch {given.batch}, 2 x 224 + {given.local_crops} x 96, {device}")
     if given.peer_selfpatch:
         for line in aggregation(bench, given.peer_selfpatch):
             print(line, flush=True)

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.train import Bench, recipe_of
-from benchmarks.train_peers import Official, Shape, checkout
+from benchmarks.train_peers import Shape, checkout, official_step
 from vitbench.data.image_files import find_images
 from vitbench.data.training_loader import Loading, TrainingLoader
 from vitbench.training.fit import Clock
@@ -76,7 +76,7 @@ def ours(bench: Bench, data: Path, workers: int, steps: int, precision: Any) -> 
 
 def theirs(bench: Bench, data: Path, workers: int, steps: int, precision: str, peer: Path) -> str:
     """Measure the official pipeline: its augmentation, its step, PyTorch's loader."""
-    official = Official(peer, "dino", bench.shape)
+    official = official_step(peer, "dino", bench.shape)
     with checkout(peer) as load:
         augment = load("main_dino").DataAugmentationDINO(
             (0.4, 1.0), (0.05, 0.4), bench.shape.local_crops

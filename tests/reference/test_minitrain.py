@@ -12,12 +12,17 @@ from torch import Tensor
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.models import architecture
+from vitbench.models.export import save_backbone
+from vitbench.models.sources import RUN_FILE
 from vitbench.objectives.dino import Dino
 from vitbench.objectives.patch import Patch
 from vitbench.training import recipe as recipe_module
+from vitbench.training.export import export
+from vitbench.training.fit import SNAPSHOTS
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe, Term
 from vitbench.training.schedules import Cosine
+from vitbench.training.snapshot import Saving, Snapshots
 from vitbench.training.trainer import Computing, Trainer
 
 VALUES = Path(__file__).parent / "values"
@@ -60,12 +65,38 @@ def check_weights(trainer: Trainer, values: Any, trunk: str) -> None:
         found = getattr(trainer.pair, side).state_dict()
         for key in (key for key in values if key.startswith(f"{side}:")):
             name = ours(key.removeprefix(f"{side}:"), trunk=trunk)
-            weight, expected = found[name].numpy(), values[key]
-            if name.endswith("attn.k.bias"):
-                continue  # its gradient is zero in theory, so Adam amplifies rounding
-            if name.endswith("attn.qkv.bias"):
-                weight, expected = (np.split(part, 3)[::2] for part in (weight, expected))
-            np.testing.assert_allclose(weight, expected, atol=2e-5, err_msg=name)
+            check_weight(name, found[name], values[key])
+
+
+def check_weight(name: str, weight: Tensor, expected: Any) -> None:
+    found: Any = weight.numpy()
+    if name.endswith("attn.k.bias"):
+        return  # its gradient is zero in theory, so Adam amplifies rounding
+    if name.endswith("attn.qkv.bias"):
+        found, expected = (np.split(part, 3)[::2] for part in (found, expected))
+    np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=name)
+
+
+def check_export(trainer: Trainer, values: Any, method: str, folder: Path) -> None:
+    """Export the trained pair: the official names, each with the official tensor."""
+    Snapshots(folder / SNAPSHOTS, Saving()).save({**trainer.state_dict(), "epoch": 3}, step=1)
+    save_backbone(trainer.pair.teacher.backbone, folder / RUN_FILE, method=method)
+    path = export(str(folder), method, folder / "official.pth")
+    content = torch.load(path, weights_only=False)
+    for side, prefix in (("student", "module."), ("teacher", "")):
+        official = {
+            prefix + key.removeprefix(f"{side}:"): values[key]
+            for key in values
+            if key.startswith(f"{side}:")
+        }
+        assert content[side].keys() == official.keys()
+        for name, expected in official.items():
+            check_weight(name, content[side][name], expected)
+    memory = {key: values[key] for key in ("center", "patch_center") if key in values}
+    assert content["dino_loss"].keys() == memory.keys()
+    for name, expected in memory.items():
+        assert content["dino_loss"][name].shape == expected.shape
+        np.testing.assert_allclose(content["dino_loss"][name], expected, atol=2e-5)
 
 
 def check_groups(trainer: Trainer, values: Any, trunk: str) -> None:
@@ -86,7 +117,7 @@ def build(
     values: Any,
     trunk: str,
 ) -> Trainer:
-    monkeypatch.setattr(recipe_module, "named", lambda _: tiny)
+    monkeypatch.setattr(recipe_module, "find_architecture", lambda _: tiny)
     trainer = Trainer(recipe, steps_per_epoch=2, device=CPU, computing=Computing())
     first = {
         ours(key.removeprefix("init:"), trunk=trunk): torch.tensor(values[key])
@@ -98,7 +129,9 @@ def build(
     return trainer
 
 
-def test_dino_trains_as_the_official_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dino_trains_as_the_official_loop_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     values = np.load(VALUES / "dino_minitrain.npz", allow_pickle=False)
     head = Dino(
         prototypes=48, hidden_dim=32, bottleneck_dim=12, normalize_last_layer=False, **TEMPERATURES
@@ -136,9 +169,12 @@ def test_dino_trains_as_the_official_loop_does(monkeypatch: pytest.MonkeyPatch) 
     centre = trainer.objectives.get_buffer("dino.centre.value")
     np.testing.assert_allclose(centre.numpy(), values["center"], atol=2e-5)
     check_weights(trainer, values, "")
+    check_export(trainer, values, "dino", tmp_path)
 
 
-def test_selfpatch_trains_as_the_official_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_selfpatch_trains_as_the_official_loop_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     values = np.load(VALUES / "selfpatch_minitrain.npz", allow_pickle=False)
     head: Any = {"hidden_dim": 16, "bottleneck_dim": 8, **TEMPERATURES}
     recipe = Recipe(
@@ -179,3 +215,4 @@ def test_selfpatch_trains_as_the_official_loop_does(monkeypatch: pytest.MonkeyPa
         centre = trainer.objectives.get_buffer(f"{name}.centre.value")
         np.testing.assert_allclose(centre.numpy(), values[key].reshape(1, -1), atol=2e-5)
     check_weights(trainer, values, "trunk.")
+    check_export(trainer, values, "selfpatch", tmp_path)

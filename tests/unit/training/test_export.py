@@ -1,15 +1,17 @@
 """Exported runs have the names and shapes of the methods' own files, and come back the same."""
 
 import json
+from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from tests.tiny_training import NoiseLoader, tiny
+from tests.tiny_training import SWIN, NoiseLoader, tiny
 from vitbench.errors import CheckpointError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.export import export
@@ -88,6 +90,34 @@ def test_an_exported_run_comes_back_the_same(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(
         load_backbone(back)(images)[0].pooled, teacher.backbone(images)[0].pooled
     )
+
+
+@pytest.mark.parametrize(("name", "side"), [("esvit_swin", "teacher"), ("moby_swin", "student")])
+def test_an_exported_swin_comes_back_the_same(name: str, side: str, tmp_path: Path) -> None:
+    recipe = replace(tiny(name), drop_path=0.0)
+    recipe = replace(recipe, norm_eps=1e-5) if recipe.name == "moby" else recipe
+    run = run_of(recipe, tmp_path / "run")
+    path = export(str(tmp_path / "run"), recipe.name, tmp_path / "out.pth")
+    images = torch.randn(2, 3, 40, 24)
+    scored = getattr(run.trainer.pair, side).backbone.eval()  # what the method evaluates
+    back = load_backbone(resolve(str(path), arch=SWIN))
+    torch.testing.assert_close(back(images)[0].pooled, scored(images)[0].pooled)
+
+
+@pytest.mark.parametrize(("name", "arch"), [("dino", "vit_tiny"), ("selfpatch", "vit_micro")])
+def test_an_official_file_goes_through_us_unchanged(name: str, arch: str, tmp_path: Path) -> None:
+    stored = np.load(VALUES / f"{name}_minitrain.npz", allow_pickle=False)
+    official = {
+        key.removeprefix("teacher:"): torch.tensor(stored[key])
+        for key in stored
+        if key.startswith("teacher:")
+    }
+    torch.save({"teacher": official, "args": Namespace(arch=arch)}, tmp_path / "official.pth")
+    path = export(str(tmp_path / "official.pth"), name, tmp_path / "back.pth")
+    back = torch.load(path, weights_only=False)["teacher"]
+    assert back.keys() == {key for key in official if key.startswith(("backbone.", "ca_head."))}
+    for key, value in back.items():  # heads are no part of a checkpoint
+        assert torch.equal(value, official[key]), key
 
 
 def test_a_bare_checkpoint_gives_its_backbone(tmp_path: Path) -> None:
