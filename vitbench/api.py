@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from vitbench.data.dataset import Dataset as Dataset
     from vitbench.data.dataset import Sample as Sample
     from vitbench.data.dataset import open_dataset as open_dataset
+    from vitbench.data.instances import Instance as Instance
+    from vitbench.data.instances import Instances as Instances
+    from vitbench.data.instances import RunLengths as RunLengths
+    from vitbench.data.instances import decode_mask as decode_mask
+    from vitbench.data.instances import encode_mask as encode_mask
+    from vitbench.data.instances import encode_runs as encode_runs
     from vitbench.data.label_maps import Geometry as Geometry
     from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
@@ -117,6 +123,14 @@ _HOMES = {
     "vitbench.data.adjacency": ("STEPS",),
     "vitbench.data.clips": ("VOID", "Clip", "mask_files", "palette", "read_labels"),
     "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
+    "vitbench.data.instances": (
+        "Instance",
+        "Instances",
+        "RunLengths",
+        "decode_mask",
+        "encode_mask",
+        "encode_runs",
+    ),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),
     "vitbench.data.multicrop": ("MultiCrop",),

@@ -10,6 +10,7 @@ PROTOCOLS: dict[str, str] = {
 }
 
 SCORERS: dict[str, str] = {
+    "coco": "vitbench_protocols.detection.score:CocoResults",
     "davis": "vitbench_protocols.davis.score:DavisMasks",
     "segmentation": "vitbench_protocols.segmentation.score:SegmentationMaps",
 }

@@ -69,9 +69,12 @@ class CocoDataset:
         images: Sequence[ImageEntry],
         objects: Mapping[int, Sequence[Instance]],
         categories: Mapping[int, str],
+        *,
+        shift: int = 0,
     ) -> None:
         self.info = info
         self.categories = categories  # category id, above 0 -> name
+        self.shift = shift  # what was added to the ids of the file to get above 0
         self.ids = [entry.file_name for entry in images]
         self.files = [folder / entry.file_name for entry in images]
         self._images, self._objects = images, objects
@@ -127,7 +130,12 @@ def open_coco(root: Path, split: str) -> CocoDataset:
     )
     names = {category.id + shift: category.name for category in parsed.categories}
     return CocoDataset(
-        info, folder, sorted(parsed.images, key=lambda entry: entry.id), objects, names
+        info,
+        folder,
+        sorted(parsed.images, key=lambda entry: entry.id),
+        objects,
+        names,
+        shift=shift,
     )
 
 

@@ -1,0 +1,113 @@
+"""What a run leaves: scores, per-image data, the table of categories, pictures, curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitbench.api import Context, Dataset, Outcome, distributed, read_metrics
+from vitbench_protocols.detection.pictures import Shown, write_curves, write_sheet
+from vitbench_protocols.detection.results import Detection
+from vitbench_protocols.detection.scores import (
+    Engine,
+    Evaluated,
+    Items,
+    Kind,
+    ap_by_image,
+    evaluate_kind,
+    summarise,
+    write_categories,
+)
+from vitbench_protocols.detection.truth import Truth
+
+SHOWN = 4  # images on a sheet
+JOURNAL = "metrics.jsonl"
+
+
+def finish(
+    detections: Sequence[Detection],
+    dataset: Dataset[Any],
+    truth: Truth,
+    context: Context,
+    engine: Engine,
+) -> Outcome:
+    """Evaluate a split's detections, and draw what is worth a look.
+
+    Args:
+        detections: Of all images.
+        dataset: The split.
+        truth: Its objects.
+        context: Where files go.
+        engine: Whose code evaluates.
+    """
+    found: dict[Kind, Evaluated] = {}
+    for kind in kinds(detections, truth, context):
+        context.progress(f"evaluating {kind}", 0, 1)
+        found[kind] = evaluate_kind(truth, detections, kind, engine)
+    items = {"ids": np.array(truth.ids)}
+    for evaluated in found.values():
+        items |= evaluated.items
+    context.output.mkdir(parents=True, exist_ok=True)
+    paths = {"categories": context.output / "categories.csv"}
+    if distributed.is_main():
+        write_categories(found, truth, paths["categories"])
+        paths |= _sheets(items, list(found)[-1], detections, dataset, truth, context.output)
+    paths |= _curves(context.output)
+    distributed.barrier()
+    return Outcome(summarise(found, len(truth.ids)), items, paths)
+
+
+def kinds(detections: Sequence[Detection], truth: Truth, context: Context) -> list[Kind]:
+    """Return what can be evaluated: boxes always, masks where there are any and true ones too."""
+    missing = truth.without_outline()
+    objects = sum(len(image.items) for image in truth.objects)
+    predicted = not detections or detections[0].segmentation is not None
+    if missing and predicted:
+        context.note(
+            f"{missing} of {objects} objects of {truth.name} have no outline: they count for boxes,"
+            " not for masks"
+        )
+    return ["box", "mask"] if predicted and (missing < objects or not objects) else ["box"]
+
+
+def _sheets(
+    items: Items,
+    kind: Kind,
+    detections: Sequence[Detection],
+    dataset: Dataset[Any],
+    truth: Truth,
+    folder: Path,
+) -> dict[str, Path]:
+    """Draw the best and the worst images, where the data set's images are there."""
+    source: Any = dataset
+    scores = ap_by_image(items, kind)
+    known = np.flatnonzero(~np.isnan(scores)).tolist()
+    ranked = sorted(
+        (place for place in known if source.files[place].is_file()),
+        key=lambda place: -scores[place],
+    )
+    of_image: dict[int, list[Detection]] = {}
+    for one in detections:
+        of_image.setdefault(one.image_id, []).append(one)
+    paths = {}
+    for name, places in {"best": ranked[:SHOWN], "worst": ranked[::-1][:SHOWN]}.items():
+        rows = []
+        for place in places:
+            sample = dataset[place]
+            title = f"{sample.id}   AP {kind} {scores[place]:.1f} %"
+            mine = of_image.get(truth.image_ids[place], [])
+            rows.append(Shown(title, np.array(sample.image), sample.target, mine))
+        if rows:
+            paths[name] = folder / f"{name}.png"
+            write_sheet(rows, truth, paths[name])
+    return paths
+
+
+def _curves(folder: Path) -> Mapping[str, Path]:
+    if not (folder / JOURNAL).exists():
+        return {}
+    paths = {"journal": folder / JOURNAL, "curves": folder / "curves.svg"}
+    if distributed.is_main():
+        write_curves(read_metrics(folder), paths["curves"])
+    return paths

@@ -1,0 +1,115 @@
+"""Detections as COCO's results file has them: read, checked, written."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+
+from vitbench.api import RunLengths, atomic, encode_runs, errors
+from vitbench_protocols.detection.truth import Truth
+
+Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # left, top, width, height, px
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One entry of a results file; it has a box, a mask or both."""
+
+    image_id: int
+    category_id: int  # as in the annotation file
+    score: FiniteFloat
+    bbox: Box | None = None
+    segmentation: RunLengths | None = None
+
+
+RESULTS = TypeAdapter(list[Detection])
+
+
+def read_results(path: Path, truth: Truth) -> list[Detection]:
+    """Read anybody's results file.
+
+    Raises:
+        DatasetError: It is no results file, or of other images or categories than the truth, or
+            its entries differ in what they hold. The message names the first of them.
+    """
+    try:
+        found = RESULTS.validate_json(path.read_bytes())
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, detail['loc'])) or 'file'}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)[:3]
+        ]
+        raise errors.DatasetError(
+            f"the results file {str(path)!r} can't be read as COCO's.",
+            expected="a JSON list of objects with image_id, category_id, score, and bbox or "
+            "segmentation (run lengths)",
+            found="; ".join(problems),
+        ) from error
+    check_results(found, truth, str(path))
+    return found
+
+
+def check_results(found: Sequence[Detection], truth: Truth, name: str) -> None:
+    """Check that detections belong to the truth's images and categories.
+
+    Raises:
+        DatasetError: They don't.
+    """
+    _check_known("image", {one.image_id for one in found}, truth.sizes, truth, name)
+    _check_known("category", {one.category_id for one in found}, truth.categories, truth, name)
+    for part in ("bbox", "segmentation"):
+        without = [n for n, one in enumerate(found) if getattr(one, part) is None]
+        if without and len(without) < len(found):
+            raise errors.DatasetError(
+                f"some entries of the results file {name!r} have no {part}.",
+                expected=f"{part} in every entry, or in none",
+                found=f"{len(without)} of {len(found)} without, the first at {without[0]}",
+            )
+    if found and found[0].bbox is None and found[0].segmentation is None:
+        raise errors.DatasetError(
+            f"the entries of the results file {name!r} have neither bbox nor segmentation.",
+            expected="one of them, or both",
+            found="image_id, category_id and score alone",
+        )
+
+
+def _check_known(what: str, used: set[int], known: Any, truth: Truth, name: str) -> None:
+    unknown = sorted(used - set(known))
+    if unknown:
+        raise errors.DatasetError(
+            f"the results file {name!r} has {what} ids that the annotations of {truth.name} lack.",
+            expected=f"the {len(known)} {what} ids of {truth.name}",
+            found=f"{len(unknown)} others: {errors.listed([str(one) for one in unknown])}",
+            hint="--split train, or the --data that the predictions were made on",
+        )
+
+
+def runs_of(detection: Detection, truth: Truth) -> dict[str, Any]:
+    """Return a detection's mask as compressed run lengths.
+
+    Raises:
+        DatasetError: They don't fit the image.
+    """
+    assert detection.segmentation is not None
+    what = f"a detection in image {detection.image_id}"
+    return encode_runs(what, detection.segmentation, *truth.sizes[detection.image_id])
+
+
+def write_results(detections: Iterable[Detection], path: Path) -> None:
+    """Write detections as a results file that COCO's server takes."""
+    entries = [
+        {
+            "image_id": one.image_id,
+            "category_id": one.category_id,
+            "bbox": [round(number, 3) for number in one.bbox or ()],
+            "score": round(one.score, 6),
+            "segmentation": one.segmentation
+            and {"size": list(one.segmentation.size), "counts": one.segmentation.counts},
+        }
+        for one in detections
+    ]
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(entries, separators=(",", ":")), encoding="utf-8")

@@ -1,0 +1,49 @@
+"""`vitbench score coco`: AP of anybody's results file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from vitbench.api import Context, MetricSpec, Outcome, setting
+from vitbench_protocols.detection.outcome import finish
+from vitbench_protocols.detection.results import read_results
+from vitbench_protocols.detection.scores import METRICS, Engine
+from vitbench_protocols.detection.truth import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CocoResults:
+    """AP of boxes and masks of a COCO results file, by COCO's own evaluation.
+
+    Entries may have boxes, masks or both; masks alone give their boxes too.
+
+    Source:
+        cocodataset/cocoapi, PythonAPI/pycocotools/cocoeval.py.
+    """
+
+    name: ClassVar[str] = "coco"
+    version: ClassVar[int] = 1
+    data: ClassVar[Literal["instances"]] = "instances"
+    metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"coco": {}}
+
+    split: Literal["val", "train"] = setting("val", help="which images")
+    engine: Engine = setting(
+        "pycocotools", help="whose code evaluates; the numbers are the same", identity=False
+    )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The one split that is read."""
+        return (self.split,)
+
+    def run(self, predictions: Path, context: Context) -> Outcome:
+        """Evaluate the file.
+
+        Raises:
+            DatasetError: It is no results file, or one of other images or categories.
+        """
+        dataset = context.dataset(self.split)
+        truth = Truth.of(dataset)
+        return finish(read_results(predictions, truth), dataset, truth, context, self.engine)

@@ -1,0 +1,92 @@
+"""The objects of a split in the form that COCO's evaluation takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vitbench.api import Dataset, Instance, Instances, encode_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a split's annotation file says, under the file's own ids.
+
+    An object without outline has no true mask: it counts for boxes only.
+    """
+
+    name: str  # of the split, for messages
+    ids: tuple[str, ...]  # of the items, in the order of the split
+    sizes: Mapping[int, tuple[int, int]]  # image id -> (height, width), in the same order
+    categories: Mapping[int, str]  # category id -> name, by id
+    objects: tuple[Instances, ...]  # of each image
+    shift: int  # from the file's category ids to the data set's
+
+    @staticmethod
+    def of(dataset: Dataset[Any]) -> "Truth":
+        """Take the objects of a data set of instances; no image is read."""
+        source: Any = dataset
+        objects = tuple(source.target(place) for place in range(len(dataset)))
+        return Truth(
+            name=f"{dataset.info.name}/{dataset.info.split}",
+            ids=tuple(dataset.ids),
+            sizes={one.image_id: (one.height, one.width) for one in objects},
+            categories={
+                number - source.shift: name for number, name in sorted(source.categories.items())
+            },
+            objects=objects,
+            shift=source.shift,
+        )
+
+    @property
+    def image_ids(self) -> tuple[int, ...]:
+        """The id of each image, in the order of the split."""
+        return tuple(self.sizes)
+
+    def without_outline(self) -> int:
+        """Count the objects that have no true mask."""
+        return sum(not has_outline(one) for image in self.objects for one in image.items)
+
+    def annotations(self, kind: str) -> list[dict[str, Any]]:
+        """Return the objects as COCO's dictionaries, numbered from 1.
+
+        Args:
+            kind: `box` or `mask`.
+
+        Raises:
+            DatasetError: Run lengths are not those of their image.
+        """
+        found: list[dict[str, Any]] = []
+        for image in self.objects:
+            for one in image.items:
+                if kind == "mask" and not has_outline(one):
+                    continue
+                entry = {
+                    "id": len(found) + 1,
+                    "image_id": image.image_id,
+                    "category_id": one.category - self.shift,
+                    "bbox": list(one.box),
+                    "area": one.area,
+                    "iscrowd": int(one.crowd),
+                }
+                if kind == "mask":
+                    entry["segmentation"] = encode_mask(one, image.height, image.width)
+                found.append(entry)
+        return found
+
+    def document(self, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return a whole annotation file with these entries."""
+        return {
+            "images": [
+                {"id": number, "height": size[0], "width": size[1]}
+                for number, size in self.sizes.items()
+            ],
+            "categories": [
+                {"id": number, "name": name} for number, name in self.categories.items()
+            ],
+            "annotations": annotations,
+        }
+
+
+def has_outline(instance: Instance) -> bool:
+    """Tell whether the file says where an object's mask is."""
+    return bool(instance.segmentation)
