@@ -85,12 +85,11 @@ def average_precision(items: Items, kind: str, ious: slice) -> Statistic:
         for index, group in enumerate(groups):
             drawn = counts[:, image[group]]  # (R, detections)
             for level in range(matched.shape[1]):
-                right = matched[group, level] & ~ignored[group, level]
-                wrong = ~matched[group, level] & ~ignored[group, level]
+                counted = ~ignored[group, level]
+                hits = np.flatnonzero(matched[group, level] & counted)
+                wrong = np.cumsum(drawn * (counted & ~matched[group, level]), axis=1)
                 found[level, :, index] = _precision_at_recalls(
-                    np.cumsum(drawn * right, axis=1),
-                    np.cumsum(drawn * wrong, axis=1),
-                    objects[:, index],
+                    np.cumsum(drawn[:, hits], axis=1), wrong[:, hits], objects[:, index]
                 )
         return 100 * _mean_defined(found, axis=(0, 2))
 
@@ -100,14 +99,17 @@ def average_precision(items: Items, kind: str, ious: slice) -> Statistic:
 def _precision_at_recalls(
     right: NDArray[np.float64], wrong: NDArray[np.float64], objects: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Average the best precision at or beyond each recall; (R, d), (R, d), (R,) -> (R,)."""
+    """Average the best precision at or beyond each recall; (R, d), (R, d), (R,) -> (R,).
+
+    Right and wrong detections are counted up to each of the d that are right: recall and the best
+    precision change nowhere else.
+    """
     precision = _divide(right, right + wrong, otherwise=0.0)
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    values = np.full(len(objects), np.nan)
-    for row in np.flatnonzero(objects > 0):
-        place = np.searchsorted(right[row] / objects[row], RECALLS)
-        reached = place[place < right.shape[1]]
-        values[row] = best[row, reached].sum() / len(RECALLS)
+    recall = _divide(right, objects[:, None], otherwise=0.0)
+    passed = np.searchsorted(RECALLS, recall, side="right")
+    summed = (best * np.diff(passed, axis=1, prepend=0)).sum(axis=1)
+    values: NDArray[np.float64] = np.where(objects > 0, summed / len(RECALLS), np.nan)
     return values
 
 
