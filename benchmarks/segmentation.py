@@ -22,14 +22,14 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitbench.api import Bank, Normalization, Surroundings
+from vitbench.api import Bank, Normalization, Surroundings, seeded
 from vitbench.data.semantic import SemanticDataset, open_semantic
 from vitbench.models.assembly import dense_copy
 from vitbench.models.timm_backbone import build_backbone
 from vitbench.neighbours import Engine
 from vitbench.training.finetune import FineTuning
 from vitbench_protocols.segmentation.classes import Classes
-from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName, build
+from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName
 from vitbench_protocols.segmentation.inference import Inference
 from vitbench_protocols.segmentation.learning import CropTask, Learning
 from vitbench_protocols.segmentation.networks import NetworkSegmenter, TrainedTogether
@@ -91,7 +91,7 @@ def train_and_infer(
     info = backbone.info
     copy = dense_copy(backbone, image_px=given.crop, rule="size")
     layers = [info.depth * quarter // 4 - 1 for quarter in range(1, 5)]
-    made = build(MAKERS[decoder], [info.stage(layer) for layer in layers], CLASSES, seed=0)
+    made = seeded(MAKERS[decoder], [info.stage(layer) for layer in layers], CLASSES, seed=0)
     network = TrainedTogether(copy, made, layers=layers, drop_path=0.1).to(lent.device)
     problem = Problem(lent, Classes.of(data), data, data, Inference())
     learning = Learning(

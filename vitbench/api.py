@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from vitbench.data.random_crop import RandomCrops as RandomCrops
     from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
+    from vitbench.data.sizes import Pixels as Pixels
+    from vitbench.data.sizes import Size as Size
+    from vitbench.data.sizes import fitted as fitted
+    from vitbench.data.sizes import resize_image as resize_image
+    from vitbench.data.sizes import resize_indices as resize_indices
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
     from vitbench.data.transforms import to_pixels as to_pixels
@@ -75,7 +80,9 @@ if TYPE_CHECKING:
     from vitbench.models.checkpoint import load_backbone as load_backbone
     from vitbench.models.checkpoint import resolve as resolve
     from vitbench.models.facts import PositionRule as PositionRule
+    from vitbench.models.initialization import seeded as seeded
     from vitbench.models.scales import FourScales as FourScales
+    from vitbench.models.scales import rescaling as rescaling
     from vitbench.neighbours import Bank as Bank
     from vitbench.neighbours import Neighbours as Neighbours
     from vitbench.neighbours import search as search
@@ -98,6 +105,7 @@ if TYPE_CHECKING:
     from vitbench.reports.table import Table as Table
     from vitbench.reports.table import build_table as build_table
     from vitbench.settings import setting as setting
+    from vitbench.training.curves import write_curves as write_curves
     from vitbench.training.drop_path import DropPath as DropPath
     from vitbench.training.finetune import Course as Course
     from vitbench.training.finetune import FineTuning as FineTuning
@@ -110,6 +118,7 @@ if TYPE_CHECKING:
     from vitbench.training.recipes import recipes as recipes
     from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import Poly as Poly
+    from vitbench.training.schedules import Steps as Steps
     from vitbench.training.snapshot import Saving as Saving
     from vitbench.training.snapshot import Snapshots as Snapshots
     from vitbench.training.snapshot import load_snapshot as load_snapshot
@@ -139,6 +148,7 @@ _HOMES = {
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
     "vitbench.data.semantic": ("labels_in", "read_index_map"),
+    "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("ImageView", "Normalization", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
     "vitbench.engine.evaluate": ("evaluate", "score"),
@@ -161,7 +171,8 @@ _HOMES = {
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),
     "vitbench.models.facts": ("PositionRule",),
-    "vitbench.models.scales": ("FourScales",),
+    "vitbench.models.initialization": ("seeded",),
+    "vitbench.models.scales": ("FourScales", "rescaling"),
     "vitbench.neighbours": ("Bank", "Neighbours", "search", "vote"),
     "vitbench.objectives.objective": (
         "Branch",
@@ -184,13 +195,14 @@ _HOMES = {
     "vitbench.reports.render": ("render",),
     "vitbench.reports.table": ("Table", "build_table"),
     "vitbench.settings": ("setting",),
+    "vitbench.training.curves": ("write_curves",),
     "vitbench.training.drop_path": ("DropPath",),
     "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
     "vitbench.training.journal": ("read_metrics",),
     "vitbench.training.presets": ("with_preset",),
     "vitbench.training.recipe": ("Recipe", "Term"),
     "vitbench.training.recipes": ("recipes",),
-    "vitbench.training.schedules": ("Cosine", "Poly"),
+    "vitbench.training.schedules": ("Cosine", "Poly", "Steps"),
     "vitbench.training.snapshot": ("Saving", "Snapshots", "load_snapshot"),
     "vitbench.training.train": ("Options", "train"),
     "vitbench.training.trainer": ("Trainer",),

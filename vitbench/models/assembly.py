@@ -2,10 +2,12 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
+from vitbench.errors import SettingError
 from vitbench.models.aggregated import AggregatedBackbone
 from vitbench.models.architecture import Architecture, named
 from vitbench.models.backbone import Backbone
@@ -137,23 +139,34 @@ def architecture_of(backbone: Backbone) -> AnyArchitecture:
     return trunk.architecture
 
 
-def dense_copy(backbone: Backbone, *, image_px: int, rule: PositionRule) -> Backbone:
-    """Return a copy to be fine-tuned on a dense task: its trunk learns, its table has another grid.
+def dense_copy(
+    backbone: Backbone, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
+) -> Backbone:
+    """Return a copy to be fine-tuned on a dense task: its trunk learns.
 
     The positional table is resized once, to the grid of a square image, and then learned there;
     images of other sizes resize it by the same rule.
 
     Args:
         backbone: What to copy; class attention is left out, it makes no patch tokens.
-        image_px: Side of the square image, a multiple of the patch.
         rule: How the table is resized, now and later.
+        image_px: Side of the square image, a multiple of the patch; None: the table keeps its grid.
+        heads: Of a ViT's attention, in the place of its own; 0: its own.
+
+    Raises:
+        SettingError: The width is no multiple of the heads, or the backbone is no ViT of ours.
 
     Source:
         mmsegmentation 0.x, VisionTransformer, with `img_size` of the crop.
     """
     trunk = deepcopy(backbone.trunk if isinstance(backbone, AggregatedBackbone) else backbone)
     trunk.requires_grad_(True)
+    if heads:
+        _change_heads(trunk, heads)
     if not isinstance(trunk, TimmBackbone) or trunk.pos_embed is None:
+        return trunk
+    trunk.info = replace(trunk.info, position_rule=rule)
+    if image_px is None:
         return trunk
     side = image_px // trunk.info.patch_size
     count = trunk.info.prefix_tokens if trunk.architecture.prefix_positions else 0
@@ -161,6 +174,19 @@ def dense_copy(backbone: Backbone, *, image_px: int, rule: PositionRule) -> Back
         prefix, patches = trunk.pos_embed[:, :count], trunk.pos_embed[:, count:]
         resized = resize_positions(patches, trunk.info.grid, (side, side), rule, square=True)
         trunk.pos_embed = nn.Parameter(torch.cat([prefix, resized], dim=1))
-    trunk.info = replace(trunk.info, grid=(side, side), position_rule=rule)
+    trunk.info = replace(trunk.info, grid=(side, side))
     trunk.architecture = replace(trunk.architecture, grid=(side, side))
     return trunk
+
+
+def _change_heads(trunk: Backbone, heads: int) -> None:
+    if not isinstance(trunk, TimmBackbone) or trunk.info.embed_dim % heads:
+        raise SettingError(
+            [f"{trunk.info.arch}, {trunk.info.embed_dim} wide, can't have {heads} heads"]
+        )
+    blocks: Any = trunk.blocks
+    for block in blocks:
+        block.attn.num_heads, block.attn.head_dim = heads, trunk.info.embed_dim // heads
+        block.attn.scale = block.attn.head_dim**-0.5
+    trunk.info = replace(trunk.info, heads=heads)
+    trunk.architecture = replace(trunk.architecture, heads=heads)

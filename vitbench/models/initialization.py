@@ -1,6 +1,8 @@
 """Random weights of a backbone, drawn from a generator that the caller owns."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +30,13 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
         for owner in module.modules():
             for name, parameter in owner.named_parameters(recurse=False):
                 _fill(owner, name, parameter, generator)
+
+
+def seeded(make: Callable[..., Any], *shape: Any, seed: int) -> Any:
+    """Make a module with weights drawn by a seed, leaving the global generator alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(*shape)
 
 
 def _fill(owner: nn.Module, name: str, parameter: Tensor, generator: torch.Generator) -> None:

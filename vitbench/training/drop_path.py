@@ -18,17 +18,20 @@ class DropPath:
 
     Args:
         backbone: Gets a branch of ours in the place of each of its drop paths.
-        last: Rate of the last block, growing linearly from 0 at the first; left out: the rates
-            that the backbone was built with.
+        last: Rate of the last block; left out: the rates that the backbone was built with.
+        first: Rate of the first block, where `last` is given; linear between them.
     """
 
-    def __init__(self, backbone: Backbone, *, last: float | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, *, last: float | None = None, first: float = 0.0
+    ) -> None:
         self.scales: Tensor | None = None  # (rows, branches)
         rates: dict[int, float] = {}
 
         def make(branch: int, rate: float) -> nn.Module:
             if last is not None:
-                rate = last * (branch // 2) / max(1, backbone.info.depth - 1)
+                depth = (branch // 2) / max(1, backbone.info.depth - 1)
+                rate = first + (last - first) * depth
             rates[branch] = rate
             return _Branch(self, branch) if rate else nn.Identity()
 

@@ -7,7 +7,7 @@ in one run or in two, and whatever number of threads makes the samples.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
@@ -47,18 +47,29 @@ class Course:
     weight_decay: float
     undecayed: tuple[str, ...] = ()  # parts of names of parameters that do not decay
     betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float | None = None  # of SGD, which takes the place of AdamW
+    shares: Mapping[str, float] = field(default_factory=dict)  # parts of names -> of the rate
     accumulate: int = 1  # parts that a batch is cut into to save memory
     check_every: int = 0  # steps between two checks; 0: none
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Return AdamW over the trained parameters of a model."""
-        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        """Return AdamW or SGD over the trained parameters of a model.
+
+        A parameter's rate is the share of the first part that its name has, else the whole.
+        """
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                groups[not any(part in name for part in self.undecayed)].append(parameter)
-        decaying: dict[str, Any] = {"params": groups[True], "weight_decay": self.weight_decay}
-        rest: dict[str, Any] = {"params": groups[False], "weight_decay": 0.0}
-        return torch.optim.AdamW([decaying, rest], lr=0.0, betas=self.betas, fused=True)
+                decay = 0.0 if any(part in name for part in self.undecayed) else self.weight_decay
+                share = next((self.shares[part] for part in self.shares if part in name), 1.0)
+                groups.setdefault((decay, share), []).append(parameter)
+        parts: list[dict[str, Any]] = [
+            {"params": parameters, "weight_decay": decay, "share": share}
+            for (decay, share), parameters in groups.items()
+        ]
+        if self.momentum is not None:
+            return torch.optim.SGD(parts, lr=0.0, momentum=self.momentum)
+        return torch.optim.AdamW(parts, lr=0.0, betas=self.betas, fused=True)
 
 
 class Task(Protocol[SampleT]):
@@ -139,7 +150,7 @@ class FineTuning(Generic[SampleT]):
                 f"the memory of {around.device} ran out in step {self.step + 1}.",
                 expected=f"room for {self._share // course.accumulate} samples at once",
                 found=str(error).splitlines()[0],
-                hint=f"--method.accumulate {2 * course.accumulate}, more processes, smaller crops",
+                hint=f"a batch in {2 * course.accumulate} parts (accumulate), or more processes",
             ) from error
         finally:
             journal.close()
@@ -161,7 +172,7 @@ class FineTuning(Generic[SampleT]):
         """Make one step from this process's samples; return what it measured."""
         course, size = self.course, self._share // self.course.accumulate
         for group in self.optimizer.param_groups:
-            group["lr"] = course.rate.at(self._progress)
+            group["lr"] = group["share"] * course.rate.at(self._progress)
         self.optimizer.zero_grad(set_to_none=True)
         self.task.model.train()
         values: dict[str, Tensor] = {}

@@ -104,12 +104,37 @@ class Poly:
         """Return the value for the step that is about to be made."""
         left: float = (1 - progress.step / progress.steps) ** self.power
         value = self.end + (self.start - self.end) * left
-        if progress.step < self.warmup_steps:
-            missing = 1 - progress.step / self.warmup_steps
-            value *= 1 - missing * (1 - self.warmup_ratio)
-        return value
+        return value * grown(progress.step, self.warmup_steps, self.warmup_ratio)
 
     def scaled(self, factor: float) -> "Poly":
+        """Return the schedule with its start value times `factor`."""
+        return replace(self, start=self.start * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A value that falls to a share of itself at some steps, after a linear warm-up.
+
+    Source:
+        mmcv 1.x, policy "step" with warmup "linear".
+
+    Example:
+        >>> Steps(1e-4, at_steps=(8, 11)).at(Progress(step=9, steps_per_epoch=12, epochs=1))
+        1e-05
+    """
+
+    start: float = setting(help="value after the warm-up", minimum=0)
+    at_steps: tuple[int, ...] = setting((), help="steps before which the value falls", minimum=0)
+    share: float = setting(0.1, help="what is left of the value each time", minimum=0)
+    warmup_steps: int = setting(0, help="steps of linear growth", minimum=0)
+    warmup_ratio: float = setting(1e-3, help="share of the value at the very first step", minimum=0)
+
+    def at(self, progress: Progress) -> float:
+        """Return the value for the step that is about to be made."""
+        value = self.start * self.share ** sum(progress.step >= step for step in self.at_steps)
+        return value * grown(progress.step, self.warmup_steps, self.warmup_ratio)
+
+    def scaled(self, factor: float) -> "Steps":
         """Return the schedule with its start value times `factor`."""
         return replace(self, start=self.start * factor)
 
@@ -144,6 +169,13 @@ class LateCosine:
         return LateCosine(
             self.start * factor, self.end * factor, self.warmup_epochs, self.warmup_from * factor
         )
+
+
+def grown(step: int, warmup_steps: int, ratio: float) -> float:
+    """Return the share of a value that a linear warm-up has reached; it begins at `ratio`."""
+    if step >= warmup_steps:
+        return 1.0
+    return 1 - (1 - step / warmup_steps) * (1 - ratio)
 
 
 def half_wave(start: float, end: float, step: int, steps: int) -> float:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vitbench.api import Context, Dataset, Outcome, distributed, read_metrics
-from vitbench_protocols.detection.pictures import Shown, write_curves, write_sheet
+from vitbench.api import Context, Dataset, Outcome, distributed, read_metrics, write_curves
+from vitbench_protocols.detection.pictures import Shown, write_sheet
 from vitbench_protocols.detection.results import Detection
 from vitbench_protocols.detection.scores import (
     Engine,
@@ -23,6 +23,11 @@ from vitbench_protocols.detection.truth import Truth
 
 SHOWN = 4  # images on a sheet
 JOURNAL = "metrics.jsonl"
+PANELS = (
+    ("loss", "rpn_objectness", "rpn_box", "class", "box", "mask"),
+    ("ap_box", "ap50_box", "ap_mask", "ap50_mask"),
+    ("learning_rate",),
+)
 
 
 def finish(
@@ -109,5 +114,5 @@ def _curves(folder: Path) -> Mapping[str, Path]:
         return {}
     paths = {"journal": folder / JOURNAL, "curves": folder / "curves.svg"}
     if distributed.is_main():
-        write_curves(read_metrics(folder), paths["curves"])
+        write_curves(read_metrics(folder), PANELS, paths["curves"])
     return paths

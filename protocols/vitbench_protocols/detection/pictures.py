@@ -1,4 +1,4 @@
-"""Pictures of what was detected: image, truth and prediction, side by side; training curves."""
+"""Pictures of what was detected: image, truth and prediction, side by side."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vitbench.api import Instances, atomic, decode_mask, palette
+from vitbench.api import Instances, Pixels, atomic, decode_mask, palette
 from vitbench_protocols.detection.results import Detection, runs_of
 from vitbench_protocols.detection.truth import Truth
 
-Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 HEIGHT, WIDEST, LINE, GAP = 260, 520, 20, 6  # px
 FEWEST = 3  # detections that are drawn, however few objects there are
 TINT = 0.45  # of a mask's color over the image
@@ -111,30 +110,3 @@ def _panel(image: Pixels, things: Sequence[_Thing]) -> Image.Image:
         draw.text((left + 3, top + 2), thing.text, fill="white", font=font, stroke_width=1,
                   stroke_fill="black")  # fmt: skip
     return panel
-
-
-def write_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
-    """Draw the losses, the checks and the learning rate over the steps of a training, as an SVG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    panels = (
-        ("loss", "rpn_objectness", "rpn_box", "class", "box", "mask"),
-        ("ap_box", "ap50_box", "ap_mask", "ap50_mask"),
-        ("learning_rate",),
-    )
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3.2), layout="constrained")
-    for axis, names in zip(axes, panels, strict=True):
-        for name in names:
-            points = [(row["step"], row[name]) for row in rows if name in row]
-            if points:
-                steps, values = zip(*points, strict=True)
-                axis.plot(steps, values, marker="o" if len(points) < 12 else "", label=name)
-        axis.set_xlabel("step")
-        if axis.lines:
-            axis.legend()
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="svg")
-    pyplot.close(figure)

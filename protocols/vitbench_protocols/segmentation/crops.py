@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import uniforms
+from vitbench.api import Pixels, fitted, resize_image, resize_indices, uniforms
 from vitbench_protocols.segmentation.classes import NONE, Indices
-from vitbench_protocols.segmentation.sizes import Pixels, fitted, resize_image, resize_indices
 
 Draws = NDArray[np.float64]  # numbers from [0, 1)
 

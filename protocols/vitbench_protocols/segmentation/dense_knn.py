@@ -9,11 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vitbench.api import Backbone, Bank, Context, distributed, setting, uniforms
+from vitbench.api import (
+    Backbone,
+    Bank,
+    Context,
+    distributed,
+    fitted,
+    resize_indices,
+    setting,
+    uniforms,
+)
 from vitbench_protocols.segmentation.classes import NONE, Indices
 from vitbench_protocols.segmentation.inference import Segmenter, normalized, padded
 from vitbench_protocols.segmentation.predict import Problem, Scene, scenes
-from vitbench_protocols.segmentation.sizes import fitted, resize_indices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import Normalization, setting
+from vitbench.api import Normalization, Pixels, Size, fitted, resize_image, setting
 from vitbench_protocols.segmentation.classes import Indices
-from vitbench_protocols.segmentation.sizes import Pixels, Size, fitted, resize_image
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from vitbench.api import Backbone, BackboneInfo, PositionRule, dense_copy, errors, setting
-from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName, build
+from vitbench.api import Backbone, BackboneInfo, PositionRule, dense_copy, errors, seeded, setting
+from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
 from vitbench_protocols.segmentation.inference import Segmenter
 from vitbench_protocols.segmentation.learning import Learning, learn
@@ -66,7 +66,7 @@ class FineTune:
             )
         copy = dense_copy(backbone, image_px=self.learning.crop, rule=self.position_rule)
         maps = [backbone.info.stage(layer) for layer in layers]
-        decoder = build(MAKERS[self.decoder], maps, len(problem.classes), seed=seed)
+        decoder = seeded(MAKERS[self.decoder], maps, len(problem.classes), seed=seed)
         network = TrainedTogether(copy, decoder, layers=layers, drop_path=self.drop_path)
         return learn(
             network.to(device), problem, self.learning, undecayed=UNDECAYED[self.undecayed]
@@ -97,6 +97,6 @@ class LinearProbe:
     def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
         """Train the map and return it with the backbone."""
         context, dim = problem.context, backbone.info.stage(self.layer).width
-        decoder = build(LinearDecoder, dim, len(problem.classes), seed=context.seed)
+        decoder = seeded(LinearDecoder, dim, len(problem.classes), seed=context.seed)
         network = TrainedAlone(backbone, decoder, layer=self.layer).to(context.device)
         return learn(network, problem, self.learning)

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitbench.api import Context, Dataset, Outcome, atomic, distributed, read_metrics
+from vitbench.api import Context, Dataset, Outcome, atomic, distributed, read_metrics, write_curves
 from vitbench_protocols.segmentation.classes import Classes, Indices
-from vitbench_protocols.segmentation.pictures import Shown, write_curves, write_sheet
+from vitbench_protocols.segmentation.pictures import Shown, write_sheet
 from vitbench_protocols.segmentation.predict import Scene, read_scene
 from vitbench_protocols.segmentation.scores import Tally, iou_by_image, summarise, write_classes
 
 SHOWN = 4  # images on a sheet
 PREDICTIONS, JOURNAL = "predictions", "metrics.jsonl"
+PANELS = (("loss",), ("pixel_accuracy", "miou", "aacc", "macc"), ("learning_rate",))
 
 Predicted = Callable[[Scene], Indices]
 
@@ -71,7 +72,7 @@ def finish(
     if (context.output / JOURNAL).exists():
         paths |= {"journal": context.output / JOURNAL, "curves": context.output / "curves.svg"}
         if distributed.is_main():
-            write_curves(read_metrics(context.output), paths["curves"])
+            write_curves(read_metrics(context.output), PANELS, paths["curves"])
     distributed.barrier()
     return Outcome(summarise(items), items, paths)
 

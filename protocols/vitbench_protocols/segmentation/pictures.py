@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vitbench.api import atomic
+from vitbench.api import Pixels, atomic
 from vitbench_protocols.segmentation.classes import NONE, Classes, Indices
-from vitbench_protocols.segmentation.sizes import Pixels
 
 HEIGHT, LINE, LEGEND, GAP = 220, 20, 190, 6  # px
 NAMED = 9  # classes in the legend of a picture
@@ -84,25 +83,3 @@ def _largest(row: Shown) -> list[int]:
     counts = np.bincount(seen[seen != NONE])
     ranked = np.argsort(-counts, kind="stable")[:NAMED]
     return [int(index) for index in ranked if counts[index]]
-
-
-def write_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
-    """Draw loss, pixel accuracy and checks over the steps of a training, as an SVG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    panels = (("loss",), ("pixel_accuracy", "miou", "aacc", "macc"), ("learning_rate",))
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3.2), layout="constrained")
-    for axis, names in zip(axes, panels, strict=True):
-        for name in names:
-            points = [(row["step"], row[name]) for row in rows if name in row]
-            if points:
-                steps, values = zip(*points, strict=True)
-                axis.plot(steps, values, marker="o" if len(points) < 12 else "", label=name)
-        axis.set_xlabel("step")
-        axis.legend()
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="svg")
-    pyplot.close(figure)

@@ -8,8 +8,9 @@ from torch import nn
 
 from vitbench.models.architecture import Architecture
 from vitbench.models.backbone import Stage
+from vitbench.models.initialization import seeded
 from vitbench.models.timm_backbone import build_backbone
-from vitbench_protocols.segmentation.decoders import MAKERS, DecoderName, build, draw_dropout
+from vitbench_protocols.segmentation.decoders import MAKERS, DecoderName, draw_dropout
 from vitbench_protocols.segmentation.decoders.blocks import ChannelDropout
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
 
@@ -37,7 +38,7 @@ def maps_of(dim: int) -> list[Stage]:
 
 @pytest.mark.parametrize("name", ["semantic-fpn", "semantic-fpn-deconv", "upernet"])
 def test_maps_that_are_a_pyramid_already_are_taken_as_they_are(name: DecoderName) -> None:
-    decoder = build(MAKERS[name], PYRAMID, 5, seed=0).train()
+    decoder = seeded(MAKERS[name], PYRAMID, 5, seed=0).train()
     maps = [torch.zeros(2, each.width, 64 // each.stride, 96 // each.stride) for each in PYRAMID]
     scores = decoder(maps)[0]
     assert scores.shape == (2, 5, 16, 24)
@@ -52,13 +53,13 @@ def test_networks_with_vit_s_have_the_published_number_of_parameters(
     name: DecoderName, millions: float
 ) -> None:
     backbone = build_backbone(RELEASED, seed=0)
-    decoder = build(MAKERS[name], maps_of(384), 150, seed=0)
+    decoder = seeded(MAKERS[name], maps_of(384), 150, seed=0)
     assert parameters(backbone) == 21_982_080
     assert round(parameters(backbone, decoder) / 1e6, 3) == millions
 
 
 def test_xcits_variant_is_as_wide_as_the_backbone() -> None:
-    decoder = build(MAKERS["semantic-fpn-deconv"], maps_of(384), 150, seed=0)
+    decoder = seeded(MAKERS["semantic-fpn-deconv"], maps_of(384), 150, seed=0)
     adapter = 3 * (384 * 384 * 4 + 384) + 2 * 384
     pyramid = 4 * (384 * 384 + 384) + 4 * (384 * 384 * 9 + 384)
     head = 4 * 384 * 128 * 9 + 3 * 128 * 128 * 9 + 7 * 2 * 128 + 128 * 150 + 150
@@ -69,14 +70,14 @@ def test_xcits_variant_is_as_wide_as_the_backbone() -> None:
     ("name", "stride"), [("semantic-fpn", 16), ("semantic-fpn-deconv", 4), ("upernet", 4)]
 )
 def test_scores_come_at_the_stride_of_the_finest_map(name: DecoderName, stride: int) -> None:
-    decoder = build(MAKERS[name], maps_of(8), 5, seed=0).eval()
+    decoder = seeded(MAKERS[name], maps_of(8), 5, seed=0).eval()
     maps = [torch.randn(2, 8, 4, 6, generator=torch.Generator().manual_seed(1))] * 4
     (scores,) = decoder(maps)
     assert scores.shape == (2, 5, 4 * 16 // stride, 6 * 16 // stride)
 
 
 def test_the_auxiliary_head_of_upernet_is_there_while_training() -> None:
-    decoder = build(MAKERS["upernet"], maps_of(8), 5, seed=0).train()
+    decoder = seeded(MAKERS["upernet"], maps_of(8), 5, seed=0).train()
     scores, auxiliary = decoder([torch.zeros(2, 8, 4, 4)] * 4)
     assert decoder.loss_weights == (1.0, 0.4)
     assert scores.shape == (2, 5, 16, 16)
@@ -84,7 +85,7 @@ def test_the_auxiliary_head_of_upernet_is_there_while_training() -> None:
 
 
 def test_the_linear_decoder_is_linear_in_normalized_tokens() -> None:
-    decoder = build(LinearDecoder, 6, 3, seed=0)
+    decoder = seeded(LinearDecoder, 6, 3, seed=0)
     assert parameters(decoder) == 2 * 6 + 6 * 3 + 3
     (scores,) = decoder([torch.zeros(2, 6, 4, 5)])
     assert scores.shape == (2, 3, 4, 5)
@@ -92,7 +93,7 @@ def test_the_linear_decoder_is_linear_in_normalized_tokens() -> None:
 
 def test_weights_follow_the_seed_and_the_global_generator_is_left_alone() -> None:
     before = torch.get_rng_state()
-    one, same, other = (build(MAKERS["semantic-fpn"], maps_of(8), 5, seed=s) for s in (1, 1, 2))
+    one, same, other = (seeded(MAKERS["semantic-fpn"], maps_of(8), 5, seed=s) for s in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
     weights = [decoder.classifier[1].weight for decoder in (one, same, other)]
     assert torch.equal(weights[0], weights[1])

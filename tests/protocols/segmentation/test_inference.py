@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vitbench.api import Normalization
+from vitbench.api import Normalization, fitted
 from vitbench_protocols.segmentation.inference import Inference, windows
-from vitbench_protocols.segmentation.sizes import fitted
 
 NATIVE = Inference(short=32, long=2048)
 

@@ -1,9 +1,8 @@
 """Decoders of segmentation: from feature maps of a backbone to class scores, one module each."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
-import torch
 from torch import Tensor, nn
 
 from vitbench.api import Stage
@@ -29,13 +28,6 @@ MAKERS: dict[DecoderName, Callable[[Sequence[Stage], int], nn.Module]] = {
     "upernet": upernet.upernet,
 }
 NAMES: tuple[DecoderName, ...] = get_args(DecoderName)
-
-
-def build(make: Callable[..., nn.Module], *shape: Any, seed: int) -> Any:
-    """Make a decoder with weights drawn by a seed, leaving the global generator alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make(*shape)
 
 
 def draw_dropout(decoder: nn.Module, seed: int, samples: range) -> None:

@@ -1,14 +1,13 @@
 """Sizes of images and how they are reached; OpenCV's interpolation, as the published numbers."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench_protocols.segmentation.classes import Indices
-
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Size = tuple[int, int]  # height, width
+IndexT = TypeVar("IndexT", bound=np.generic)
 
 
 def fitted(size: Size, *, short: float, long: float) -> Size:
@@ -31,8 +30,8 @@ def resize_image(image: Pixels, size: Size) -> Pixels:
     return _resize(image, size, "INTER_LINEAR")  # type: ignore[no-any-return]
 
 
-def resize_indices(indices: Indices, size: Size) -> Indices:
-    """Resize class indices, each pixel taking its nearest."""
+def resize_indices(indices: NDArray[IndexT], size: Size) -> NDArray[IndexT]:
+    """Resize labels or masks, each pixel taking its nearest."""
     return _resize(indices, size, "INTER_NEAREST")  # type: ignore[no-any-return]
 
 
