@@ -1,7 +1,6 @@
 """Every layout gives the numbers of the module that it was saved from, not just matching keys."""
 
 import json
-from argparse import Namespace
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -258,24 +257,6 @@ def test_a_swapped_link_is_recognised_by_its_shapes(
     torch.save(moby(vit(num_heads=2).state_dict()), stored)
     with pytest.raises(CheckpointError, match=r"a plain Vision Transformer(.|\n)*swapped"):
         resolve(manifest.name)
-
-
-@pytest.mark.parametrize("tag", ["sq", "rect", "small"])
-def test_a_selfpatch_trunk_gives_the_official_tokens(tag: str, tmp_path: Path) -> None:
-    stored = np.load(VALUES / "selfpatch_vit.npz", allow_pickle=False)
-    weights = {k[2:]: torch.from_numpy(stored[k]) for k in stored.files if k.startswith("w:")}
-    content = {"teacher": prefixed("backbone.", weights), "args": Namespace(arch="vit_tiny")}
-    checkpoint = saved(tmp_path / "file", content)  # 3 heads, as ViT-Ti has
-    assert checkpoint.pooled_from == "mean_pool"
-    with torch.inference_mode():
-        layers = load_backbone(checkpoint)(torch.from_numpy(stored[f"x_{tag}"]), (-2, -1))
-    for number, features in enumerate(layers):
-        torch.testing.assert_close(
-            features.patches.flatten(2).mT,
-            torch.from_numpy(stored[f"inter2_{number}_{tag}"]),
-            atol=2e-5,
-            rtol=1e-4,
-        )  # GOLDEN: fp32
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -103,6 +104,15 @@ def test_view_region_and_patch_terms_train_together() -> None:
     values, _ = first_step(replace(recipe, terms=(*recipe.terms, region)))
     total = values["dino"] + 0.1 * values["patch"] + 0.5 * values["region"]
     assert values["loss"] == pytest.approx(total, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["dino", "selfpatch", "esvit", "esvit_swin"])
+def test_a_recipe_trains_without_local_crops(name: str) -> None:
+    recipe = tiny(name)
+    recipe = replace(recipe, crops=replace(recipe.crops, local_crops=0))
+    trainer = Trainer(recipe, steps_per_epoch=4, device=CPU, computing=EXACT)
+    values = trainer.train_step(NoiseLoader(4, recipe.crops).batch(0, np.arange(4)))
+    assert torch.isfinite(values["loss"])
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
