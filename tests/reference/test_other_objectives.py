@@ -15,7 +15,7 @@ from vitbench.models.architecture import infer
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.timm_backbone import TimmBackbone
 from vitbench.objectives.dino import Dino
-from vitbench.objectives.moby import Moby, contrast
+from vitbench.objectives.moby import Moby, contrast, spread
 from vitbench.objectives.objective import Branch, Progress
 from vitbench.objectives.region import Region
 from vitbench.training.schedules import Cosine, LateCosine
@@ -125,6 +125,14 @@ def test_contrast_is_the_official_loss() -> None:
     values = stored("moby_contrastive")
     q, k, queue = (torch.tensor(values[key]) for key in ("q", "k", "queue"))
     np.testing.assert_allclose(contrast(q, k, queue, 0.2).item(), values["loss_t02"], **CLOSE)
+
+
+def test_the_spread_of_keys_tells_a_collapse() -> None:
+    key = torch.tensor([0.6, 0.8])
+    alike = key.view(1, 2, 1).expand(2, -1, 6)
+    apart = torch.stack([key, -key], dim=1).expand(2, -1, -1)
+    assert spread(alike).item() == pytest.approx(0.0, abs=1e-6)
+    assert spread(apart).item() == pytest.approx(1.0)
 
 
 def test_mobys_learning_rate_is_the_official_one() -> None:

@@ -72,7 +72,7 @@ class MobyObjective(Objective):
             )
             for view in range(2)
         )
-        return TermLoss(first + second)
+        return TermLoss(first + second, {"spread": spread(self.queues)})
 
     @torch.no_grad()
     def end_step(self) -> None:
@@ -111,6 +111,17 @@ class KeyMlp(nn.Module):
 def unit(rows: Tensor) -> Tensor:
     """Bring rows to length 1, at least in single precision."""
     return functional.normalize(at_least_single(rows), dim=-1)
+
+
+def spread(queues: Tensor) -> Tensor:
+    """Return how far unit keys lie apart: 0 if they are all equal (collapse), at most 1.
+
+    It is their mean squared distance from their mean.
+
+    Args:
+        queues: Unit columns, shape (views, key_dim, queue).
+    """
+    return 1 - queues.mean(dim=2).square().sum(dim=1).mean()
 
 
 def contrast(predicted: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
