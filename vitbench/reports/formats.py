@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from vitbench.reports import cells, clean
 from vitbench.reports.boards import Board
+from vitbench.reports.published import SEPARATOR
 from vitbench.reports.table import Table
 
 
@@ -96,17 +97,20 @@ def latex(table: Table) -> str:
     parts = ["% needs \\usepackage{booktabs}\n"]
     for board in table.boards:
         heads = ["checkpoint", *(column.label for column in board.columns), "source"]
+        shared = _shared_words(board)
         lines = [
             " & ".join(clean.latex(head) for head in heads) + r" \\",
             r"\midrule",
-            *(_latex_line(row) for row in cells.write(board)),
+            *(_latex_line(row, shared) for row in cells.write(board)),
         ]
         parts.append(
             "\n".join(
                 [
                     r"\begin{table}[t]",
                     r"\centering",
-                    rf"\caption{{{_caption(board)}}}",
+                    rf"\caption{{{_caption(board, shared)}}}",
+                    r"\small",
+                    r"\setlength{\tabcolsep}{4pt}",
                     rf"\begin{{tabular}}{{l{'r' * len(board.columns)}l}}",
                     r"\toprule",
                     *lines,
@@ -120,18 +124,31 @@ def latex(table: Table) -> str:
     return "\n".join(parts)
 
 
-def _caption(board: Board) -> str:
-    said = [board.title, *cells.remarks(board), *found(board)]
+def _shared_words(board: Board) -> str:
+    """Return how the names of all printed rows end: said once, they leave room on a page."""
+    names = [cells.name(line.name).split(SEPARATOR) for line in board.lines if line.published]
+    shared: list[str] = []
+    for words in zip(*(reversed(name[1:]) for name in names), strict=False):
+        if len(set(words)) > 1:
+            break
+        shared.insert(0, words[0])
+    return "".join(SEPARATOR + word for word in shared)
+
+
+def _caption(board: Board, shared: str) -> str:
+    printed = [f"printed rows: {shared.removeprefix(SEPARATOR)}"] if shared else []
+    said = [board.title, *printed, *cells.remarks(board), *found(board)]
     return " ".join(f"{clean.latex(text)}." for text in said)
 
 
-def _latex_line(row: cells.Row) -> str:
+def _latex_line(row: cells.Row, shared: str) -> str:
     written = []
     for cell in row.cells:
         text = clean.latex(cell.full)
         text = rf"\textit{{{text}}}" if row.line.published else text
         written.append(rf"\textbf{{{text}}}" if cell.best else text)
-    name = clean.latex(cells.name(row.line.name))
+    name = cells.name(row.line.name)
+    name = clean.latex(name.removesuffix(shared) if row.line.published else name)
     return " & ".join([name, *written, row.line.record.source]) + r" \\"
 
 

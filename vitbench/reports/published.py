@@ -26,6 +26,7 @@ UNKNOWN = {"name": "as printed", "split": "val", "kind": "classification", "item
 NOWHERE = Environment(
     vitbench="", python="", platform="", packages={}, device="", precision="", processes=0
 )
+SEPARATOR = " · "  # of the words that make a printed row's name
 
 
 @cache
@@ -72,7 +73,7 @@ def _of_row(document: Mapping[str, Any], row: Mapping[str, Any], key: str) -> Re
     return _record(
         Subject(
             kind="ground-truth" if row["method"] == "ground-truth" else "checkpoint",
-            name=" · ".join([row["name"], *details, table.split(",")[0]]),
+            name=SEPARATOR.join([row["name"], *details, table.split(",")[0]]),
             sha256="",
             method=row["method"],
             arch=row.get("arch", ""),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from vitbench.errors import UnknownName
 from vitbench.records import Record
+from vitbench.reports.published import SEPARATOR
 
 
 def select_measured(records: Sequence[Record], names: Sequence[str]) -> list[Record]:
@@ -53,7 +54,7 @@ def check_names(names: Sequence[str], measured: Sequence[Record], known: Sequenc
     """
     there = {record.subject.name for record in measured}
     there |= {record.subject.method.casefold() for record in (*measured, *known)} - {""}
-    there |= {record.subject.name.partition(" · ")[0] for record in known}
+    there |= {record.subject.name.partition(SEPARATOR)[0] for record in known}
     for name in names:
         if name not in there and name.casefold() not in there:
             raise UnknownName(

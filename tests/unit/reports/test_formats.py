@@ -72,6 +72,12 @@ def test_printed_rows_look_different_in_every_form() -> None:
     assert {row["source"] for row in json.loads(formats.json(table))} == {"published"}
 
 
+def test_latex_says_once_what_the_names_of_all_printed_rows_end_with() -> None:
+    text = formats.latex(build_table([], compare=("dino", "selfpatch")))
+    assert r"printed rows: ViT-Ti/16 \(\cdot\) COCO \(\cdot\) Table 3." in text
+    assert "\nDINO & " in text
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_every_metric_is_shown_whatever_the_width_of_the_terminal(width: int) -> None:
     text = terminal(build_table([], compare=("dino", "selfpatch", "esvit")), width)
