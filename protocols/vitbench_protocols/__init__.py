@@ -3,6 +3,7 @@
 PROTOCOLS: dict[str, str] = {
     "adjacency": "vitbench_protocols.adjacency:Adjacency",
     "davis": "vitbench_protocols.davis:Davis",
+    "detection": "vitbench_protocols.detection:Detection",
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
     "portrait": "vitbench_protocols.portrait:Portrait",

@@ -61,11 +61,18 @@ class FourScales(nn.Module):
 
 
 def rescaling(
-    dim: int, from_px: int, to_px: int, *, norm: Callable[[int], nn.Module]
+    dim: int, from_px: int, to_px: int, *, norm: Callable[[int], nn.Module], shrink: int = 1
 ) -> nn.Sequential:
     """Return what brings maps of one stride to another, both powers of two.
 
     A norm and GELU stand between two transposed convolutions; coarser maps are pooled.
+
+    Args:
+        dim: Channels of the maps that come in.
+        from_px: Their stride.
+        to_px: The stride of those that go out.
+        norm: Makes a norm over some channels.
+        shrink: What each transposed convolution divides the channels by.
     """
     if from_px < to_px:
         return nn.Sequential(nn.MaxPool2d(to_px // from_px))
@@ -73,8 +80,8 @@ def rescaling(
     while from_px > to_px:
         if parts:
             parts += [norm(dim), nn.GELU()]
-        parts.append(nn.ConvTranspose2d(dim, dim, kernel_size=2, stride=2))
-        from_px //= 2
+        parts.append(nn.ConvTranspose2d(dim, dim // shrink, kernel_size=2, stride=2))
+        dim, from_px = dim // shrink, from_px // 2
     return nn.Sequential(*parts)
 
 

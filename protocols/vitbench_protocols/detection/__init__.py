@@ -1,1 +1,167 @@
-"""COCO detection and instance segmentation."""
+"""COCO detection and instance segmentation: Mask R-CNN, fine-tuned on a backbone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from torch import nn
+
+from vitbench.api import (
+    Backbone,
+    Context,
+    MetricSpec,
+    Need,
+    Outcome,
+    PositionRule,
+    dense_copy,
+    distributed,
+    seeded,
+    setting,
+)
+from vitbench_protocols.detection.detector import Detector, MaskRCNN
+from vitbench_protocols.detection.inference import Problem, detect_all
+from vitbench_protocols.detection.learning import Learning, learn
+from vitbench_protocols.detection.maps import (
+    AsTheyAre,
+    Fpn,
+    SimplePyramid,
+    Taps,
+    default_layers,
+    four_taps,
+)
+from vitbench_protocols.detection.outcome import finish
+from vitbench_protocols.detection.results import write_results
+from vitbench_protocols.detection.scores import METRICS, Engine
+from vitbench_protocols.detection.truth import Truth
+from vitbench_protocols.detection.views import Views
+
+RESULTS = "results.json"
+SMALL = {
+    "drop_path": (0.0, 0.0),
+    "views": Views(short=(128, 144, 160, 176, 192), long=256, crop=()),
+    "network": MaskRCNN(channels=64, hidden=256, proposals=64),
+    "learning": Learning(
+        epochs=16,
+        drops=(12, 15),
+        batch_size=4,
+        learning_rate=3e-4,
+        warmup_steps=50,
+        check_epochs=4,
+    ),
+    "short": 160,
+    "long": 256,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """Boxes and masks of objects: AP on COCO, or on any data in its layout.
+
+    Presets: `selfpatch-release` is the released configuration as shipped, whose ViT-S has 8 heads
+    where the checkpoints have 6; `correct-heads` leaves the checkpoint's; `xcit` is XCiT's
+    schedule; `mmdet-1x` is mmdetection's for ResNets; `small` fits a laptop.
+
+    Source:
+        Yun et al., SelfPatch, CVPR 2022, table 1; reference: alinlab/SelfPatch (81aef14),
+        detection/configs. He et al., Mask R-CNN, ICCV 2017.
+
+    Differs:
+        Every image is padded by itself and weighs the same in the losses, as with one image a GPU;
+        XCiT and mmdet-1x had two. 8 and 16 images a step: the published numbers name those of a
+        GPU, the step size and warm-up of the released configuration suggest 8 GPUs. The class
+        token, where the checkpoint has one, stays in the backbone. Mixed precision is bfloat16.
+    """
+
+    name: ClassVar[str] = "detection"
+    version: ClassVar[int] = 1
+    data: ClassVar[Literal["instances"]] = "instances"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "correct-heads": {},
+        "selfpatch-release": {"heads": 8},
+        "xcit": {
+            "drop_path": (0.05, 0.05),
+            "learning": Learning(
+                epochs=36,
+                drops=(27, 33),
+                batch_size=16,
+                learning_rate=1e-4,
+                warmup_steps=500,
+                undecayed=("absolute_pos_embed", "relative_position_bias_table", "norm"),
+            ),
+        },
+        "mmdet-1x": {
+            "drop_path": (0.0, 0.0),
+            "views": Views(short=(800,), crop=()),
+            "learning": Learning(
+                batch_size=16,
+                optimizer="sgd",
+                learning_rate=0.02,
+                weight_decay=1e-4,
+                undecayed=(),
+                warmup_steps=500,
+            ),
+        },
+        "small": SMALL,
+    }
+
+    adapter: Literal["four-taps", "simple-pyramid"] = setting(
+        "four-taps",
+        help="how maps become a pyramid: four blocks' as published, or the last one's as in ViTDet",
+        choices=("four-taps", "simple-pyramid"),
+    )
+    layers: tuple[int, ...] = setting(
+        (), help="blocks that are tapped; left out: 3 5 7 11 of 12, or the last of each stage"
+    )
+    heads: int = setting(0, help="attention heads of the ViT; 0: the checkpoint's", minimum=0)
+    freeze: bool = setting(False, help="leave the backbone as it is: a cheap probe")
+    drop_path: tuple[float, float] = setting(
+        (0.0, 0.05), help="stochastic depth of the first and last block", minimum=0, maximum=0.99
+    )
+    position_rule: PositionRule = setting(
+        "dino", help="how the positional table is resized for each image"
+    )
+    network: MaskRCNN = setting(MaskRCNN(), help="what stands on the backbone")
+    views: Views = setting(Views(), help="what is learned from")
+    learning: Learning = setting(Learning(), help="how long and how fast")
+    short: int = setting(800, help="short side of an image that is scored, px", minimum=16)
+    long: int = setting(1333, help="limit of its long side, px", minimum=16)
+    engine: Engine = setting(
+        "pycocotools", help="whose code evaluates; the numbers are the same", identity=False
+    )
+
+    def run(self, backbone: Backbone, context: Context) -> Outcome:
+        """Learn from the training images and score every validation image at its own size."""
+        train, val = context.dataset("train"), context.dataset("val")
+        truth = Truth.of(val)
+        problem = Problem(context, train, val, truth, self.short, self.long)
+        build = partial(self.detector, backbone, len(problem.labels()))
+        detector: Detector = seeded(build, seed=context.seed).to(context.device)
+        learn(detector, problem, self.views, self.learning)
+        detections = detect_all(problem, detector)
+        outcome = finish(detections, val, truth, context, self.engine)
+        path = context.output / RESULTS
+        if distributed.is_main():
+            write_results(detections, path)
+        distributed.barrier()
+        return Outcome(outcome.scores, outcome.items, {**outcome.artifacts, "results": path})
+
+    def detector(self, backbone: Backbone, categories: int) -> Detector:
+        """Build the detector on a copy of a backbone, the rest with new weights."""
+        copy = dense_copy(backbone, rule=self.position_rule, heads=self.heads)
+        info, channels = backbone.info, self.network.channels
+        layers = self.layers or default_layers(info)
+        adapter: nn.Module
+        neck: nn.Module
+        if self.adapter == "simple-pyramid":
+            layers, adapter = layers[-1:], AsTheyAre()
+            last = info.stage(layers[0])
+            neck = SimplePyramid(last.width, last.stride, channels)
+        else:
+            adapter = four_taps(backbone, layers)
+            neck = Fpn([info.stage(layer).width for layer in layers], channels)
+        taps = Taps(copy, layers, adapter, frozen=self.freeze, drop_path=self.drop_path)
+        return Detector(taps, neck, self.network, categories)

@@ -8,18 +8,17 @@ import numpy as np
 
 from vitbench.api import Context, Dataset, Outcome, distributed, read_metrics, write_curves
 from vitbench_protocols.detection.pictures import Shown, write_sheet
-from vitbench_protocols.detection.results import Detection
+from vitbench_protocols.detection.results import Detected
 from vitbench_protocols.detection.scores import (
     Engine,
     Evaluated,
     Items,
-    Kind,
     ap_by_image,
     evaluate_kind,
     summarise,
     write_categories,
 )
-from vitbench_protocols.detection.truth import Truth
+from vitbench_protocols.detection.truth import Kind, Truth
 
 SHOWN = 4  # images on a sheet
 JOURNAL = "metrics.jsonl"
@@ -31,7 +30,7 @@ PANELS = (
 
 
 def finish(
-    detections: Sequence[Detection],
+    detections: Sequence[Detected],
     dataset: Dataset[Any],
     truth: Truth,
     context: Context,
@@ -63,23 +62,24 @@ def finish(
     return Outcome(summarise(found, len(truth.ids)), items, paths)
 
 
-def kinds(detections: Sequence[Detection], truth: Truth, context: Context) -> list[Kind]:
+def kinds(detections: Sequence[Detected], truth: Truth, context: Context) -> Sequence[Kind]:
     """Return what can be evaluated: boxes always, masks where there are any and true ones too."""
+    if detections and detections[0].segmentation is None:
+        return ("box",)
     missing = truth.without_outline()
-    objects = sum(len(image.items) for image in truth.objects)
-    predicted = not detections or detections[0].segmentation is not None
-    if missing and predicted:
+    if missing:
+        objects = sum(len(image.items) for image in truth.objects)
         context.note(
             f"{missing} of {objects} objects of {truth.name} have no outline: they count for boxes,"
             " not for masks"
         )
-    return ["box", "mask"] if predicted and (missing < objects or not objects) else ["box"]
+    return truth.kinds
 
 
 def _sheets(
     items: Items,
     kind: Kind,
-    detections: Sequence[Detection],
+    detections: Sequence[Detected],
     dataset: Dataset[Any],
     truth: Truth,
     folder: Path,
@@ -92,7 +92,7 @@ def _sheets(
         (place for place in known if source.files[place].is_file()),
         key=lambda place: -scores[place],
     )
-    of_image: dict[int, list[Detection]] = {}
+    of_image: dict[int, list[Detected]] = {}
     for one in detections:
         of_image.setdefault(one.image_id, []).append(one)
     paths = {}

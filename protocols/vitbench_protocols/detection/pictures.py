@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from vitbench.api import Instances, Pixels, atomic, decode_mask, palette
-from vitbench_protocols.detection.results import Detection, runs_of
+from vitbench_protocols.detection.results import Detected, runs_of
 from vitbench_protocols.detection.truth import Truth
 
 HEIGHT, WIDEST, LINE, GAP = 260, 520, 20, 6  # px
@@ -25,7 +25,7 @@ class Shown:
     title: str
     image: Pixels
     truth: Instances
-    detections: Sequence[Detection]  # of this image
+    detections: Sequence[Detected]  # of this image
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _objects(image: Instances, truth: Truth) -> Iterator[_Thing]:
         yield _Thing(name, category, one.box, decode_mask(one, image.height, image.width))
 
 
-def _detected(detections: Sequence[Detection], truth: Truth) -> Iterator[_Thing]:
+def _detected(detections: Sequence[Detected], truth: Truth) -> Iterator[_Thing]:
     from pycocotools import mask as coco_mask
 
     for one in detections:

@@ -15,7 +15,7 @@ Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # left, top, wi
 
 
 @dataclass(frozen=True, slots=True)
-class Detection:
+class Detected:
     """One entry of a results file; it has a box, a mask or both."""
 
     image_id: int
@@ -25,10 +25,10 @@ class Detection:
     segmentation: RunLengths | None = None
 
 
-RESULTS = TypeAdapter(list[Detection])
+RESULTS = TypeAdapter(list[Detected])
 
 
-def read_results(path: Path, truth: Truth) -> list[Detection]:
+def read_results(path: Path, truth: Truth) -> list[Detected]:
     """Read anybody's results file.
 
     Raises:
@@ -52,7 +52,7 @@ def read_results(path: Path, truth: Truth) -> list[Detection]:
     return found
 
 
-def check_results(found: Sequence[Detection], truth: Truth, name: str) -> None:
+def check_results(found: Sequence[Detected], truth: Truth, name: str) -> None:
     """Check that detections belong to the truth's images and categories.
 
     Raises:
@@ -87,7 +87,7 @@ def _check_known(what: str, used: set[int], known: Any, truth: Truth, name: str)
         )
 
 
-def runs_of(detection: Detection, truth: Truth) -> dict[str, Any]:
+def runs_of(detection: Detected, truth: Truth) -> dict[str, Any]:
     """Return a detection's mask as compressed run lengths.
 
     Raises:
@@ -98,7 +98,7 @@ def runs_of(detection: Detection, truth: Truth) -> dict[str, Any]:
     return encode_runs(what, detection.segmentation, *truth.sizes[detection.image_id])
 
 
-def write_results(detections: Iterable[Detection], path: Path) -> None:
+def write_results(detections: Iterable[Detected], path: Path) -> None:
     """Write detections as a results file that COCO's server takes."""
     entries = [
         {

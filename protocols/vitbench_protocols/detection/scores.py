@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from vitbench.api import MetricSpec, Score, atomic, errors, statistic
 from vitbench_protocols.detection.matching import THRESHOLDS, match
-from vitbench_protocols.detection.results import Detection, runs_of
-from vitbench_protocols.detection.truth import Truth
+from vitbench_protocols.detection.results import Detected, runs_of
+from vitbench_protocols.detection.truth import Kind, Truth
 
 Engine = Literal["pycocotools", "faster-coco-eval"]
-Kind = Literal["box", "mask"]
 KINDS: tuple[Kind, ...] = ("box", "mask")
 TYPES = {"box": "bbox", "mask": "segm"}
 LIMIT = 100  # detections of a category in an image
@@ -59,7 +58,7 @@ class Evaluated:
 
 
 def evaluate_kind(
-    truth: Truth, detections: Sequence[Detection], kind: Kind, engine: Engine = "pycocotools"
+    truth: Truth, detections: Sequence[Detected], kind: Kind, engine: Engine = "pycocotools"
 ) -> Evaluated:
     """Evaluate boxes or masks.
 
@@ -115,7 +114,7 @@ def _indexed(coco: Any, document: dict[str, Any]) -> Any:
     return made
 
 
-def _entries(truth: Truth, detections: Sequence[Detection], kind: Kind) -> list[Entry]:
+def _entries(truth: Truth, detections: Sequence[Detected], kind: Kind) -> list[Entry]:
     """Return detections as COCO's loader would make them of a file with this kind alone."""
     from pycocotools import mask as coco_mask
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from vitbench.api import Dataset, Instance, Instances, encode_mask
+
+Kind = Literal["box", "mask"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,13 @@ class Truth:
         """Count the objects that have no true mask."""
         return sum(not has_outline(one) for image in self.objects for one in image.items)
 
-    def annotations(self, kind: str) -> list[dict[str, Any]]:
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What can be scored: boxes always, masks if any object has one."""
+        objects = sum(len(image.items) for image in self.objects)
+        return ("box",) if objects and self.without_outline() == objects else ("box", "mask")
+
+    def annotations(self, kind: Kind) -> list[dict[str, Any]]:
         """Return the objects as COCO's dictionaries, numbered from 1.
 
         Args:

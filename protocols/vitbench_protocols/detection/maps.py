@@ -1,0 +1,187 @@
+"""From a backbone to a pyramid: four of its maps, at four strides, of one width."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from vitbench.api import Backbone, BackboneInfo, DropPath, FourScales, errors, rescaling
+
+STRIDES = (4, 8, 16, 32)  # px
+Pyramid = OrderedDict[str, Tensor]  # "0" to "3" and "pool", the finest first
+
+
+def default_layers(info: BackboneInfo) -> tuple[int, ...]:
+    """Return the last block of each stage of a pyramid, else the published blocks.
+
+    Those are 3, 5, 7 and 11 of a ViT with 12 blocks, and at the same depths of another.
+    """
+    if info.stages:
+        return tuple(end - 1 for end in accumulate(stage.blocks for stage in info.stages))
+    return tuple(max(info.depth * part // 12 - 1, 0) for part in (4, 6, 8, 12))
+
+
+class Taps(nn.Module):
+    """Maps of some blocks of a backbone, and an adapter on them.
+
+    Args:
+        backbone: A copy of one's own.
+        layers: The blocks.
+        adapter: Changes the maps of all images of a batch together (`of_each`).
+        frozen: Leaves the backbone as it is: no gradient, no drop path, not saved.
+        drop_path: Stochastic depth of the first and the last block.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layers: Sequence[int],
+        adapter: nn.Module,
+        *,
+        frozen: bool,
+        drop_path: tuple[float, float],
+    ) -> None:
+        super().__init__()
+        self.layers, self.adapter, self.info = tuple(layers), adapter, backbone.info
+        self._held = (backbone,)  # in a tuple: a frozen one is no part of what is trained and saved
+        self.drop_path: DropPath | None = None
+        if frozen:
+            backbone.requires_grad_(False)
+            backbone.eval()
+        else:
+            self.backbone = backbone
+            self.drop_path = DropPath(backbone, first=drop_path[0], last=drop_path[1])
+
+    def forward(self, images: Sequence[Tensor], seed: int, positions: range) -> list[list[Tensor]]:
+        """Return the maps (1, D, h, w) of each image (3, H, W).
+
+        Args:
+            images: Of any sizes.
+            seed: Of the drop path.
+            positions: Of the images in the stream of samples.
+        """
+        raw = []
+        for image, position in zip(images, positions, strict=True):
+            if self.drop_path is not None:
+                scales = self._scales(seed, position).to(image.device, image.dtype)
+                self.drop_path.scales = scales if self.training else None
+            features = self._held[0](image[None], self.layers, norm=False)
+            raw.append([each.patches for each in features])
+        adapter: Any = self.adapter
+        found: list[list[Tensor]] = adapter.of_each(raw)
+        return found
+
+    def _scales(self, seed: int, position: int) -> Tensor:
+        assert self.drop_path is not None
+        drawn = self.drop_path.draw(seed=seed, step=0, crops=range(1), indices=np.array([position]))
+        return torch.as_tensor(drawn)
+
+
+class AsTheyAre(nn.Module):
+    """No adapter."""
+
+    def of_each(self, images: list[list[Tensor]]) -> list[list[Tensor]]:
+        """Return the maps."""
+        return images
+
+
+class Norms(nn.Module):
+    """A layer norm for each map of a network that is a pyramid by itself.
+
+    Source:
+        SwinTransformer/Swin-Transformer-Object-Detection, mmdet/models/backbones/
+        swin_transformer.py, norm0 to norm3.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(ChannelNorm(width) for width in widths)
+
+    def of_each(self, images: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """Return the normalized maps of each image."""
+        return [
+            [norm(each) for norm, each in zip(self.norms, maps, strict=True)] for maps in images
+        ]
+
+
+class ChannelNorm(nn.LayerNorm):
+    """A layer norm over the channels of maps (B, D, h, w)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize each place."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Fpn(nn.Module):
+    """torchvision's feature pyramid with a fifth level, started as mmdetection starts its own."""
+
+    def __init__(self, widths: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.fpn = FeaturePyramidNetwork(list(widths), channels, LastLevelMaxPool())
+        for layer in self.fpn.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.xavier_uniform_(layer.weight)
+
+    def forward(self, maps: Sequence[Tensor]) -> Pyramid:
+        """Return the pyramid of one image."""
+        named = OrderedDict((str(level), each) for level, each in enumerate(maps))
+        found: Pyramid = self.fpn(named)
+        return found
+
+
+class SimplePyramid(nn.Module):
+    """A pyramid of one map: each level is made of the last map alone.
+
+    Source:
+        Li et al., Exploring Plain Vision Transformer Backbones for Object Detection, ECCV 2022;
+        facebookresearch/detectron2, modeling/backbone/vit.py, SimpleFeaturePyramid.
+    """
+
+    def __init__(self, dim: int, patch_px: int, channels: int) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList()
+        for stride in STRIDES:
+            scale = rescaling(dim, patch_px, stride, norm=ChannelNorm, shrink=2)
+            width = dim * min(stride, patch_px) // patch_px
+            self.levels.append(
+                nn.Sequential(
+                    *scale,
+                    nn.Conv2d(width, channels, 1, bias=False),
+                    ChannelNorm(channels),
+                    nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+                    ChannelNorm(channels),
+                )
+            )
+
+    def forward(self, maps: Sequence[Tensor]) -> Pyramid:
+        """Return the pyramid of one image."""
+        found = [level(maps[0]) for level in self.levels]
+        named = OrderedDict((str(number), each) for number, each in enumerate(found))
+        named["pool"] = functional.max_pool2d(found[-1], kernel_size=1, stride=2)
+        return named
+
+
+def four_taps(backbone: Backbone, layers: Sequence[int]) -> nn.Module:
+    """Return what brings the maps of four blocks to strides 4, 8, 16 and 32.
+
+    Raises:
+        SettingError: They are not four, or of strides that make no pyramid.
+    """
+    stages = [backbone.info.stage(layer) for layer in layers]
+    strides = [stage.stride for stage in stages]
+    if tuple(strides) == STRIDES:
+        return Norms([stage.width for stage in stages])
+    if len(strides) != len(STRIDES) or len(set(strides)) > 1:
+        raise errors.SettingError(
+            [f"blocks {tuple(layers)} of {backbone.info.arch} have maps of strides {strides} px,"
+             f" expected four, of one stride or of {STRIDES}"],
+            hint="--layers: four blocks of a ViT, the last of each stage of a pyramid; or none",
+        )  # fmt: skip
+    return FourScales(stages[0].width, strides[0])
