@@ -33,6 +33,33 @@ def test_maps_of_stride_8_get_the_same_four_strides() -> None:
     ]
 
 
+def test_maps_of_stride_32_get_the_same_four_strides() -> None:
+    maps = [torch.zeros(1, 4, 2, 3)] * 4
+    assert [tuple(each.shape[-2:]) for each in FourScales(4, 32)(maps)] == [
+        (16, 24),
+        (8, 12),
+        (4, 6),
+        (2, 3),
+    ]
+
+
+def test_images_of_any_sizes_are_normalized_as_one_batch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    adapter = FourScales(4, 16).train()
+    batch = torch.randn(2, 4, 6, 5, generator=generator)
+    together = adapter([batch] * 4)
+    apart = adapter.of_each([[image[None]] * 4 for image in batch])
+    for level in range(4):
+        found = torch.cat([maps[level] for maps in apart])
+        torch.testing.assert_close(found, together[level])
+    wide = torch.randn(1, 4, 3, 8, generator=generator)
+    first, second = adapter.of_each([[batch[:1]] * 4, [wide] * 4])
+    assert first[0].shape[-2:] == (24, 20)
+    assert second[0].shape[-2:] == (12, 32)
+    alone = adapter.of_each([[batch[:1]] * 4])[0]
+    assert not torch.allclose(first[0], alone[0], atol=1e-3)
+
+
 def test_another_patch_size_is_refused() -> None:
     with pytest.raises(SettingError, match="stride 14"):
         FourScales(4, 14)

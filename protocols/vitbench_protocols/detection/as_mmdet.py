@@ -287,7 +287,8 @@ def paste(mask: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
     spans, places = [], []
     for axis, side in ((0, size[1]), (1, size[0])):
         low, high = box[axis], box[axis + 2]
-        span = slice(max(int(low) - 1, 0), min(int(high) + 2, side))
+        first = min(max(int(low) - 1, 0), side)
+        span = slice(first, max(first, min(int(high) + 2, side)))
         centres = torch.arange(span.start, span.stop, device=box.device) + 0.5
         spans.append(span)
         places.append((centres - low) / (high - low) * 2 - 1)
