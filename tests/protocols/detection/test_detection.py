@@ -140,7 +140,8 @@ def with_odd_images(root: Path) -> Path:
             Image.new("RGB", (width, height), (90, 120, 150)).save(root / f"{split}2017" / name)
             entry = {"id": identity + number, "file_name": name, "height": height, "width": width}
             document["images"].append(entry)
-            for shape in ([1.0, 1.0, width - 1.0, height - 1.0], [0, 0, 0, 5]):
+            shapes: list[list[float]] = [[1, 1, width - 1, height - 1], [0, 0, 0, 5]]
+            for shape in shapes:
                 document["annotations"].append(
                     {
                         "id": 10 * entry["id"] + len(document["annotations"]),
