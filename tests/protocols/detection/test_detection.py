@@ -144,7 +144,7 @@ def with_odd_images(root: Path) -> Path:
             for shape in shapes:
                 document["annotations"].append(
                     {
-                        "id": 10 * entry["id"] + len(document["annotations"]),
+                        "id": 10 * (identity + number) + len(document["annotations"]),
                         "image_id": entry["id"],
                         "category_id": 9,
                         "bbox": shape,
