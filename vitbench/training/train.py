@@ -17,7 +17,7 @@ from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import synthetic_folder
 from vitbench.data.training_loader import Loading, TrainingLoader
 from vitbench.errors import DatasetError
-from vitbench.models.architecture import named
+from vitbench.models.assembly import assemble, find_architecture
 from vitbench.objectives.patch import Patch
 from vitbench.probe import Probe
 from vitbench.records import atomic
@@ -143,7 +143,7 @@ def open_truth(recipe: Recipe, data: str) -> GroundTruth | None:
     for term in recipe.active:
         objective = term.objective
         if isinstance(objective, Patch) and objective.positives == "ground-truth":
-            patch_size = named(recipe.arch).patch_size
+            patch_size = assemble(find_architecture(recipe.arch)).info.patch_size
             dataset = open_coco(find_root(data), "train")
             return GroundTruth(dataset, patch_size=patch_size, wrap=objective.wrap)
     return None
