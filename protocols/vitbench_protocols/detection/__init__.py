@@ -121,7 +121,7 @@ class Detection:
     drop_path: tuple[float, float] = setting(
         (0.0, 0.05), help="stochastic depth of the first and last block", minimum=0, maximum=0.99
     )
-    position_rule: PositionRule = setting(
+    positions: PositionRule = setting(
         "dino", help="how the positional table is resized for each image"
     )
     network: MaskRCNN = setting(MaskRCNN(), help="what stands on the backbone")
@@ -151,7 +151,7 @@ class Detection:
 
     def detector(self, backbone: Backbone, categories: int) -> Detector:
         """Build the detector on a copy of a backbone, the rest with new weights."""
-        copy = dense_copy(backbone, rule=self.position_rule, heads=self.heads)
+        copy = dense_copy(backbone, rule=self.positions, heads=self.heads)
         info, channels = backbone.info, self.network.channels
         layers = self.layers or default_layers(info)
         adapter: nn.Module

@@ -12,14 +12,13 @@ from vitbench.api import (
     Pixels,
     Sample,
     decode_mask,
+    errors,
     fitted,
     resize_image,
     resize_indices,
     setting,
     uniforms,
 )
-
-LONGEST_BEFORE = 4200  # px, limit of the long side before a crop
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,9 @@ class Views:
     """How training images are changed, drawn by the place in the stream.
 
     Source:
-        alinlab/SelfPatch (81aef14), detection/configs; facebookresearch/detr and mmdetection 2.x:
-        RandomFlip, AutoAugment of Resize and of Resize, RandomCrop (absolute_range), Resize.
+        alinlab/SelfPatch (81aef14), detection/configs/selfpatch; mmdetection 2.x: RandomFlip,
+        AutoAugment of Resize and of Resize, RandomCrop (absolute_range), Resize. DETR, where this
+        comes from, limits the long side before a crop to 4200 px, this to the same 1333.
     """
 
     short: tuple[int, ...] = setting(
@@ -53,13 +53,30 @@ class Views:
         (400, 500, 600), help="short sides before a crop, px", minimum=16
     )
 
+    def __post_init__(self) -> None:
+        """Check what limits can't say.
+
+        Raises:
+            SettingError: The crop has not two sides, or there is no size to draw.
+        """
+        found = [
+            *(
+                []
+                if len(self.crop) in (0, 2)
+                else [f"--views.crop is {self.crop}, expected 2 sides"]
+            ),
+            *([] if self.short and self.before_crop else ["--views.short or before-crop is empty"]),
+        ]
+        if found:
+            raise errors.SettingError(found, hint="--views.crop 384 600")
+
     def make(self, view: View, *, seed: int, position: int) -> View:
         """Return a view for a position of the stream."""
         flip, branch, before, *place, size = uniforms(seed, "detection view", position, count=8)
         if flip < 0.5:
             view = flipped(view)
         if self.crop and branch < 0.5:
-            view = resized(view, short=_one_of(self.before_crop, before), long=LONGEST_BEFORE)
+            view = resized(view, short=_one_of(self.before_crop, before), long=self.long)
             view = cropped(view, _window(view.image, self.crop, place))
         return resized(view, short=_one_of(self.short, size), long=self.long)
 

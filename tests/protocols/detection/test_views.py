@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.api import Instance, Instances, Sample
+from vitbench.api import Instance, Instances, Sample, errors
 from vitbench_protocols.detection.views import (
     View,
     Views,
@@ -76,6 +76,13 @@ def test_views_are_drawn_by_the_place_in_the_stream() -> None:
     for view in made:
         if len(view.boxes) and min(view.boxes[0, 2:] - view.boxes[0, :2]) > 4:
             agrees(view, 2.5)
+
+
+def test_settings_of_views_that_make_no_sense_are_told() -> None:
+    with pytest.raises(errors.SettingError, match="expected 2 sides"):
+        Views(crop=(384,))
+    with pytest.raises(errors.SettingError, match="is empty"):
+        Views(short=())
 
 
 def test_the_published_crops_lie_within_their_limits() -> None:
