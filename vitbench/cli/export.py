@@ -1,9 +1,10 @@
-"""`vitbench export FORMAT CHECKPOINT`: write a run or checkpoint in a method's own layout."""
+"""`vitbench export FORMAT CHECKPOINT`: write a checkpoint as a method or a toolbox has it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from vitbench.cli.flags import parse
+from vitbench.models.toolboxes import TOOLBOXES, write_for_toolbox
 from vitbench.settings import setting
 from vitbench.training.export import LAYOUTS, export
 
@@ -20,8 +21,10 @@ def run(arguments: list[str]) -> int:
     """Write the file and print its path."""
     if not arguments or arguments[0].startswith("-"):
         print("usage: vitbench export FORMAT CHECKPOINT [--out FILE]\n")
-        for name, layout in LAYOUTS.items():
-            print(f"  {name:12} {layout.about}")
+        abouts = {name: layout.about for name, layout in LAYOUTS.items()}
+        abouts |= {name: toolbox.about for name, toolbox in TOOLBOXES.items()}
+        for name, about in abouts.items():
+            print(f"  {name:12} {about}")
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
     (what,) = parse(
         (What,),
@@ -31,5 +34,8 @@ def run(arguments: list[str]) -> int:
         positional=("checkpoint",),
     )
     out = what.out or Path(f"{Path(what.checkpoint).name}-{arguments[0]}.pth")
-    print(export(what.checkpoint, arguments[0], out))
+    if arguments[0] in TOOLBOXES:
+        print(*write_for_toolbox(what.checkpoint, arguments[0], out), sep="\n")
+    else:
+        print(export(what.checkpoint, arguments[0], out))
     return 0
