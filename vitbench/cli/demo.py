@@ -13,7 +13,7 @@ from vitbench.cli.main import main
 from vitbench.settings import setting
 
 VIEW = ("--resize", "64", "--crop", "64")
-PATCHES = ("--image-px", "64", "--patch-px", "8")
+PATCHES = ("--image-px", "64", "--patch-px", "16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +42,11 @@ def steps(out: Path) -> list[list[str]]:
     """Return the demo's commands."""
     records = ["--results", str(out / "records")]
     runs = [str(out / "runs" / name) for name in ("dino", "selfpatch")]
-    backbones = [*runs, "random:vit_mini_patch8_64"]
-    trainings = [
-        ["train", Path(run).name, "--preset", "small", "--epochs", "3", "--out", run]
-        for run in runs
-    ]
+    floors = [f"random:vit_mini_patch16_64?seed={seed}" for seed in range(3)]
+    backbones = [*runs, floors[0]]
+    trainings = [["train", Path(run).name, "--preset", "small", "--out", run] for run in runs]
     evaluations = [
-        ["eval", "knn", *backbones, *VIEW, *records],
+        ["eval", "knn", *runs, *floors, *VIEW, *records],
         ["eval", "linear-probe", *backbones, "--preset", "sweep", *VIEW, *records],
         ["eval", "davis", *backbones, *records],
         ["eval", "adjacency", *PATCHES, *records],
