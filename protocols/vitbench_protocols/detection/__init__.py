@@ -33,7 +33,7 @@ from vitbench_protocols.detection.maps import (
 from vitbench_protocols.detection.outcome import finish
 from vitbench_protocols.detection.results import write_results
 from vitbench_protocols.detection.scores import METRICS, Engine
-from vitbench_protocols.detection.truth import Truth
+from vitbench_protocols.detection.truth import Truth, check_categories
 from vitbench_protocols.detection.views import Views
 
 RESULTS = "results.json"
@@ -137,6 +137,7 @@ class Detection:
         """Learn from the training images and score every validation image at its own size."""
         train, val = context.dataset("train"), context.dataset("val")
         truth = Truth.of(val)
+        check_categories(train, truth)
         problem = Problem(context, train, val, truth, self.short, self.long)
         build = partial(self.detector, backbone, len(problem.labels()))
         detector: Detector = seeded(build, seed=context.seed).to(context.device)

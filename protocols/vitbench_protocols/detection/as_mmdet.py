@@ -202,11 +202,12 @@ class Heads(RoIHeads):  # type: ignore[misc]
         scores, boxes = self._boxes(features, proposals, image_shapes)
         right = torch.where(labels[0] > 0)[0]
         kinds = labels[0][right]
-        boxes = boxes.view(len(boxes), -1, 4)[right, kinds]
+        boxes = boxes.view(len(boxes), scores.shape[1], 4)[right, kinds]
         missed = functional.l1_loss(boxes, offsets[0][right], reduction="sum")
+        count = max(1, len(labels[0]))
         losses = {
-            "class": functional.cross_entropy(scores, labels[0]),
-            "box": missed / max(1, len(labels[0])),
+            "class": functional.cross_entropy(scores, labels[0], reduction="sum") / count,
+            "box": missed / count,
             "mask": self._mask_loss(
                 features, proposals[0][right], kinds, objects[0][right], targets[0]
             ),

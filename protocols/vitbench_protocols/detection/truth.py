@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vitbench.api import Dataset, Instance, Instances, encode_mask
+from vitbench.api import Dataset, Instance, Instances, encode_mask, errors
 
 Kind = Literal["box", "mask"]
 
@@ -93,6 +93,23 @@ class Truth:
             ],
             "annotations": annotations,
         }
+
+
+def check_categories(train: Dataset[Any], truth: Truth) -> None:
+    """Check that the images learned from and those scored have the same categories.
+
+    Raises:
+        DatasetError: They don't.
+    """
+    source: Any = train
+    learned = {number - source.shift: name for number, name in source.categories.items()}
+    if learned != truth.categories:
+        odd = sorted({*learned.items()} ^ {*truth.categories.items()})
+        raise errors.DatasetError(
+            f"the categories of {train.info.name}/{train.info.split} are not those of {truth.name}.",
+            expected="the same ids and names in both annotation files",
+            found=f"in one alone: {errors.listed([f'{number} {name!r}' for number, name in odd])}",
+        )
 
 
 def has_outline(instance: Instance) -> bool:

@@ -131,11 +131,14 @@ def _progress(step: int) -> Any:
     return Progress(step, 12 * 14_659, epochs=1)
 
 
+ODD = [(1, 1), (400, 40), (40, 400), (3000, 2000)]
+
+
 def with_odd_images(root: Path) -> Path:
     """Add images of 1 x 1 and 10:1, and objects without area or outline."""
     for split, identity in (("train", 900), ("val", 950)):
         document = read_annotations(root, split)
-        for number, (width, height) in enumerate([(1, 1), (400, 40), (40, 400)]):
+        for number, (width, height) in enumerate(ODD):
             name = f"odd{number}.png"
             Image.new("RGB", (width, height), (90, 120, 150)).save(root / f"{split}2017" / name)
             entry = {"id": identity + number, "file_name": name, "height": height, "width": width}
@@ -183,6 +186,25 @@ def test_data_without_objects_is_refused_before_any_work(tmp_path: Path) -> None
     write_annotations(data, "train", read_annotations(data, "train")["images"], [])
     with pytest.raises(errors.DatasetError, match="can be learned from"):
         run(data, tmp_path, SHORT)
+
+
+def test_splits_of_different_categories_are_refused(tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "data", train=2, val=2)
+    path = data / "annotations" / "instances_train2017.json"
+    path.write_text(path.read_text().replace("never there", "elephant"))
+    with pytest.raises(errors.DatasetError, match="9 'elephant', 9 'never there'"):
+        run(data, tmp_path, SHORT)
+
+
+def test_annotations_of_another_split_are_refused(tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "data", train=2, val=2)
+    shutil.copy(
+        data / "annotations" / "instances_train2017.json",
+        data / "annotations" / "instances_val2017.json",
+    )
+    learning = replace(LEARNING, epochs=1, check_epochs=0)
+    with pytest.raises(errors.DatasetError, match="000000000100"):
+        run(data, tmp_path, replace(SHORT, learning=learning))
 
 
 def test_images_that_the_annotations_do_not_belong_to_are_named(tmp_path: Path) -> None:
