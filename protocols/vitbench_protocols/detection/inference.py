@@ -80,12 +80,12 @@ def detect(
     entries = zip(boxes, found["scores"].tolist(), found["labels"].tolist(), found["masks"],
                   strict=True)  # fmt: skip
     for box, score, label, mask in entries:
-        left, top, right, bottom = box.tolist()
-        yield Detected(
+        left, top, right, bottom = (round(number, 3) for number in box.tolist())
+        yield Detected(  # as the results file will have it, so that both score the same
             image_id=image_id,
             category_id=categories[label - 1],
-            score=score,
-            bbox=(left, top, right - left, bottom - top),
+            score=round(score, 6),
+            bbox=(left, top, round(right - left, 3), round(bottom - top, 3)),
             segmentation=_runs(paste(mask, box, size)),
         )
 

@@ -104,8 +104,8 @@ def write_results(detections: Iterable[Detected], path: Path) -> None:
         {
             "image_id": one.image_id,
             "category_id": one.category_id,
-            "bbox": [round(number, 3) for number in one.bbox or ()],
-            "score": round(one.score, 6),
+            "bbox": one.bbox,
+            "score": one.score,
             "segmentation": one.segmentation
             and {"size": list(one.segmentation.size), "counts": one.segmentation.counts},
         }

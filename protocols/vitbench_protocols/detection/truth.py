@@ -106,7 +106,7 @@ def check_categories(train: Dataset[Any], truth: Truth) -> None:
     if learned != truth.categories:
         odd = sorted({*learned.items()} ^ {*truth.categories.items()})
         raise errors.DatasetError(
-            f"the categories of {train.info.name}/{train.info.split} are not those of {truth.name}.",
+            f"{train.info.name}/{train.info.split} and {truth.name} have different categories.",
             expected="the same ids and names in both annotation files",
             found=f"in one alone: {errors.listed([f'{number} {name!r}' for number, name in odd])}",
         )
