@@ -13,7 +13,7 @@ from vitbench.objectives.moby import Moby
 from vitbench.objectives.patch import Patch
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe
-from vitbench.training.schedules import Cosine, EpochCosine
+from vitbench.training.schedules import Cosine, EpochCosine, LateCosine
 
 SWIN_TINY = "swin_tiny_patch4_window7_224"
 
@@ -114,8 +114,9 @@ def small(recipe: Recipe) -> Recipe:
     little = replace(
         less, arch="vit_mini_patch16_64", crops=views, drop_path=0.0, epochs=20, batch_size=64
     )
-    if has_term(recipe, Moby):
-        return little
+    if has_term(recipe, Moby):  # its own schedules, a larger step
+        rate = LateCosine(8e-3, 5e-6, 2, warmup_from=5e-7)
+        return replace(little, optimizer=replace(recipe.optimizer, learning_rate=rate))
     local_size, local_crops = (48, 4) if has_term(recipe, Patch) else (32, 6)
     return replace(
         little,
