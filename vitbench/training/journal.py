@@ -73,7 +73,7 @@ class Journal:
                     f"the loss of step {step} is not finite.",
                     found=told,
                     hint="resume with another --seed, a lower learning rate, --precision fp32, "
-                    "or --skip-nonfinite N",
+                    "or --on-nonfinite skip N",
                 )
         means = dict(zip(names, rows.mean(dim=0).tolist(), strict=True))
         self.write({"step": steps[-1], **means, **facts})

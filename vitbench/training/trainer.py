@@ -39,9 +39,9 @@ class Computing:
         1, help="parts that a batch is cut into to save memory", minimum=1, identity=False
     )
     compile: bool = setting(False, help="compile the backbones", identity=False)
-    skip_nonfinite: int = setting(
-        0,
-        help="steps without a finite loss to skip before stopping; checking each costs time",
+    on_nonfinite: tuple[Literal["skip"], int] = setting(
+        ("skip", 0),
+        help="`skip N`: steps without a finite loss to leave out before stopping; N costs time",
         minimum=0,
     )
 
@@ -140,7 +140,7 @@ class Trainer:
 
     def _skips(self, loss: Tensor) -> bool:
         """Tell whether this step is to be left out, because its loss is not finite anywhere."""
-        if self.skipped >= self.computing.skip_nonfinite:
+        if self.skipped >= self.computing.on_nonfinite[1]:
             return False
         if math.isfinite(distributed.sum_over_processes(loss.clone()).item()):
             return False

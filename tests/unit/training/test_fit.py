@@ -111,7 +111,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path: Path) -
 
 
 def test_a_step_without_a_finite_loss_can_be_skipped(tmp_path: Path) -> None:
-    run = start(tiny("dino"), tmp_path, computing=Computing(skip_nonfinite=1))
+    run = start(tiny("dino"), tmp_path, computing=Computing(on_nonfinite=("skip", 1)))
     loader = NoiseLoader(4)
     batch = next(loader.epoch(0))
     before = {key: value.clone() for key, value in weights(run).items()}
