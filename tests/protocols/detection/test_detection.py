@@ -22,6 +22,7 @@ from vitbench.api import (
     score,
     statistic,
 )
+from vitbench.testing.conformance import check_protocol
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.detector import MaskRCNN
 from vitbench_protocols.detection.learning import Learning
@@ -98,6 +99,18 @@ def test_other_ways_run_from_end_to_end_and_leave_the_lent_backbone_alone(
     found = run(scenes, tmp_path, replace(SHORT, **{"learning": learning, **changes}), name)
     assert values(found)["ap_box"] is not None
     assert all(torch.equal(before[key], value) for key, value in checkpoint.state.items())
+
+
+def test_the_protocol_passes_what_plug_ins_must_pass() -> None:
+    settings = {
+        "network": SHORT.network,
+        "views": SHORT.views,
+        "learning": replace(LEARNING, epochs=1, check_epochs=0),
+        "short": 64,
+        "long": 128,
+    }
+    findings = list(check_protocol(Detection, limit=5, **settings))
+    assert {finding.problem for finding in findings} == {""}
 
 
 def test_presets_hold_the_published_settings() -> None:
