@@ -39,15 +39,15 @@ from vitbench_protocols.detection.views import Views
 RESULTS = "results.json"
 SMALL = {
     "drop_path": (0.0, 0.0),
-    "views": Views(short=(128, 144, 160, 176, 192), long=256, crop=()),
+    "views": Views(short=(128, 144, 160, 176), long=256, crop=()),
     "network": MaskRCNN(channels=64, hidden=256, proposals=64),
     "learning": Learning(
-        epochs=12,
-        drops=(9, 11),
+        epochs=8,
+        drops=(6, 7),
         batch_size=4,
-        learning_rate=2e-4,
+        learning_rate=3e-4,
         warmup_steps=50,
-        check_epochs=6,
+        check_epochs=4,
     ),
     "short": 160,
     "long": 256,
