@@ -130,6 +130,17 @@ def test_every_loss_has_a_gradient_everywhere() -> None:
     assert without == []
 
 
+def test_losses_under_bfloat16_are_float32_and_nearly_the_same() -> None:
+    detector = detector_on(MINI).train()
+    with torch.no_grad():
+        exact = detector.losses(IMAGES, TARGETS, 0, range(2))
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = detector.losses(IMAGES, TARGETS, 0, range(2))
+    for name, value in rough.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, exact[name], rtol=0.25, atol=0.05)  # other proposals
+
+
 def test_an_image_without_objects_teaches_background_only() -> None:
     detector = detector_on(MINI).train()
     found = detector.losses(IMAGES[:1], [target(height=64, width=96)], 0, range(1))
