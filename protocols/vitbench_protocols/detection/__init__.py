@@ -39,17 +39,17 @@ from vitbench_protocols.detection.views import Views
 RESULTS = "results.json"
 SMALL = {
     "drop_path": (0.0, 0.0),
-    "views": Views(short=(128, 144, 160, 176), long=256, crop=()),
-    "network": MaskRCNN(channels=64, hidden=256, proposals=64),
+    "views": Views(short=(112, 128, 144, 160), long=256, crop=()),
+    "network": MaskRCNN(channels=64, hidden=256, proposals=48),
     "learning": Learning(
-        epochs=8,
-        drops=(6, 7),
+        epochs=6,
+        drops=(5,),
         batch_size=4,
-        learning_rate=3e-4,
-        warmup_steps=50,
-        check_epochs=4,
+        learning_rate=4e-4,
+        warmup_steps=30,
+        check_epochs=3,
     ),
-    "short": 160,
+    "short": 144,
     "long": 256,
 }
 

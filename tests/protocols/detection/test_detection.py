@@ -102,7 +102,7 @@ def test_other_ways_run_from_end_to_end_and_leave_the_lent_backbone_alone(
 
 
 def test_the_protocol_passes_what_plug_ins_must_pass() -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "network": SHORT.network,
         "views": SHORT.views,
         "learning": replace(LEARNING, epochs=1, check_epochs=0),
