@@ -13,7 +13,7 @@ from vitbench.cli.main import main
 from vitbench.settings import setting
 
 VIEW = ("--resize", "64", "--crop", "64")
-PATCHES = ("--image-px", "64", "--patch-px", "16")
+PATCHES = ("--image-px", "128", "--patch-px", "16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

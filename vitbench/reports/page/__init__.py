@@ -16,6 +16,7 @@ from vitbench.reports.page.charts import radar
 from vitbench.reports.page.overview import Overview, build_overview, palette
 from vitbench.reports.page.pictures import Album
 from vitbench.reports.page.sections import build_section
+from vitbench.reports.page.training import build_training
 from vitbench.reports.table import Table
 
 RUNS = 300  # whose provenance is told
@@ -42,6 +43,7 @@ def html(table: Table) -> str:
             build_section(table, board, index, colors, album)
             for index, board in enumerate(table.boards)
         ],
+        training=build_training(table, colors),
         colors=colors,
         left_out=[clean.plain(text) for text in left_out(table)],
         album=album,

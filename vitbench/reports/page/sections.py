@@ -8,7 +8,7 @@ from vitbench.records import Record
 from vitbench.reports import cells
 from vitbench.reports.boards import Board, Column, Line
 from vitbench.reports.page import breakdown, pictures
-from vitbench.reports.page.charts import Chart, Dot, curves, scatter
+from vitbench.reports.page.charts import Chart, Dot, scatter
 from vitbench.reports.page.overview import COLORS, LINES
 from vitbench.reports.page.pictures import Album
 from vitbench.reports.significance import readable_items
@@ -16,8 +16,6 @@ from vitbench.reports.table import Table
 
 RUNS = 4  # whose details stand side by side
 ITEMS = 200
-CHARTS = 8
-CURVES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class Section:
     more_items: int
     pictures: tuple[Row, ...]
     tables: tuple[breakdown.Joined, ...]
-    charts: tuple[Chart, ...]
+    cost: Chart | None
     drawn: tuple[str, ...]  # subjects on the charts
     gaps: bool  # whether a published value stands beside a run
 
@@ -97,7 +95,7 @@ def build_section(
         more_items=more_items,
         pictures=loose,
         tables=details.tables(),
-        charts=tuple([*_cost_chart(board, measured, colors), *details.curves(colors)][:CHARTS]),
+        cost=_cost_chart(board, measured, colors),
         drawn=tuple(line.name for line in measured[:COLORS]),
         gaps=any(row.gap for row in rows[:LINES]),
     )
@@ -161,17 +159,6 @@ class _Details:
         joined = [breakdown.join_tables(name, paths) for name, paths in by_name.items()]
         return tuple(one for one in joined if one is not None)
 
-    def curves(self, colors: Mapping[str, int]) -> list[Chart]:
-        """Draw what the runs' journals tell of their training."""
-        paths = {
-            line.name: file.path
-            for line, files in zip(self._runs, self._files, strict=True)
-            for file in files
-            if file.path.suffix == ".jsonl"
-        }
-        found = list(breakdown.read_curves(paths).items())[:CURVES]
-        return [curves(lines, colors, place, name) for (name, place), lines in found]
-
     def _rows(self, found: Sequence[tuple[int, pictures.File]], item: str) -> tuple[Row, ...]:
         """Put the pictures that show the same of each run into a row."""
         rows: dict[str, list[Picture | None]] = {}
@@ -222,11 +209,11 @@ def _tracks(
     return tracks, (cells.number(low, column.unit), cells.number(high, column.unit))
 
 
-def _cost_chart(board: Board, lines: Sequence[Line], colors: Mapping[str, int]) -> list[Chart]:
+def _cost_chart(board: Board, lines: Sequence[Line], colors: Mapping[str, int]) -> Chart | None:
     """Draw score against cost, where two runs or more tell theirs."""
     column = board.primary
     if column is None:
-        return []
+        return None
     dots = [
         Dot(line.name, line.record.cost.seconds, value, f"{line.name}: {told}")
         for line in lines[:LINES]
@@ -234,7 +221,7 @@ def _cost_chart(board: Board, lines: Sequence[Line], colors: Mapping[str, int]) 
         if 0 < line.record.cost.seconds < cells.HUGE
         for told in [_cost(line.record)]
     ]
-    return [scatter(dots, colors, "seconds", column.label)] if len(dots) > 1 else []
+    return scatter(dots, colors, "seconds", column.label) if len(dots) > 1 else None
 
 
 def _cost(record: Record) -> str:
