@@ -116,7 +116,7 @@ def counted(recipe: Recipe, batch: CropBatch, device: torch.device) -> int:
     )
     with FlopCounterMode(display=False) as counter:
         trainer.train_step(batch)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def whole_step(bench: Bench, name: str, peer: Path | None) -> Iterator[str]:
