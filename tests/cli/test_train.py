@@ -108,6 +108,18 @@ def test_the_journal_says_the_terms_and_the_online_knn(folders: Path, tmp_path: 
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
+def test_a_swin_is_trained_and_scored(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ("--crops.global-size", "32", "--crops.local-size", "16", "--crops.local-crops", "1")
+    more = ("--arch", "swin_mini_patch2_window4_32", *sizes, "--epochs", "1", "--probe-every", "0")
+    assert main(command("esvit", folders, tmp_path / "run", *more)) == 0
+    images = ("--data", str(folders), "--resize", "32", "--crop", "32")
+    results = ("--results", str(tmp_path / "results"), "--device", "cpu")
+    assert main(["eval", "knn", str(tmp_path / "run"), *images, *results]) == 0
+    assert "top-1 (k=20)" in capsys.readouterr().out
+
+
 def test_settings_of_a_term_are_flags(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
