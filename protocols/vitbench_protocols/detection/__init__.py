@@ -40,12 +40,13 @@ RESULTS = "results.json"
 SMALL = {
     "drop_path": (0.0, 0.0),
     "views": Views(short=(112, 128, 144, 160), long=256, crop=()),
-    "network": MaskRCNN(channels=64, hidden=256, proposals=48),
+    "network": MaskRCNN(channels=64, hidden=256, proposals=48, score=0.01),
     "learning": Learning(
         epochs=6,
         drops=(5,),
         batch_size=4,
-        learning_rate=4e-4,
+        learning_rate=1e-3,
+        layer_decay=0.75,
         warmup_steps=30,
         check_epochs=3,
     ),
