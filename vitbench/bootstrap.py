@@ -170,6 +170,10 @@ def resampled(
 ) -> Values:
     """Form a score on resamples of its items, (R,); those where it is not defined are left out.
 
+    A category that few images show is missing from many resamples, and AP without its hard
+    categories is higher; so the scores are moved to have the mean that the items give. What is
+    never negative stays so.
+
     Args:
         score: Takes how often each item occurs, (rows, items), and gives the scores, (rows,).
         items: How many there are.
@@ -183,7 +187,12 @@ def resampled(
         counts = np.stack([np.bincount(row, minlength=items) for row in drawn])
         parts.append(score(counts.astype(np.float64)))
     found = np.concatenate(parts)
-    return found[~np.isnan(found)]
+    found = found[~np.isnan(found)]
+    (value,) = score(np.ones((1, items)))
+    if not len(found) or np.isnan(value):
+        return found
+    moved: Values = found + value - found.mean()
+    return np.maximum(moved, 0.0) if found.min() >= 0 else moved
 
 
 def _plain_mean(items: Items, metric: str) -> bool:

@@ -70,6 +70,27 @@ def test_average_precision_of_a_resample_is_what_pycocotools_gives_on_repeated_i
     assert found.of(counts[None].astype(float))[0] == pytest.approx(expected, abs=1e-9)
 
 
+def test_an_interval_of_ap_holds_the_score_where_few_images_show_a_category() -> None:
+    images = 12
+    truths = np.eye(images, dtype=np.int64)  # a category an image
+    items = {
+        "ids": np.arange(images).astype(str),
+        "box_image": np.arange(3),
+        "box_category": np.arange(3),
+        "box_score": np.array([0.9, 0.8, 0.7]),
+        "box_matched": np.ones((3, 10), bool),
+        "box_ignored": np.zeros((3, 10), bool),
+        "box_truths": truths,
+    }
+    found = bootstrap.score_interval(items, "ap_box")
+    assert found is not None
+    assert 0 <= found[0] < 25 < found[1]
+    skewed = {**items, "box_truths": truths + 5 * (np.arange(images) > 2)[:, None] * truths}
+    again = bootstrap.score_interval(skewed, "ap_box")
+    assert again is not None
+    assert 0 <= again[0] < 25 < again[1]
+
+
 def coco_scene(images: int) -> dict[str, list[dict[str, Any]]]:
     """Draw boxes of two categories with one crowd, and detections near and far from them."""
     generator = np.random.default_rng(3)
