@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vitbench.cli.main import main
 from vitbench.models.sources import RUN_JOURNAL
+from vitbench.training.claim import claimed
 from vitbench.training.journal import read_metrics
 from vitbench.training.snapshot import load_snapshot
 
@@ -88,6 +89,15 @@ def test_sigterm_saves_and_asks_for_a_requeue(folders: Path, tmp_path: Path) -> 
     assert process.returncode == 75, told
     assert "stopped by SIGTERM after saving step" in told
     assert f"vitbench resume {tmp_path / 'run'}" in told
+
+
+def test_a_second_run_in_a_folder_is_told_of_the_first(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with claimed(tmp_path / "run"):
+        assert main(command("dino", folders, tmp_path / "run", "--steps", "1")) == 2
+    assert "a run is at work in" in capsys.readouterr().err
+    assert main(command("dino", folders, tmp_path / "run", "--steps", "1")) == 0
 
 
 def test_a_flat_folder_of_images_trains(folders: Path, tmp_path: Path) -> None:

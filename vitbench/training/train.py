@@ -22,6 +22,7 @@ from vitbench.objectives.patch import Patch
 from vitbench.probe import Probe
 from vitbench.records import atomic
 from vitbench.settings import checked, plain, setting
+from vitbench.training.claim import claimed
 from vitbench.training.fit import Run, Watching
 from vitbench.training.journal import Row
 from vitbench.training.recipe import Recipe, check_recipe
@@ -86,7 +87,7 @@ def train(
         The file with the teacher's backbone; the folder is a checkpoint too.
 
     Raises:
-        SettingError: Settings are out of range, or the folder holds another run.
+        SettingError: Settings are out of range, or the folder holds another run or one at work.
         Stopped: After saving, on SIGTERM or ctrl-C.
         TrainingError: The loss is not finite, memory or disk ran out.
     """
@@ -110,21 +111,22 @@ def train(
         computing=options.computing,
         truth=open_truth(recipe, options.inputs.data),
     )
-    run = Run(
-        trainer,
-        loader,
-        folder,
-        data=options.inputs.data,
-        saving=options.saving,
-        watching=options.watching,
-        probe=open_probe(options),
-        listener=listener,
-    )
-    if distributed.is_main():
-        document = {"recipe": plain(recipe), "options": plain(options), **(note or {})}
-        with atomic(folder / RUN_DOCUMENT) as path:
-            path.write_text(json.dumps(document, indent=1) + "\n")
-    return run.fit(steps=steps)
+    with claimed(folder):
+        run = Run(
+            trainer,
+            loader,
+            folder,
+            data=options.inputs.data,
+            saving=options.saving,
+            watching=options.watching,
+            probe=open_probe(options),
+            listener=listener,
+        )
+        if distributed.is_main():
+            document = {"recipe": plain(recipe), "options": plain(options), **(note or {})}
+            with atomic(folder / RUN_DOCUMENT) as path:
+                path.write_text(json.dumps(document, indent=1) + "\n")
+        return run.fit(steps=steps)
 
 
 def open_images(data: str) -> Images | Shards:
