@@ -15,7 +15,8 @@ def write_curves(
 
     Args:
         rows: Lines of the journal, each with `step` and some of the values.
-        panels: Names of the values in each panel; what the journal lacks is left out.
+        panels: Names of the values in each panel; what the journal lacks is left out, and a panel
+            that it has nothing for.
         path: The file to write.
     """
     import matplotlib as mpl
@@ -23,16 +24,19 @@ def write_curves(
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3.2), layout="constrained")
-    for axis, names in zip(axes, panels, strict=True):
+    known = {name for row in rows for name in row}
+    shown = [names for names in panels if known.intersection(names)]
+    figure, axes = pyplot.subplots(
+        1, max(1, len(shown)), figsize=(12, 3.2), layout="constrained", squeeze=False
+    )
+    for axis, names in zip(axes[0], shown, strict=False):
         for name in names:
             points = [(row["step"], row[name]) for row in rows if name in row]
             if points:
                 steps, values = zip(*points, strict=True)
                 axis.plot(steps, values, marker="o" if len(points) < FEW else "", label=name)
         axis.set_xlabel("step")
-        if axis.lines:
-            axis.legend()
+        axis.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, format="svg")
     pyplot.close(figure)

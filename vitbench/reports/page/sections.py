@@ -1,7 +1,7 @@
 """One board of the page: its lines with their intervals, and what lies behind the scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vitbench.records import Record
@@ -166,7 +166,7 @@ class _Details:
             label = " ".join(file.name.replace(item, " ").split()) if item else file.name
             row = rows.setdefault(label, [None] * len(self._runs))
             row[run] = self._embed(run, file, item)
-        return tuple((label, tuple(row)) for label, row in rows.items())
+        return tuple((label, _once(row)) for label, row in rows.items())
 
     def _embed(self, run: int, file: pictures.File, item: str) -> Picture:
         line, score = self._runs[run], self._values[run].get(item)
@@ -177,6 +177,14 @@ class _Details:
             image=self._album.embed(file.path),
             alt=f"{file.name}, by {line.name}{told}",
         )
+
+
+def _once(row: Sequence[Picture | None]) -> tuple[Picture | None, ...]:
+    """Keep one picture of those that are the same for every run, such as the image itself."""
+    there = [picture for picture in row if picture and picture.image]
+    if len(there) == len(row) > 1 and len({picture.image for picture in there}) == 1:
+        return (replace(there[0], run="every run"),)
+    return tuple(row)
 
 
 def _tracks(

@@ -132,3 +132,19 @@ def test_classes_are_told_by_their_folders_largest_difference_first(
     page = html(build_table(read_records(tmp_path), folder=tmp_path))
     assert page.index(">cat<") < page.index(">dog<")
     assert "-60.0" in page or "+60.0" in page
+
+
+def test_a_picture_that_is_the_same_for_every_run_is_shown_once(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    records = []
+    for number, name in enumerate(("one", "other")):
+        folder = tmp_path / "knn" / name
+        folder.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(folder / "image.png")
+        Image.new("RGB", (8, 8), (0, 0, 100 * number)).save(folder / "pca.png")
+        named = {kind: f"{name}/{kind}.png" for kind in ("image", "pca")}
+        records.append(make_record(name, 50.0 + number, artifacts=named))
+    page = html(build_table(records, folder=tmp_path))
+    assert page.count("<figcaption>every run<") == 1
+    assert page.count('<figure class="shot">') == 3
