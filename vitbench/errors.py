@@ -137,7 +137,7 @@ class Stopped(VitbenchError):
         hint: How to go on from there.
     """
 
-    def __init__(self, number: int, where: str, *, hint: str = "vitbench resume RUN") -> None:
+    def __init__(self, number: int, where: str, *, hint: str) -> None:
         self.exit_code = INTERRUPTED if number == signal.SIGINT else STOPPED_AFTER_SAVING
         name = signal.Signals(number).name
         super().__init__(f"stopped by {name} after saving {where}.", hint=hint)

@@ -158,3 +158,39 @@ def test_no_traceback_in_the_real_command(vitbench: Command) -> None:
     done: subprocess.CompletedProcess[str] = vitbench("eval", "knn", "nowhere.pth")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_place_that_can_not_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "folder"
+    taken.mkdir()
+    model = "random:vit_micro_patch16_64"
+    assert "folder" in fails(["export", "mmseg", model, "--out", taken], capsys)
+    assert list(tmp_path.iterdir()) == [taken]  # nothing half-written
+    (tmp_path / "file").touch()
+    train = ["train", "dino", *("--data", taken, "--out", tmp_path / "file")]
+    assert "file" in fails([*train, "--arch", "vit_micro_patch16_64"], capsys)
+
+
+def test_an_unknown_format_names_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    said = fails(["export", "mmsegg", "x"], capsys)
+    assert "Did you mean 'mmseg'?" in said
+    assert "selfpatch" in said
+
+
+def test_an_empty_folder_of_predictions_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "maps").mkdir()
+    words = ["score", "segmentation", tmp_path / "maps", "--data", "synthetic"]
+    said = fails([*words, "--results", tmp_path / "results"], capsys)
+    assert "have no prediction" in said
+
+
+def test_a_temperature_of_zero_is_refused(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "dino", "--data", folders, "--out", tmp_path / "run"]
+    said = fails([*words, "--dino.student-temperature", "0"], capsys)
+    assert "--dino.student-temperature is 0.0, expected at least 0.001" in said

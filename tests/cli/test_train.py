@@ -89,6 +89,7 @@ def test_sigterm_saves_and_asks_for_a_requeue(folders: Path, tmp_path: Path) -> 
     assert process.returncode == 75, told
     assert "stopped by SIGTERM after saving step" in told
     assert f"vitbench resume {tmp_path / 'run'}" in told
+    assert told.count("vitbench resume") == 1
 
 
 def test_a_second_run_in_a_folder_is_told_of_the_first(
@@ -137,7 +138,12 @@ def test_settings_of_a_term_are_flags(
     assert "--patch.k is 9, expected at most 8" in capsys.readouterr().err
 
 
-def test_resume_wants_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("document", [None, "[]", "", '{"command": 3}'])
+def test_resume_wants_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: str | None
+) -> None:
+    if document is not None:
+        (tmp_path / "run.json").write_text(document)
     assert main(["resume", str(tmp_path)]) == 2
     assert "is no run folder" in capsys.readouterr().err
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitbench.cli.flags import parse
+from vitbench.errors import UnknownName
 from vitbench.models.toolboxes import TOOLBOXES, write_for_toolbox
 from vitbench.settings import setting
 from vitbench.training.export import LAYOUTS, export
@@ -26,6 +27,8 @@ def run(arguments: list[str]) -> int:
         for name, about in abouts.items():
             print(f"  {name:12} {about}")
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
+    if arguments[0] not in LAYOUTS | TOOLBOXES:
+        raise UnknownName("format", arguments[0], [*LAYOUTS, *TOOLBOXES])
     (what,) = parse(
         (What,),
         arguments[1:],

@@ -6,6 +6,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from errno import ENOSPC
 from importlib import import_module
 
 from vitbench import __version__
@@ -57,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # no room, no right to write, a file where a folder should be
+        if error.filename is None and error.errno != ENOSPC:
+            raise
+        _tell(f"{type(error).__name__}: {str(error.filename or 'disk')!r}: {error.strerror}")
+        return 2
 
 
 def usage() -> str:

@@ -17,8 +17,8 @@ def run(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     document = folder / RUN_DOCUMENT
     try:
-        command: list[str] = json.loads(document.read_text())["command"]
-    except (OSError, ValueError, KeyError) as error:
+        command = [str(word) for word in json.loads(document.read_text())["command"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{str(folder)!r} is no run folder.",
             expected=f"{RUN_DOCUMENT} with the command that started it",

@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> int:
             )
         except Stopped as stopped:
             if distributed.is_main():
-                print(f"{stopped}\n  try       vitbench resume {folder}", file=sys.stderr)
+                print(stopped, file=sys.stderr)
             return stopped.exit_code
         if distributed.is_main():
             print(f"{path}\n  vitbench eval knn {folder}")

@@ -105,6 +105,7 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
         (found[name].name, file.stat().st_size) for name, file in zip(names, files, strict=True)
     ]
     marks += [(hashlib.sha256(path.read_bytes()).hexdigest(), 0) for path in labels]
+    marks += [(f"class {label}", 0) for label in sorted(classes)]
     info = DatasetInfo(
         name=root.name,
         split=split,

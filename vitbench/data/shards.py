@@ -22,7 +22,7 @@ from vitbench.data.folders import SUFFIXES
 from vitbench.data.image_files import Images, decode_named, find_images
 from vitbench.data.sources import Candidate, Place, Share
 from vitbench.draws import permutation, uniforms
-from vitbench.errors import DatasetNotFound, MissingDependency, SettingError
+from vitbench.errors import DatasetError, DatasetNotFound, MissingDependency, SettingError
 
 INDEX = "index.json"  # images of each shard, so that nothing is read to count them
 MOST_LANES = 64
@@ -137,6 +137,14 @@ def open_shards(spec: str) -> Shards:
     Raises:
         DatasetNotFound: There are none.
     """
+    try:
+        urls = _urls(spec)
+        return Shards(tuple(urls), tuple(_counts(urls)))
+    except (ImportError, ValueError, tarfile.TarError) as error:  # "Install s3fs to access S3"
+        raise DatasetError(f"the shards {spec!r} can't be read.", found=str(error)) from error
+
+
+def _urls(spec: str) -> list[str]:
     fsspec, _ = _packages()
     from webdataset.shardlists import expand_urls
 
@@ -149,7 +157,7 @@ def open_shards(spec: str) -> Shards:
         urls = list(expand_urls(spec))
     if not urls:
         raise DatasetNotFound(f"no shards at {spec!r}.", expected="files ending in .tar")
-    return Shards(tuple(urls), tuple(_counts(urls)))
+    return urls
 
 
 def is_shards(spec: str) -> bool:

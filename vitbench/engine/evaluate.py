@@ -132,7 +132,9 @@ def _subject(
 
 def _content(predictions: Path) -> str:
     """Hash a file, or all files of a folder with their names (sha256, hexadecimal)."""
-    files = sorted(p for p in predictions.rglob("*") if p.is_file()) or [predictions]
+    files = [predictions]
+    if predictions.is_dir():
+        files = sorted(path for path in predictions.rglob("*") if path.is_file())
     digested = hashlib.sha256()
     for file in files:
         digested.update(f"{file.relative_to(predictions.parent).as_posix()}\0".encode())

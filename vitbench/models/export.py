@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from vitbench.models.assembly import architecture_of, our_state
 from vitbench.models.backbone import Backbone
 from vitbench.models.file_facts import FACTS, METADATA, FileFacts
+from vitbench.records import atomic
 
 
 def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
@@ -26,6 +27,5 @@ def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
     )
     tensors = {key: value.cpu().contiguous() for key, value in our_state(backbone).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, {METADATA: FACTS.dump_json(facts).decode()})
-    temporary.replace(path)
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, {METADATA: FACTS.dump_json(facts).decode()})

@@ -22,9 +22,15 @@ class Distillation:
     freeze_last_layer_epochs: int = setting(
         1, help="epochs in which the head's last layer does not move", minimum=0
     )
-    student_temperature: float = setting(0.1, help="sharpness of the student's softmax")
-    teacher_temperature: float = setting(0.04, help="the teacher's, after its warm-up")
-    warmup_teacher_temperature: float = setting(0.04, help="the teacher's in the first epoch")
+    student_temperature: float = setting(
+        0.1, help="sharpness of the student's softmax", minimum=0.001
+    )
+    teacher_temperature: float = setting(
+        0.04, help="the teacher's, after its warm-up", minimum=0.001
+    )
+    warmup_teacher_temperature: float = setting(
+        0.04, help="the teacher's in the first epoch", minimum=0.001
+    )
     warmup_teacher_temperature_epochs: int = setting(
         0, help="epochs of linear growth of the teacher's temperature", minimum=0
     )

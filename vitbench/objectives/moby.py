@@ -30,7 +30,7 @@ class Moby:
     hidden_dim: int = setting(4096, help="width inside projector and predictor", minimum=1)
     key_dim: int = setting(256, help="width of the keys", minimum=1)
     queue: int = setting(4096, help="keys in each queue; the batch divides it", minimum=1)
-    temperature: float = setting(0.2, help="sharpness of the softmax over keys")
+    temperature: float = setting(0.2, help="sharpness of the softmax over keys", minimum=0.001)
 
     def build(self, info: BackboneInfo) -> "MobyObjective":
         """Return the objective for a backbone."""

@@ -93,10 +93,11 @@ class atomic:  # noqa: N801  (read as a verb: `with atomic(path) as temporary:`)
         return self._temporary
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._temporary.chmod(0o644)
-            self._temporary.replace(self._target)
-        else:
+        try:
+            if kind is None:
+                self._temporary.chmod(0o644)
+                self._temporary.replace(self._target)
+        finally:
             self._temporary.unlink(missing_ok=True)
 
 
@@ -108,7 +109,8 @@ def read_record(path: Path) -> Record:
     """
     try:
         raw = path.read_bytes()
-        schema = json.loads(raw).get("schema")
+        document = json.loads(raw)
+        schema = document.get("schema") if isinstance(document, dict) else None
         if isinstance(schema, int) and schema > SCHEMA:
             raise RecordError(
                 f"{path.name} was written by a newer vitbench.",
@@ -116,7 +118,7 @@ def read_record(path: Path) -> Record:
                 found=f"schema {schema}",
             )
         return adapter().validate_json(raw)
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path.name} is no record.", found=_reason(error)) from error
 
 

@@ -165,7 +165,8 @@ class Run:
         if asked or distributed.from_main(self._due):
             self._save()
         if asked:
-            raise Stopped(asked, f"step {self.trainer.step} of {self.trainer.progress.steps}")
+            where = f"step {self.trainer.step} of {self.trainer.progress.steps}"
+            raise Stopped(asked, where, hint=f"vitbench resume {self.folder}")
 
     @property
     def _due(self) -> bool:

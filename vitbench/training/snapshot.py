@@ -99,7 +99,7 @@ def load_snapshot(path: Path, device: torch.device) -> dict[str, Any]:
     except Exception as error:
         raise TrainingError(
             f"{str(path)!r} is no snapshot.",
-            found=str(error).splitlines()[0],
+            found=(str(error) or type(error).__name__).splitlines()[0],
             hint="remove it; the run goes on from the one before",
         ) from error
     return state

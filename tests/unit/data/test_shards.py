@@ -154,6 +154,13 @@ def test_a_missing_shard_is_named(folder: Path, spec: str) -> None:
         open_shards(f"{folder}/x-000.tar/none")
 
 
+@pytest.mark.parametrize("spec", ["nosuch://bucket/a.tar", "broken.tar"])
+def test_shards_that_can_not_be_read_are_named(tmp_path: Path, spec: str) -> None:
+    (tmp_path / "broken.tar").write_text("no tar")
+    with pytest.raises(DatasetError, match=r"the shards .* can't be read"):
+        open_shards(spec if "://" in spec else str(tmp_path / spec))
+
+
 def test_packed_folders_are_small_and_unpack_to_folders(tmp_path: Path) -> None:
     generator = np.random.Generator(np.random.PCG64(0))
     for split, images in (("train", 30), ("val", 3)):

@@ -69,8 +69,9 @@ def test_a_full_disk_keeps_the_last_good_snapshot(
     assert load_snapshot(latest, CPU)["step"] == 1
 
 
-def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"nothing", b""])
+def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "step-000000001.pt"
-    path.write_bytes(b"nothing")
+    path.write_bytes(content)
     with pytest.raises(TrainingError, match="is no snapshot"):
         load_snapshot(path, CPU)
