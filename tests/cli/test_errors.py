@@ -166,7 +166,8 @@ def test_a_place_that_can_not_be_written_is_named(
     taken = tmp_path / "folder"
     taken.mkdir()
     model = "random:vit_micro_patch16_64"
-    assert "folder" in fails(["export", "mmseg", model, "--out", taken], capsys)
+    said = fails(["export", "mmseg", model, "--out", taken], capsys)
+    assert f"IsADirectoryError: {str(taken)!r}" in said
     assert list(tmp_path.iterdir()) == [taken]  # nothing half-written
     (tmp_path / "file").touch()
     train = ["train", "dino", *("--data", taken, "--out", tmp_path / "file")]
@@ -194,3 +195,15 @@ def test_a_temperature_of_zero_is_refused(
     words = ["train", "dino", "--data", folders, "--out", tmp_path / "run"]
     said = fails([*words, "--dino.student-temperature", "0"], capsys)
     assert "--dino.student-temperature is 0.0, expected at least 0.001" in said
+
+
+def test_a_batch_that_the_processes_do_not_divide_is_refused_before_they_start(
+    folders: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    words = ["train", "dino", "--data", folders, "--out", tmp_path / "run"]
+    said = fails([*words, "--processes", "3", "--batch-size", "16"], capsys)
+    assert "--batch-size is 16, expected a multiple of 3 processes" in said

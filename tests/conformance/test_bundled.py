@@ -21,3 +21,10 @@ def test_every_setting_is_a_flag(words: list[str], capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit, match="0"):
         main([*words, "--help"])
     assert "--data" in capsys.readouterr().out
+
+
+def test_a_protocol_that_can_do_without_a_checkpoint_keeps_the_contract(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check-plugin", "adjacency"]) == 0
+    assert "FAIL" not in capsys.readouterr().out

@@ -68,7 +68,8 @@ def summary(done: Evaluation) -> str:
     record = done.record
     lines = [f"{record.subject.name} · {record.protocol.name} {record.protocol.preset}".rstrip()]
     for score in record.scores:
-        value = "not defined" if score.value is None else f"{score.value:7.2f}{score.unit}"
+        unit = score.unit if score.unit == "%" else f" {score.unit}".rstrip()
+        value = "not defined" if score.value is None else f"{score.value:7.2f}{unit}"
         known = score.low is not None and score.high is not None
         interval = f"  95 % [{score.low:.2f}, {score.high:.2f}]" if known else ""
         lines.append(f"  {score.label:<16} {value}{interval}{'  ←' if score.primary else ''}")

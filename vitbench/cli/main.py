@@ -59,9 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # no room, no right to write, a file where a folder should be
-        if error.filename is None and error.errno != ENOSPC:
+        name = error.filename2 or error.filename  # of a renaming, the name it should have
+        if name is None and error.errno != ENOSPC:
             raise
-        _tell(f"{type(error).__name__}: {str(error.filename or 'disk')!r}: {error.strerror}")
+        _tell(f"{type(error).__name__}: {str(name or 'disk')!r}: {error.strerror}")
         return 2
 
 

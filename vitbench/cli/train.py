@@ -17,7 +17,7 @@ from vitbench.cli.flags import parse, taken
 from vitbench.cli.recipe_flags import as_flags, from_flags
 from vitbench.data.training_loader import Loading
 from vitbench.engine.provenance import environment
-from vitbench.errors import Stopped
+from vitbench.errors import SettingError, Stopped
 from vitbench.models.sources import RUNS
 from vitbench.settings import digest, plain, setting
 from vitbench.training.fit import Watching
@@ -66,6 +66,9 @@ def run(arguments: list[str]) -> int:
     mark = digest([plain(recipe), inputs.data])[:8]
     folder = where.out or RUNS / f"{recipe.name}-{Path(inputs.data).name}-{mark}"
     if where.processes > 1 and "WORLD_SIZE" not in os.environ:
+        if recipe.batch_size % where.processes:  # before torchrun buries the message
+            text = f"expected a multiple of {where.processes} processes"
+            raise SettingError([f"--batch-size is {recipe.batch_size}, {text}"])
         _become_several(where.processes, arguments)
     with distributed.process_group(), _watching(recipe.name, folder) as listener:
         device = distributed.find_device(where.device)
