@@ -134,7 +134,11 @@ def _to_mlflow(runs: Sequence[Run], place: str) -> int:
             client.set_terminated(made)
             fresh += 1
     except MlflowException as error:
-        raise RecordError("MLflow refused the runs.", found=str(error)) from error
+        raise RecordError(
+            "MLflow refused the runs.",
+            found=str(error),
+            hint="--out http://HOST:5000 names a server; `mlflow server` starts one",
+        ) from error
     return fresh
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from vitbench.errors import UnknownName
 from vitbench.records import Record
+from vitbench.reports.clean import NAME, plain
 from vitbench.reports.published import SEPARATOR
 
 
@@ -57,8 +58,9 @@ def check_names(names: Sequence[str], measured: Sequence[Record], known: Sequenc
     there |= {record.subject.name.partition(SEPARATOR)[0] for record in known}
     for name in names:
         if name not in there and name.casefold() not in there:
+            shown = [plain(text, NAME) for text in there]
             raise UnknownName(
-                "checkpoint or method", name, there, hint="vitbench report lists every run"
+                "checkpoint or method", name, shown, hint="vitbench report lists every run"
             )
 
 

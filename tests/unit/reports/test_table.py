@@ -107,3 +107,12 @@ def test_a_manifest_is_compared_by_its_name() -> None:
     names = {line.name for board in table.boards for line in board.lines}
     assert names == {"dino-vits16 · as printed", "dino-vitb8 · as printed"}
     assert table.hidden == 0
+
+
+def test_names_in_an_error_are_short_and_without_control_characters(
+    make_record: MakeRecord,
+) -> None:
+    with pytest.raises(UnknownName) as raised:
+        build_table([make_record("\x1b[31m" + "A" * 500)], compare=("nobody",))
+    assert "\x1b" not in str(raised.value)
+    assert "A" * 100 not in str(raised.value)
