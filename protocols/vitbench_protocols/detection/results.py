@@ -4,14 +4,17 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from vitbench.api import RunLengths, atomic, encode_runs, errors
 from vitbench_protocols.detection.truth import Truth
 
-Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # left, top, width, height, px
+FARTHEST = 1e6  # px; what lies beyond is no place in an image
+Place = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+Length = Annotated[float, Field(ge=0, le=FARTHEST)]
+Box = tuple[Place, Place, Length, Length]  # left, top, width, height, px
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ def read_results(path: Path, truth: Truth) -> list[Detected]:
         DatasetError: It is no results file, or of other images or categories than the truth, or
             its entries differ in what they hold. The message names the first of them.
     """
+    if not path.is_file():
+        raise errors.DatasetError(
+            f"{str(path)!r} is no results file.",
+            expected="a JSON list of detections, as COCO's server takes it",
+            found="a folder" if path.is_dir() else "nothing there",
+        )
     try:
         found = RESULTS.validate_json(path.read_bytes())
     except ValidationError as error:

@@ -220,6 +220,8 @@ def changed(**parts: Any) -> Callable[[list[Entry]], Any]:
         (lambda entries: {"annotations": entries}, "can't be read as COCO's"),
         (changed(score="high"), r"0\.score"),
         (changed(bbox=[0, 0, float("inf"), 3]), "can't be read as COCO's"),
+        (changed(bbox=[5, 5, -20, 20]), "can't be read as COCO's"),
+        (changed(bbox=[0, 0, 1e308, 3]), "can't be read as COCO's"),
         (changed(bbox=[0, 0, 3]), r"0\.bbox"),
         (changed(image_id=5), "image ids that the annotations of .*/val lack"),
         (changed(category_id=5), "category ids that the annotations of .*/val lack"),
@@ -234,6 +236,11 @@ def test_what_is_wrong_with_a_file_is_told(
     path = write(change(truth_as_results(scenes)), tmp_path / "r.json")
     with pytest.raises(errors.DatasetError, match=message):
         scored(path, scenes, tmp_path / "results")
+
+
+def test_a_folder_is_no_results_file(scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(errors.DatasetError, match="is no results file"):
+        score(CocoResults(), scenes, RunOptions(data=str(scenes), results=tmp_path / "results"))
 
 
 def test_results_of_another_split_are_refused(scenes: Path, tmp_path: Path) -> None:
