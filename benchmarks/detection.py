@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from benchmarks.stopwatch import best, product_speed, seconds
 from vitbench.api import (
     Normalization,
     Surroundings,
@@ -164,12 +165,6 @@ def operations(detector: Detector, task: ViewTask) -> float:
     return float(3 * backbone + counter.get_total_flops() / 2)  # backward takes two passes
 
 
-def product_speed(device: torch.device) -> float:
-    """Return the multiplications and additions a second of one large product."""
-    left = torch.randn(2048, 2048, device=device)
-    return 2 * 2048**3 / best(lambda: left @ left, 5, device)
-
-
 def resnet_step(views: list[Any], lent: Any) -> Callable[[], None]:
     """Return a training step of torchvision's Mask R-CNN on the same images."""
     short = min(views[0].image.shape[:2])
@@ -222,21 +217,6 @@ def score(path: Path, data: str, rounds: int) -> None:
         ratio = min(times["pycocotools"]) / min(each)
         print(f"  {name:<18} {min(each):6.2f} s, ratio {ratio:.2f}")
     print(f"  largest difference of a precision: {gap:.1e}")
-
-
-def best(work: Callable[[], Any], rounds: int, device: torch.device) -> float:
-    """Return the seconds of the fastest round, after one to warm up."""
-    work()
-    return min(seconds(work, device) for _ in range(rounds))
-
-
-def seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Return how long one call takes."""
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
 
 
 def write_photos(root: Path, count: int) -> CocoDataset:

@@ -11,7 +11,6 @@ multiplications at the speed of one large product.
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.stopwatch import best, product_speed, seconds
 from vitbench.api import Bank, Normalization, Surroundings, seeded
 from vitbench.data.semantic import SemanticDataset, open_semantic
 from vitbench.models.assembly import dense_copy
@@ -178,27 +178,6 @@ def retrieve(given: argparse.Namespace, device: torch.device) -> None:
 def search_of(bank: Bank, queries: Tensor) -> Callable[[], Tensor]:
     """Return our search as something to time."""
     return lambda: bank.search(queries, 30).indices
-
-
-def product_speed(device: torch.device) -> float:
-    """Return the multiplications and additions a second of one large product."""
-    left = torch.randn(2048, 2048, device=device)
-    return 2 * 2048**3 / best(lambda: left @ left, 5, device)
-
-
-def best(work: Callable[[], Any], rounds: int, device: torch.device) -> float:
-    """Return the seconds of the fastest round, after one to warm up."""
-    work()
-    return min(seconds(work, device) for _ in range(rounds))
-
-
-def seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Return how long one call takes."""
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
 
 
 def write_photos(root: Path, count: int) -> SemanticDataset:
