@@ -47,8 +47,13 @@ def score_interval(items: Items, metric: str, *, seed: int = 0) -> tuple[float, 
     found = statistic(items, metric)
     if found is None or len(items["ids"]) < 2:
         return None
-    drawn = resampled(found.of, len(items["ids"]), found.resamples, seed=seed)
-    return interval(drawn, len(items["ids"])) if len(drawn) else None
+    count = len(items["ids"])
+    value = float(found.of(np.ones((1, count)))[0])
+    drawn = resampled(found.of, count, found.resamples, seed=seed)
+    if not len(drawn) or math.isnan(value):
+        return None
+    low, high = interval(centred(drawn, value), count)
+    return (low if drawn.min() < 0 else max(low, 0.0)), high  # what is never negative stays so
 
 
 def paired_difference(one: Items, other: Items, metric: str, *, seed: int = 0) -> Difference | None:
@@ -73,7 +78,9 @@ def paired_difference(one: Items, other: Items, metric: str, *, seed: int = 0) -
     items = len(one["ids"])
     drawn = resampled(subtract, items, first.resamples, seed=seed)
     value = float(subtract(np.ones((1, items)))[0])
-    return difference(value, drawn, items) if len(drawn) else None
+    if not len(drawn) or math.isnan(value):
+        return None
+    return difference(value, centred(drawn, value), items)
 
 
 def mean_interval(values: Values, *, seed: int = 0) -> tuple[float, float] | None:
@@ -170,10 +177,6 @@ def resampled(
 ) -> Values:
     """Form a score on resamples of its items, (R,); those where it is not defined are left out.
 
-    A category that few images show is missing from many resamples, and AP without its hard
-    categories is higher; so the scores are moved to have the mean that the items give. What is
-    never negative stays so.
-
     Args:
         score: Takes how often each item occurs, (rows, items), and gives the scores, (rows,).
         items: How many there are.
@@ -187,12 +190,17 @@ def resampled(
         counts = np.stack([np.bincount(row, minlength=items) for row in drawn])
         parts.append(score(counts.astype(np.float64)))
     found = np.concatenate(parts)
-    found = found[~np.isnan(found)]
-    (value,) = score(np.ones((1, items)))
-    if not len(found) or np.isnan(value):
-        return found
-    moved: Values = found + value - found.mean()
-    return np.maximum(moved, 0.0) if found.min() >= 0 else moved
+    return found[~np.isnan(found)]
+
+
+def centred(drawn: Values, value: float) -> Values:
+    """Move scores of resamples, (R,), so that their mean is the score of the items.
+
+    A category that few images show is missing from many resamples, and AP without its hard
+    categories is higher: the resamples are off by that much.
+    """
+    moved: Values = drawn + (value - drawn.mean())
+    return moved
 
 
 def _plain_mean(items: Items, metric: str) -> bool:

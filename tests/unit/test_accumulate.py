@@ -91,6 +91,30 @@ def test_an_interval_of_ap_holds_the_score_where_few_images_show_a_category() ->
     assert 0 <= again[0] < 25 < again[1]
 
 
+def test_an_interval_of_a_difference_may_reach_below_0_where_no_resample_does() -> None:
+    images, none = 12, np.zeros(0, dtype=np.int64)
+    shared = {"ids": np.arange(images).astype(str), "box_truths": np.eye(images, dtype=np.int64)}
+    right = {
+        "box_image": np.zeros(1, dtype=np.int64),
+        "box_category": np.zeros(1, dtype=np.int64),
+        "box_score": np.ones(1),
+        "box_matched": np.ones((1, 10), bool),
+        "box_ignored": np.zeros((1, 10), bool),
+    }
+    empty = {
+        "box_image": none,
+        "box_category": none,
+        "box_score": np.zeros(0),
+        "box_matched": np.zeros((0, 10), bool),
+        "box_ignored": np.zeros((0, 10), bool),
+    }
+    found = bootstrap.paired_difference(shared | right, shared | empty, "ap_box")
+    assert found is not None
+    assert found.value == pytest.approx(100 / images)
+    assert found.low < 0 < found.high
+    assert found.p > 0.05
+
+
 def coco_scene(images: int) -> dict[str, list[dict[str, Any]]]:
     """Draw boxes of two categories with one crowd, and detections near and far from them."""
     generator = np.random.default_rng(3)
