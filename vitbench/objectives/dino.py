@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitbench.models.backbone import BackboneInfo
-from vitbench.objectives.centring import Centre
-from vitbench.objectives.distillation import Distillation, at_least_single, entropy, targets
-from vitbench.objectives.objective import Branch, CropSet, Objective, Progress, TermLoss
+from vitbench.objectives.distillation import (
+    Distillation,
+    DistillationObjective,
+    at_least_single,
+    entropy,
+    targets,
+)
+from vitbench.objectives.objective import Branch, CropSet, Progress, TermLoss
 from vitbench.settings import setting
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
@@ -35,18 +40,12 @@ class Dino(Distillation):
         return DinoObjective(self, info)
 
 
-class DinoObjective(Objective):
+class DinoObjective(DistillationObjective[Dino]):
     """The view term with its centre."""
 
     def __init__(self, settings: Dino, info: BackboneInfo) -> None:
-        super().__init__()
-        self.settings, self.embed_dim = settings, info.embed_dim
+        super().__init__(settings, info)
         self.teacher_crops = settings.centre_crops
-        self.centre = Centre(settings.prototypes, settings.centre_momentum)
-
-    def build_head(self) -> nn.Module:
-        """See `Objective.build_head`."""
-        return self.settings.build_head(self.embed_dim)
 
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
@@ -64,19 +63,6 @@ class DinoObjective(Objective):
         logits = student.head(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
         value = view_loss(logits, wanted, self.settings.student_temperature)
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
-
-    def after_backward(self, head: nn.Module, progress: Progress) -> None:
-        """Keep the head's last layer as it is in the first epochs."""
-        if self.settings.freezes(progress):
-            head.freeze_last_layer()  # type: ignore[operator]
-
-    def end_step(self) -> None:
-        """Move the centre."""
-        self.centre.update()
-
-    def forget_step(self) -> None:
-        """See `Objective.forget_step`."""
-        self.centre.forget()
 
 
 def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:

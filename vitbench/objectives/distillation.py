@@ -1,12 +1,15 @@
 """What the self-distilling objectives share: settings, sharpened targets, cross-entropy."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vitbench.models.backbone import BackboneInfo
+from vitbench.objectives.centring import Centre
 from vitbench.objectives.heads import ProjectionHead
-from vitbench.objectives.objective import Progress
+from vitbench.objectives.objective import Objective, Progress
 from vitbench.settings import setting
 
 
@@ -63,6 +66,35 @@ class Distillation:
     def freezes(self, progress: Progress) -> bool:
         """Tell whether the heads' last layers must not move in this step."""
         return progress.epoch < self.freeze_last_layer_epochs
+
+
+SettingsT = TypeVar("SettingsT", bound=Distillation)
+
+
+class DistillationObjective(Objective, Generic[SettingsT]):
+    """What they share at work: a head, a centre, a last layer that waits."""
+
+    def __init__(self, settings: SettingsT, info: BackboneInfo) -> None:
+        super().__init__()
+        self.settings, self.embed_dim = settings, info.embed_dim
+        self.centre = Centre(settings.prototypes, settings.centre_momentum)
+
+    def build_head(self) -> nn.Module:
+        """See `Objective.build_head`."""
+        return self.settings.build_head(self.embed_dim)
+
+    def after_backward(self, head: nn.Module, progress: Progress) -> None:
+        """Keep the head's last layer as it is in the first epochs."""
+        if self.settings.freezes(progress):
+            head.freeze_last_layer()  # type: ignore[operator]
+
+    def end_step(self) -> None:
+        """Move the centre."""
+        self.centre.update()
+
+    def forget_step(self) -> None:
+        """See `Objective.forget_step`."""
+        self.centre.forget()
 
 
 def targets(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:

@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitbench.errors import MissingAbility
 from vitbench.models.aggregated import patch_tokens
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.class_attention import ClassAttention
-from vitbench.objectives.centring import Centre
-from vitbench.objectives.distillation import Distillation, at_least_single, entropy, targets
-from vitbench.objectives.objective import Branch, CropSet, Objective, Progress, TermLoss
+from vitbench.objectives.distillation import (
+    Distillation,
+    DistillationObjective,
+    at_least_single,
+    entropy,
+    targets,
+)
+from vitbench.objectives.objective import Branch, CropSet, Progress, TermLoss
 from vitbench.objectives.positives import Rule, choose_positives
 from vitbench.settings import setting
 
@@ -50,19 +55,10 @@ class Patch(Distillation):
         return PatchObjective(self, info)
 
 
-class PatchObjective(Objective):
+class PatchObjective(DistillationObjective[Patch]):
     """The patch term with its centre."""
 
     teacher_crops: CropSet = "all"
-
-    def __init__(self, settings: Patch, info: BackboneInfo) -> None:
-        super().__init__()
-        self.settings, self.embed_dim = settings, info.embed_dim
-        self.centre = Centre(settings.prototypes, settings.centre_momentum)
-
-    def build_head(self) -> nn.Module:
-        """See `Objective.build_head`."""
-        return self.settings.build_head(self.embed_dim)
 
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
@@ -83,19 +79,6 @@ class PatchObjective(Objective):
             loss = patch_loss(logits, wanted, self.settings.student_temperature)
             value = value + loss * (count / crops)
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
-
-    def after_backward(self, head: nn.Module, progress: Progress) -> None:
-        """Keep the head's last layer as it is in the first epochs."""
-        if self.settings.freezes(progress):
-            head.freeze_last_layer()  # type: ignore[operator]
-
-    def end_step(self) -> None:
-        """Move the centre."""
-        self.centre.update()
-
-    def forget_step(self) -> None:
-        """See `Objective.forget_step`."""
-        self.centre.forget()
 
     def _summaries(self, backbone: Backbone, features: Features, truth: Tensor | None) -> Tensor:
         """Return the summary of each patch's positives, shape (rows * N, D)."""

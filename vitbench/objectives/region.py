@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from vitbench.models.backbone import BackboneInfo
-from vitbench.objectives.centring import Centre
-from vitbench.objectives.distillation import Distillation, at_least_single, entropy, targets
-from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
+from vitbench.objectives.distillation import (
+    Distillation,
+    DistillationObjective,
+    at_least_single,
+    entropy,
+    targets,
+)
+from vitbench.objectives.objective import Branch, Progress, TermLoss
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
 
@@ -31,17 +36,8 @@ class Region(Distillation):
         return RegionObjective(self, info)
 
 
-class RegionObjective(Objective):
+class RegionObjective(DistillationObjective[Region]):
     """The region term with its centre."""
-
-    def __init__(self, settings: Region, info: BackboneInfo) -> None:
-        super().__init__()
-        self.settings, self.embed_dim = settings, info.embed_dim
-        self.centre = Centre(settings.prototypes, settings.centre_momentum)
-
-    def build_head(self) -> nn.Module:
-        """See `Objective.build_head`."""
-        return self.settings.build_head(self.embed_dim)
 
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
@@ -65,19 +61,6 @@ class RegionObjective(Objective):
         ]
         value = region_loss(parts, wanted, matches, self.settings.student_temperature)
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
-
-    def after_backward(self, head: nn.Module, progress: Progress) -> None:
-        """Keep the head's last layer as it is in the first epochs."""
-        if self.settings.freezes(progress):
-            head.freeze_last_layer()  # type: ignore[operator]
-
-    def end_step(self) -> None:
-        """Move the centre."""
-        self.centre.update()
-
-    def forget_step(self) -> None:
-        """See `Objective.forget_step`."""
-        self.centre.forget()
 
 
 def best_match(regions: Tensor, others: Tensor) -> Tensor:
