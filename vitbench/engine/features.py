@@ -25,7 +25,7 @@ from vitbench.cache import cache_root
 from vitbench.data.dataset import Dataset, Sample
 from vitbench.data.loader import load_batches
 from vitbench.data.transforms import ImageView, Normalization
-from vitbench.models.backbone import Backbone, Features
+from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.records import atomic
 from vitbench.settings import as_dict, digest
 
@@ -47,6 +47,11 @@ class Output:
     def key(self) -> str:
         """The name of its file."""
         return f"block{self.layer}.{self.pooling}"
+
+    def width(self, info: BackboneInfo) -> int:
+        """Return D of the vector."""
+        pooled = self.pooling == "pooled"
+        return info.pooled_width(self.layer) if pooled else info.stage(self.layer).width
 
     def of(self, features: Features) -> torch.Tensor:
         """Make the vector, (B, D)."""
@@ -168,7 +173,7 @@ def _fill(
     journal_path = store / f"journal.{tag}.part"
     if distributed.is_main():
         for output, path in parts.items():
-            width = run.backbone.info.stage(output.layer).width
+            width = output.width(run.backbone.info)
             _memmap(path, np.float32, (len(dataset), width))
         _memmap(journal_path, np.uint8, (len(batches),))
     distributed.barrier()

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import SIZES
-from vitbench.models.assembly import AnyArchitecture
+from vitbench.models.backbone import AnyArchitecture
 from vitbench.models.facts import PositionRule, Triple
 from vitbench.models.weight_file import WeightFile
 

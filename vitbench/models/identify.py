@@ -4,10 +4,12 @@ from dataclasses import replace
 
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import Architecture, Shape, infer
-from vitbench.models.assembly import AnyArchitecture, find_architecture
+from vitbench.models.assembly import find_architecture
+from vitbench.models.backbone import AnyArchitecture
 from vitbench.models.layout import Recognised
 from vitbench.models.sources import Source
 from vitbench.models.swin_architecture import NATIVE_PX, SwinArchitecture, infer_swin
+from vitbench.models.timm_architecture import TimmArchitecture
 
 SWIN = "layers.0.blocks.0.attn.relative_position_bias_table"
 CHECKED = {  # what a named architecture and the shapes must agree on
@@ -32,6 +34,8 @@ def identify(found: Recognised, source: Source, arch: str | None) -> tuple[AnyAr
         return source.facts.architecture, "the file"
     said = arch or (source.manifest.arch if source.manifest else None)
     wanted = find_architecture(said) if said else None
+    if isinstance(wanted, TimmArchitecture):
+        return wanted, "the architecture"
     shapes = {key: tuple(value.shape) for key, value in found.state.items()}
     told_eps = source.facts.norm_eps
     family = SwinArchitecture if SWIN in shapes else Architecture

@@ -1,7 +1,7 @@
 """How a layout of weights is told from the others, and how its names become ours."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -81,7 +81,7 @@ def recognise(
     """
     for layout in formats:
         for where in layout.at if state_key is None else (state_key,):
-            tensors = dict(_tensors(_inside(content, where)))
+            tensors = tensors_at(content, where)
             if all(any(re.fullmatch(sign, key) for key in tensors) for sign in layout.signs):
                 return _renamed(layout, where, tensors, subject, (*layout.ignore, *ignore))
     raise CheckpointError(
@@ -134,5 +134,7 @@ def _inside(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     return here if isinstance(here, Mapping) else {}
 
 
-def _tensors(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    return ((str(key), value) for key, value in mapping.items() if isinstance(value, Tensor))
+def tensors_at(content: Mapping[str, Any], where: str) -> dict[str, Tensor]:
+    """Return the tensors at a dotted path inside a file's content, by name."""
+    here = _inside(content, where)
+    return {str(key): value for key, value in here.items() if isinstance(value, Tensor)}

@@ -8,7 +8,8 @@ from urllib.parse import parse_qs
 
 from vitbench.cache import cache_root
 from vitbench.errors import CheckpointError, SettingError
-from vitbench.models.assembly import architecture_of, build, our_state
+from vitbench.models.architecture import Architecture
+from vitbench.models.assembly import build
 from vitbench.models.download import Progress, download, file_sha256
 from vitbench.models.file_facts import FileFacts, facts_of
 from vitbench.models.hugging_face import (
@@ -20,7 +21,7 @@ from vitbench.models.hugging_face import (
 )
 from vitbench.models.manifest import Manifest, find_manifest, manifest_names
 from vitbench.models.pixels import pixel_weights
-from vitbench.models.timm_backbone import pretrained_by_timm
+from vitbench.models.timm_pretrained import pretrained_by_timm
 from vitbench.models.weight_file import read_weight_file
 
 RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
@@ -133,8 +134,8 @@ def _random(rest: str) -> Source:
     return Source(
         name=f"random-{arch}-seed{seed}",
         origin=f"random weights of seed {seed}",
-        content=our_state(backbone),
-        facts=FileFacts(architecture=architecture_of(backbone), method="random"),
+        content=backbone.own_state(),
+        facts=FileFacts(architecture=backbone.architecture, method="random"),
     )
 
 
@@ -154,7 +155,10 @@ def _pixels(patch: str) -> Source:
 def _timm(name: str) -> Source:
     found = pretrained_by_timm(name)
     facts = FileFacts(
-        architecture=found.architecture, mean=found.mean, std=found.std, position_rule="timm"
+        architecture=found.architecture,
+        mean=found.mean,
+        std=found.std,
+        position_rule="timm" if isinstance(found.architecture, Architecture) else "own",
     )
     return Source(name=name, origin=f"timm's {name}", content=found.state, facts=facts)
 

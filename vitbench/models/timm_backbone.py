@@ -1,17 +1,20 @@
 """timm's Vision Transformer as a `Backbone`, under our positional rule."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
 import torch
 from timm import create_model, is_model
-from timm.models.vision_transformer import VisionTransformer
+from timm.layers.attention import Attention
+from timm.layers.mlp import Mlp
+from timm.layers.norm import LayerNorm
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from vitbench.errors import CheckpointError, SettingError
+from vitbench.errors import SettingError
 from vitbench.models import cpu_block
 from vitbench.models.architecture import Architecture, named
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
@@ -50,7 +53,7 @@ class TimmBackbone(Backbone):
         put_linear_layers(vit)
         self.cls_token, self.reg_token, self.pos_embed = vit.cls_token, vit.reg_token, vit.pos_embed
         self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
-        self.architecture = architecture
+        self._architecture = architecture
         self.drop_path_rates = torch.linspace(0, drop_path, architecture.depth).tolist()
         self.info = BackboneInfo(
             arch=architecture.name,
@@ -66,6 +69,11 @@ class TimmBackbone(Backbone):
             std=std,
         )
         self._resized: dict[Any, Tensor] = {}  # positions by image size, while frozen
+
+    @property
+    def architecture(self) -> Architecture:
+        """See `Backbone.architecture`."""
+        return self._architecture
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
@@ -93,14 +101,53 @@ class TimmBackbone(Backbone):
         return logits.softmax(dim=-1)
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
-        """Put `make(layer, rate)` in the place of each residual branch's drop path.
-
-        A block has two branches; layer 2 i is the attention of block i, 2 i + 1 its MLP.
-        """
+        """See `Backbone.replace_drop_path`."""
         blocks: Any = self.blocks
         for index, (block, rate) in enumerate(zip(blocks, self.drop_path_rates, strict=True)):
             block.drop_path1 = make(2 * index, rate)
             block.drop_path2 = make(2 * index + 1, rate)
+
+    def dense_copy(
+        self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
+    ) -> "TimmBackbone":
+        """See `Backbone.dense_copy`.
+
+        Source:
+            mmsegmentation 0.x, VisionTransformer, with `img_size` of the crop.
+        """
+        if heads and self.info.embed_dim % heads:
+            raise SettingError(
+                [f"{self.info.arch}, {self.info.embed_dim} wide, can't have {heads} heads"]
+            )
+        copy = self._copy_to_learn()
+        if heads:
+            copy._change_heads(heads)
+        if copy.pos_embed is None:
+            return copy
+        copy.info = replace(copy.info, position_rule=rule)
+        if image_px is not None:
+            copy._change_grid(image_px // copy.info.patch_size)
+        return copy
+
+    def _change_heads(self, heads: int) -> None:
+        blocks: Any = self.blocks
+        for block in blocks:
+            block.attn.num_heads, block.attn.head_dim = heads, self.info.embed_dim // heads
+            block.attn.scale = block.attn.head_dim**-0.5
+        self.info = replace(self.info, heads=heads)
+        self._architecture = replace(self._architecture, heads=heads)
+
+    def _change_grid(self, side: int) -> None:
+        """Resize the positional table to a square grid, once."""
+        count = self.info.prefix_tokens if self.architecture.prefix_positions else 0
+        with torch.no_grad():
+            prefix, patches = self.pos_embed[:, :count], self.pos_embed[:, count:]
+            resized = resize_positions(
+                patches, self.info.grid, (side, side), self.info.position_rule, square=True
+            )
+            self.pos_embed = nn.Parameter(torch.cat([prefix, resized], dim=1))
+        self.info = replace(self.info, grid=(side, side))
+        self._architecture = replace(self._architecture, grid=(side, side))
 
     def _run(self, block: Any, tokens: Tensor) -> Tensor:
         fast = not self.training and cpu_block.usable(tokens)
@@ -179,51 +226,13 @@ def build_backbone(
         drop_path: Stochastic depth of the last block.
     """
     architecture = named(arch) if isinstance(arch, str) else arch
+    if architecture is None:
+        raise SettingError([f"{arch!r} names none of our Vision Transformers"])
     backbone = TimmBackbone(
         architecture, mean=mean, std=std, position_rule=position_rule, drop_path=drop_path
     )
     initialize(backbone, torch.Generator().manual_seed(seed))
     return backbone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pretrained:
-    """Weights that timm fetched, and what it says of them."""
-
-    architecture: Architecture
-    state: dict[str, Tensor]
-    mean: Triple
-    std: Triple
-
-
-def pretrained_by_timm(name: str) -> Pretrained:
-    """Fetch one of timm's pretrained Vision Transformers.
-
-    Args:
-        name: `architecture.tag`, or `hf-hub:ID`.
-
-    Raises:
-        CheckpointError: If it can't be fetched or is no plain Vision Transformer.
-    """
-    try:
-        vit: Any = create_model(name, pretrained=True, num_classes=0)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(
-            f"timm can't give {name!r}.",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
-            hint="timm.list_models(pretrained=True) lists the names; the network must be reachable",
-        ) from error
-    if type(vit) is not VisionTransformer:
-        raise CheckpointError(
-            f"{name}: this is not a plain Vision Transformer.", found=type(vit).__name__
-        )
-    config: Any = vit.pretrained_cfg
-    return Pretrained(
-        architecture=_described(vit, config["architecture"]),
-        state=vit.state_dict(),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-    )
 
 
 def named_by_timm(arch: str) -> Architecture | None:
@@ -232,7 +241,37 @@ def named_by_timm(arch: str) -> Architecture | None:
         return None
     with torch.device("meta"):
         vit: Any = create_model(arch, pretrained=False, num_classes=0)
-    return _described(vit, arch) if type(vit) is VisionTransformer else None
+    return plain_vit(vit, arch)
+
+
+def plain_vit(network: Any, arch: str) -> Architecture | None:
+    """Return the architecture of a network of timm that `TimmBackbone` computes, else None.
+
+    Args:
+        network: As timm built it, without classifier.
+        arch: Name to give the architecture.
+    """
+    if type(network) is not VisionTransformer or not all(map(_is_plain, network.blocks)):
+        return None
+    architecture = _described(network, arch)
+    ours = TimmBackbone(architecture)
+    state = network.state_dict()
+    same = {key: value.shape for key, value in ours.state_dict().items()} == {
+        key: value.shape for key, value in state.items()
+    }
+    return architecture if same else None
+
+
+def _is_plain(block: Any) -> bool:
+    """Whether a block is attention and an MLP, each with a norm before, and nothing besides."""
+    return (
+        type(block) is Block
+        and type(block.attn) is Attention
+        and type(block.mlp) is Mlp
+        and type(block.mlp.act) is nn.GELU
+        and block.mlp.act.approximate == "none"
+        and all(type(norm) is LayerNorm for norm in (block.norm1, block.norm2))
+    )
 
 
 def _described(vit: Any, arch: str) -> Architecture:

@@ -1,0 +1,106 @@
+"""Weights of any network of timm inside a file: where they are, and which of its keys are meant."""
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor
+
+from vitbench.errors import StateMismatch, listed
+from vitbench.models.formats import WRAPPERS
+from vitbench.models.layout import Format, Recognised, tensors_at
+from vitbench.models.state_dict import State
+from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_network import COUNTERS, TimmNetwork, conversion_of
+
+PLACES = ("", "state_dict", "model", "model_state_dict", "teacher", "student")
+BY_TIMM = Format(
+    name="timm",
+    about="a network of timm, by timm's names or by names that timm converts",
+    at=PLACES,
+    signs=(),
+    position_rule="own",
+)
+
+
+def recognise_timm(
+    content: Mapping[str, Any],
+    architecture: TimmArchitecture,
+    *,
+    subject: str,
+    state_key: str | None = None,
+    ignore: Sequence[str] = (),
+) -> Recognised:
+    """Find the weights of a network of timm in a file.
+
+    Of the places where weights usually lie, that counts which has most of the network's names.
+    Classifiers are left out. Names that are not timm's go through timm's own conversion.
+
+    Args:
+        content: What the file holds.
+        architecture: The network.
+        subject: What an error names.
+        state_key: Dotted path of the weights inside the file.
+        ignore: More patterns of keys to leave out.
+
+    Raises:
+        StateMismatch: If nothing in the file has names of this network.
+    """
+    network = TimmNetwork(architecture)
+    expected = network.own_state()
+    places = PLACES if state_key is None else (state_key,)
+    found = {where: _without_wrappers(tensors_at(content, where)) for where in places}
+    where = max(found, key=lambda place: len(found[place].keys() & expected.keys()))
+    names = found[where]  # our name: name in the file
+    tensors = tensors_at(content, where)
+    state: State = {name: tensors[key] for name, key in names.items()}
+    if not names.keys() >= expected.keys():
+        state = _converted(network, state)
+    if not state.keys() & expected.keys():
+        raise StateMismatch(
+            f"{subject}: nothing in it has the names of a {architecture.name}.",
+            expected=f"keys such as {listed(list(expected)[:4])}",
+            found=listed(list(map(str, tensors or content))),
+            hint="--state-key PATH says where inside the file the weights are",
+        )
+    left_out = (*_classifiers(network), *ignore, f"*{COUNTERS}")
+    kept = {
+        name: value
+        for name, value in state.items()
+        if not any(fnmatchcase(name, pattern) for pattern in left_out)
+    }
+    return Recognised(
+        format=BY_TIMM,
+        where=where or "the file",
+        state=kept,
+        renamed=tuple(
+            (names.get(name, "timm's conversion"), name) for name in kept if names.get(name) != name
+        ),
+        ignored=tuple(names.get(name, name) for name in state if name not in kept),
+    )
+
+
+def _without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Map names without the prefixes of wrapping modules to the names in the file."""
+    stripped = {re.sub(f"^{WRAPPERS}", "", name): name for name in tensors}
+    return stripped if len(stripped) == len(tensors) else {name: name for name in tensors}
+
+
+def _converted(network: TimmNetwork, state: State) -> State:
+    """Let timm convert names of other libraries; what it can't convert stays as it is."""
+    convert = conversion_of(network)
+    if convert is None:
+        return state
+    try:
+        converted: State = convert(dict(state), network.network)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
+        return state
+    return converted
+
+
+def _classifiers(network: TimmNetwork) -> list[str]:
+    """Return patterns of the keys of the network's classifiers."""
+    named: Any = network.network.pretrained_cfg.get("classifier") or ()
+    names = (named,) if isinstance(named, str) else named
+    return [f"{name}.*" for name in names]
