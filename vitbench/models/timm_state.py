@@ -50,7 +50,7 @@ def recognise_timm(
     network = TimmNetwork(architecture)
     expected = network.own_state()
     places = PLACES if state_key is None else (state_key,)
-    found = {where: _without_wrappers(tensors_at(content, where)) for where in places}
+    found = {where: _our_names(tensors_at(content, where), expected) for where in places}
     where = max(found, key=lambda place: len(found[place].keys() & expected.keys()))
     names = found[where]  # our name: name in the file
     tensors = tensors_at(content, where)
@@ -81,10 +81,13 @@ def recognise_timm(
     )
 
 
-def _without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Map names without the prefixes of wrapping modules to the names in the file."""
+def _our_names(tensors: Mapping[str, Tensor], expected: State) -> dict[str, str]:
+    """Map timm's names to those in the file, without the prefixes of wrapping modules if any."""
+    as_they_are = {name: name for name in tensors}
     stripped = {re.sub(f"^{WRAPPERS}", "", name): name for name in tensors}
-    return stripped if len(stripped) == len(tensors) else {name: name for name in tensors}
+    if len(stripped) < len(tensors):
+        return as_they_are
+    return max(as_they_are, stripped, key=lambda names: len(names.keys() & expected.keys()))
 
 
 def _converted(network: TimmNetwork, state: State) -> State:
