@@ -62,6 +62,7 @@ class Portrait:
 
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Draw the images and measure their features."""
+        backbone.check_images(self.crop, self.crop)
         dataset = context.dataset("val")
         chosen = np.unique(np.linspace(0, len(dataset) - 1, self.images).round().astype(int))
         pixels, patches, attention = self._look(backbone, chosen.tolist(), context)

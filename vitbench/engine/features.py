@@ -126,6 +126,7 @@ def extract(
 
     Several processes share the pass by whole batches, so the numbers do not depend on how many.
     """
+    run.backbone.check_images(spec.view.crop, spec.view.crop)
     identity = run.identity(dataset, spec.view)
     store = features_root() / digest(identity)[:32]
     start = time.perf_counter()

@@ -79,7 +79,8 @@ class TimmNetwork(Backbone):
         self._normed = not type(network).__name__.startswith("Hiera")  # its norm is in its head
         # timm's encoders of vision-language models have no head, so they don't pool
         self._pools = pooled_from == "own" and not type(network).__name__.endswith("Encoder")
-        self._crops = bool(getattr(network, "dynamic_img_size", False))
+        # one grid of tokens for all layers; pyramids pad by themselves
+        self._crops = _takes_any(network) and hasattr(network, "blocks")
         self.info = _info(architecture, network, self._pools, prefix, mean, std)
 
     @property
@@ -280,10 +281,15 @@ def _info(
     )
 
 
+def _takes_any(network: Any) -> bool:
+    """Whether timm built the network for images of any size."""
+    return bool(getattr(network, "dynamic_img_size", False))
+
+
 def _fixed(architecture: TimmArchitecture, network: Any, stride: int) -> bool:
     """Whether the native size is the only one, but for exceptions that are checked one by one."""
     told = network.pretrained_cfg.get("fixed_input_size", False)
-    if not told or getattr(network, "dynamic_img_size", False):
+    if not told or _takes_any(network):
         return False
     height, width = architecture.image_size
     return not _takes(architecture, (height + stride, width + 2 * stride))

@@ -96,6 +96,7 @@ class LinearProbe:
 
     def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
         """Train the map and return it with the backbone."""
+        backbone.check_images(self.learning.crop, self.learning.crop)
         context, dim = problem.context, backbone.info.stage(self.layer).width
         decoder = seeded(LinearDecoder, dim, len(problem.classes), seed=context.seed)
         network = TrainedAlone(backbone, decoder, layer=self.layer).to(context.device)
