@@ -12,8 +12,8 @@ from vitbench.models.swin import SwinBackbone
 from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
 from vitbench.models.swin_architecture import SwinArchitecture, named_swin
 from vitbench.models.timm_architecture import TimmArchitecture
-from vitbench.models.timm_backbone import TimmBackbone, named_by_timm
-from vitbench.models.timm_network import TimmNetwork, named_timm
+from vitbench.models.timm_backbone import TimmBackbone
+from vitbench.models.timm_network import TimmNetwork, named_by_timm
 
 
 def find_architecture(arch: str) -> AnyArchitecture:
@@ -25,7 +25,7 @@ def find_architecture(arch: str) -> AnyArchitecture:
     Raises:
         UnknownName: If nobody knows it.
     """
-    for known in (named, named_swin, named_by_timm, named_timm):
+    for known in (named, named_swin, named_by_timm):
         found: AnyArchitecture | None = known(arch)
         if found is not None:
             return found

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any, Literal
 
 import torch
-from timm import create_model, is_model
 from timm.layers.attention import Attention
 from timm.layers.mlp import Mlp
 from timm.layers.norm import LayerNorm
@@ -233,15 +232,6 @@ def build_backbone(
     )
     initialize(backbone, torch.Generator().manual_seed(seed))
     return backbone
-
-
-def named_by_timm(arch: str) -> Architecture | None:
-    """Return the architecture of one of timm's Vision Transformers, or None if it has none."""
-    if not is_model(arch):
-        return None
-    with torch.device("meta"):
-        vit: Any = create_model(arch, pretrained=False, num_classes=0)
-    return plain_vit(vit, arch)
 
 
 def plain_vit(network: Any, arch: str) -> Architecture | None:

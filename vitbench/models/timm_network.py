@@ -14,12 +14,14 @@ from timm.models._manipulate import reinit_non_persistent_buffers
 from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError
+from vitbench.models.architecture import Architecture
 from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.initialization import seeded
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_backbone import plain_vit
 
 COUNTERS = ".num_batches_tracked"  # of batch norms; they move no feature, and old files lack them
 T = TypeVar("T")
@@ -184,8 +186,10 @@ class TimmNetwork(Backbone):
         return images[..., : height // patch * patch, : width // patch * patch]
 
 
-def named_timm(arch: str) -> TimmArchitecture | None:
+def named_by_timm(arch: str) -> Architecture | TimmArchitecture | None:
     """Return the architecture of one of timm's networks, or None if timm has no such name.
+
+    A plain Vision Transformer is one of ours.
 
     Args:
         arch: timm's name, without the tag of its weights.
@@ -194,7 +198,7 @@ def named_timm(arch: str) -> TimmArchitecture | None:
         return None
     with torch.device("meta"):
         network: Any = create_model(arch, pretrained=False, num_classes=0)
-    return described(network, arch)
+    return plain_vit(network, arch) or described(network, arch)
 
 
 def described(network: Any, arch: str) -> TimmArchitecture:
@@ -219,6 +223,14 @@ def conversion_of(network: TimmNetwork) -> Callable[[Any, Any], Any] | None:
     module = inspect.getmodule(model_entrypoint(network.architecture.name))
     found: Callable[[Any, Any], Any] | None = getattr(module, "checkpoint_filter_fn", None)
     return found
+
+
+def classifier_names(architecture: TimmArchitecture) -> set[str]:
+    """Return the names of the weights that a network has for the sake of its classes."""
+    options: dict[str, Any] = dict(architecture.options)
+    with torch.device("meta"):
+        network: Any = create_model(architecture.name, **{**options, "num_classes": 1})
+        return set(network.state_dict()) - set(_create(architecture).state_dict())
 
 
 def _last(network: Any, fact: str, kind: type[T], default: T) -> T:

@@ -12,7 +12,7 @@ from vitbench.models.formats import WRAPPERS
 from vitbench.models.layout import Format, Recognised, tensors_at
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
-from vitbench.models.timm_network import COUNTERS, TimmNetwork, conversion_of
+from vitbench.models.timm_network import COUNTERS, TimmNetwork, classifier_names, conversion_of
 
 PLACES = ("", "state_dict", "model", "model_state_dict", "teacher", "student")
 BY_TIMM = Format(
@@ -34,7 +34,8 @@ def recognise_timm(
 ) -> Recognised:
     """Find the weights of a network of timm in a file.
 
-    Of the places where weights usually lie, that counts which has most of the network's names.
+    Of the places where weights usually lie, that counts which has most of the network's names, or
+    none having any, most tensors.
     Classifiers are left out. Names that are not timm's go through timm's own conversion.
 
     Args:
@@ -51,7 +52,7 @@ def recognise_timm(
     expected = network.own_state()
     places = PLACES if state_key is None else (state_key,)
     found = {where: _our_names(tensors_at(content, where), expected) for where in places}
-    where = max(found, key=lambda place: len(found[place].keys() & expected.keys()))
+    where = max(found, key=lambda at: (len(found[at].keys() & expected.keys()), len(found[at])))
     names = found[where]  # our name: name in the file
     tensors = tensors_at(content, where)
     state: State = {name: tensors[key] for name, key in names.items()}
@@ -64,11 +65,12 @@ def recognise_timm(
             found=listed(list(map(str, tensors or content))),
             hint="--state-key PATH says where inside the file the weights are",
         )
-    left_out = (*_classifiers(network), *ignore, f"*{COUNTERS}")
+    classifiers = classifier_names(architecture)
     kept = {
         name: value
         for name, value in state.items()
-        if not any(fnmatchcase(name, pattern) for pattern in left_out)
+        if name not in classifiers
+        and not any(fnmatchcase(name, pattern) for pattern in (*ignore, f"*{COUNTERS}"))
     }
     return Recognised(
         format=BY_TIMM,
@@ -100,10 +102,3 @@ def _converted(network: TimmNetwork, state: State) -> State:
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
         return state
     return converted
-
-
-def _classifiers(network: TimmNetwork) -> list[str]:
-    """Return patterns of the keys of the network's classifiers."""
-    named: Any = network.network.pretrained_cfg.get("classifier") or ()
-    names = (named,) if isinstance(named, str) else named
-    return [f"{name}.*" for name in names]
