@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vitbench.errors import SettingError
 
+DEVICES = "auto, cpu, cuda, cuda:N"
 T = TypeVar("T")
 
 
@@ -51,24 +52,51 @@ def find_device(name: str) -> torch.device:
     """Return where this process computes.
 
     Args:
-        name: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU where there is one.
+        name: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:N`, or `mps` on a Mac.
 
     Raises:
-        SettingError: If there is no such device.
+        SettingError: There is no such device.
     """
+    here = _devices()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if "cuda" in here else "cpu"
+    if name not in here:
+        raise SettingError(
+            [f"no device {name!r}"],
+            expected=f"{DEVICES}, mps" if "mps" in here else DEVICES,
+            found=_gpus(),
+            hint=f"--device {here[0]}",
+        )
+    device = torch.device(name)
     try:
-        device = torch.device(name)
         if name == "cuda":
             device = torch.device("cuda", torch.cuda.current_device())
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
         raise SettingError(
-            [f"device {name!r} can't be used: {reason}"], hint="--device cpu"
+            [f"device {name!r} can't be used"],
+            expected="a device that is free and has memory left",
+            found=str(error).splitlines()[0],
+            hint="--device cpu",
         ) from error
     return device
+
+
+def _devices() -> list[str]:
+    """Return the names of this machine's devices, the fastest first."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = ["cuda", *(f"cuda:{number}" for number in range(gpus))] if gpus else []
+    return [*named, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def _gpus() -> str:
+    """Say which GPUs PyTorch sees, and if none, whether it could see one."""
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        return f"{count} GPU{'s' if count > 1 else ''}, cuda:0 is a {torch.cuda.get_device_name(0)}"
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"no GPU that PyTorch {torch.__version__} can use: it was built for CPUs"
+    return "no GPU that PyTorch can see (nvidia-smi shows them, CUDA_VISIBLE_DEVICES hides them)"
 
 
 def barrier() -> None:

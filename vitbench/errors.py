@@ -62,11 +62,16 @@ class UnknownName(VitbenchError):
 class SettingError(VitbenchError):
     """Values out of their range; every problem found is told at once."""
 
-    def __init__(self, problems: Sequence[str], *, hint: str = "") -> None:
+    def __init__(
+        self, problems: Sequence[str], *, expected: str = "", found: str = "", hint: str = ""
+    ) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
         super().__init__(
-            "; ".join(self.problems) if count == 1 else _bullets(self.problems), hint=hint
+            "; ".join(self.problems) if count == 1 else _bullets(self.problems),
+            expected=expected,
+            found=found,
+            hint=hint,
         )
 
 

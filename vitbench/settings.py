@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -65,6 +66,8 @@ def facts(item: "dataclasses.Field[Any]") -> FieldFacts:
 def problems(component: Any, within: str = "") -> list[str]:
     """List every setting of a component that lies outside its limits, as sentences.
 
+    A number that is not finite lies outside any limits: no identity could hold it.
+
     Args:
         component: The settings; those that are settings of their own are looked into.
         within: Names of the settings that the component stands in, such as `method.`.
@@ -79,14 +82,32 @@ def problems(component: Any, within: str = "") -> list[str]:
         if limits.choices and value not in limits.choices:
             allowed = ", ".join(map(repr, limits.choices))
             found.append(f"{name} is {value!r}, expected one of {allowed}")
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, bool) or not isinstance(number, int | float):
-                continue
-            if limits.minimum is not None and not number >= limits.minimum:
-                found.append(f"{name} is {number!r}, expected at least {limits.minimum}")
-            if limits.maximum is not None and not number <= limits.maximum:
-                found.append(f"{name} is {number!r}, expected at most {limits.maximum}")
+        found += [
+            f"{name} is {number!r}, expected {expected}"
+            for number in _numbers(value)
+            if (expected := _missed(number, limits))
+        ]
     return found
+
+
+def _numbers(value: object) -> Iterator[int | float]:
+    """Yield the numbers in a value, however deep in its tuples; True and False are none."""
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def _missed(number: float, limits: FieldFacts) -> str:
+    """Say which limit a number misses; empty if it misses none."""
+    if not math.isfinite(number):
+        return "a finite number"
+    if limits.minimum is not None and number < limits.minimum:
+        return f"at least {limits.minimum}"
+    if limits.maximum is not None and number > limits.maximum:
+        return f"at most {limits.maximum}"
+    return ""
 
 
 def checked(component: T, *more: Callable[[T], list[str]]) -> T:
