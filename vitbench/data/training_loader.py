@@ -40,7 +40,12 @@ class Loading:
     augment: Literal["batched", "pil"] = setting(
         "batched", help="whole batches on the device, or the reference: image by image with PIL"
     )
-    skip_corrupt: int = setting(0, help="broken images to skip before stopping", minimum=0)
+    skip_corrupt: int = setting(
+        0,
+        help="broken images to skip before stopping",
+        minimum=0,
+        identity=False,  # where it matters, a run with another number would have stopped
+    )
 
 
 @dataclass(frozen=True, slots=True)
