@@ -2,21 +2,22 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vitbench import distributed
+from vitbench.data.content import Digests
 from vitbench.data.image_files import ImageFiles, find_images
 from vitbench.data.shards import Shards, open_training_images
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import synthetic_folder
-from vitbench.errors import DatasetError
 
 LOCAL = "file://"
-REMOTE_FACTS = ("size", "ETag", "etag", "md5Hash")  # what a store says of an object's content
+STORE_FACTS = ("size", "ETag", "etag", "md5Hash")  # what a store says of an object's content
+MANY = 10_000  # files whose reading takes long enough to be told of
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class TrainingImages:
         count, place = f"{len(self.images):,} images", self.places[0]
         if isinstance(self.images, ImageFiles):
             return f"{count} of {place}"
-        return f"{count} in {len(self.images.urls)} shards, the first of them {place}"
+        shards = len(self.images.urls)
+        return f"{count} in {shards} shard{'s' * (shards > 1)}, the first of them {place}"
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -37,10 +39,10 @@ class TrainingImages:
         images = self.images
         return (str(images.root),) if isinstance(images, ImageFiles) else images.urls
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, say: Say = lambda _: None) -> dict[str, Any]:
         """Return what is the same for the same images: their number and their fingerprint."""
-        mark = data_fingerprint(self.images) if distributed.is_main() else ""
-        return {"images": len(self.images), "fingerprint": distributed.from_main(mark)}
+        mark = distributed.compute_on_main(lambda: data_fingerprint(self.images, say))
+        return {"images": len(self.images), "fingerprint": mark}
 
 
 def open_images(data: str) -> TrainingImages:
@@ -55,50 +57,55 @@ def open_images(data: str) -> TrainingImages:
     return TrainingImages(found)
 
 
-def data_fingerprint(images: ImageFiles | Shards) -> str:
+def data_fingerprint(images: ImageFiles | Shards, say: Say) -> str:
     """Hash the names and contents of all images (sha256, hexadecimal).
 
-    Shards on this machine count by their content, those of a store by what the store says of it.
+    Files are read once; afterwards the cache knows them. Shards on this machine count by their
+    content, those of a store by what the store says of it.
 
     Raises:
         DatasetError: A file can't be read.
     """
     if isinstance(images, ImageFiles):
-        contents = _contents([images.root / name for name in images.ids])
-        return _hash(zip(images.ids, contents, strict=True))
-    return _hash((url.rpartition("/")[2], _content_of_shard(url)) for url in images.urls)
+        files, names = [images.root / name for name in images.ids], list(images.ids)
+        return _hash(zip(names, _digests(images.root, files, say), strict=True))
+    local = [Path(url.removeprefix(LOCAL)) for url in images.urls if is_local(url)]
+    contents = iter(_digests(local[0].parent, local, say) if local else ())
+    names = [url.rpartition("/")[2] for url in images.urls]
+    marks = [next(contents) if is_local(url) else _remote(url) for url in images.urls]
+    return _hash(zip(names, marks, strict=True))
 
 
-def _content_of_shard(url: str) -> str:
-    if url.startswith(LOCAL) or "://" not in url:
-        return _content(Path(url.removeprefix(LOCAL)))
+def is_local(url: str) -> bool:
+    """Tell whether a shard is a file of this machine."""
+    return url.startswith(LOCAL) or "://" not in url
+
+
+def _remote(url: str) -> bytes:
+    """Return what a store says of the content of an object."""
     import fsspec
 
     files, path = fsspec.core.url_to_fs(url)
     told = files.info(path)
-    return " ".join(f"{name}={told[name]}" for name in REMOTE_FACTS if told.get(name))
+    return " ".join(f"{name}={told[name]}" for name in STORE_FACTS if told.get(name)).encode()
 
 
-def _contents(files: Sequence[Path]) -> list[str]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(_content, files))
+def _digests(root: Path, files: Sequence[Path], say: Say) -> list[bytes]:
+    """Return the sha256 of each file; a long reading is told of, tenth by tenth."""
+    tenth = 0
+
+    def progress(task: str, done: int, total: int) -> None:
+        nonlocal tenth
+        if total >= MANY and 10 * done // total > tenth:
+            tenth = 10 * done // total
+            say(f"{task}, once for all: {done:,} of {total:,} files")
+
+    return Digests(root, os.cpu_count() or 1, progress).of(files)
 
 
-def _content(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DatasetError(
-            f"{str(file)!r} can't be read.",
-            expected="a file of the training data",
-            found=error.strerror or str(error),
-            hint="restore the file, or take it out of the folder",
-        ) from error
-
-
-def _hash(entries: Iterable[tuple[str, str]]) -> str:
+def _hash(entries: Iterable[tuple[str, bytes]]) -> str:
     digest = hashlib.sha256()
     for name, content in entries:
-        digest.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
+        for part in (os.fsencode(name), content):
+            digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()

@@ -125,7 +125,7 @@ def train(
         processes=distributed.world_size(),
     )
     truth = open_truth(recipe, options.inputs.data)
-    facts = found.facts() | ({"annotations": truth.fingerprint} if truth else {})
+    facts = found.facts(say) | ({"annotations": truth.fingerprint} if truth else {})
     identity = identity_of(recipe, *options.parts, data=facts)
     folder = folder or default_folder(recipe, options.inputs.data, digest(identity))
     say(f"in the run folder {folder}")
