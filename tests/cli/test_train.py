@@ -227,6 +227,8 @@ def test_the_hash_in_a_folders_name_stands_for_settings_and_data(
         ("--accumulate", "16"),
         ("--processes", "0"),
         ("--batch-size", "25"),
+        ("--data", ""),
+        ("--seed", str(10**20)),
         ("--optimizer.learning-rate.start", "nan"),
         ("--teacher-momentum.start", "2"),
         ("--crops.global-scale", "0.9", "0.1"),

@@ -64,7 +64,9 @@ class Recipe:
     )
     epochs: int = setting(100, help="passes over the data", minimum=1)
     batch_size: int = setting(512, help="images of a step, over all processes", minimum=1)
-    seed: int = setting(0, help="of weights, order, crops and drop path", minimum=0)
+    seed: int = setting(
+        0, help="of weights, order, crops and drop path", minimum=0, maximum=2**63 - 2
+    )
 
     @property
     def active(self) -> tuple[Term, ...]:

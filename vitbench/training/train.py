@@ -155,6 +155,8 @@ def check_options(options: Options, batch_size: int, steps: int | None) -> None:
         SettingError: With every problem there is.
     """
     found = [problem for part in options.parts for problem in problems(part)]
+    if not options.inputs.data:  # which would stand for the folder that the command is typed in
+        found.append("--data is empty, expected a name, a path or shards")
     if steps is not None and steps < 1:
         found.append(f"--steps is {steps}, expected at least 1")
     parts, share = options.computing.accumulate, batch_size // distributed.world_size()
