@@ -4,26 +4,37 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from vitbench.data.dataset import Sample, fingerprint
-from vitbench.errors import DatasetError, DatasetNotFound
+from vitbench.data.decode import read_image
+from vitbench.data.listing import folder_names, image_names, is_image
+from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"})
+TRAIN = "train"  # the split whose folders number the classes
+INTO_CLASSES = (  # Kaggle's file of ImageNet's val: ImageId, then class and box
+    "tail -n +2 LOC_val_solution.csv | while IFS=', ' read -r image class _; do "
+    "mkdir -p {folder}/$class && mv {folder}/$image.JPEG {folder}/$class/; done"
+)
 
 
 class FolderDataset:
     """Images in one folder a class.
 
     Items take turns over the classes (first of each, second of each, …), so that the first items
-    are a fair sample. Classes are numbered in the order of their names.
+    are a fair sample.
     """
 
-    def __init__(self, info: DatasetInfo, root: Path, items: Sequence[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        info: DatasetInfo,
+        root: Path,
+        items: Sequence[tuple[str, int]],
+        class_names: Sequence[str],
+    ) -> None:
         self.info = info
         self.ids = [name for name, _ in items]
-        self.targets = [target for _, target in items]
+        self.targets = [target for _, target in items]  # positions in `class_names`
+        self.class_names = tuple(class_names)  # of all splits, those without an image here too
         self._root = root
 
     @property
@@ -43,39 +54,27 @@ class FolderDataset:
 def open_folders(root: Path, split: str) -> FolderDataset:
     """Open one split of classification folders.
 
+    Classes are numbered in the order of their names in `train/`, whatever the split; without a
+    `train/`, in that of the split itself. A split other than `train` may lack classes.
+
     Raises:
-        DatasetNotFound: The root has no folder of the split.
-        DatasetError: It has no class folders, or one of them holds no image.
+        DatasetNotFound: The root has no folder of the split, or the split has no class folders.
+        DatasetError: A class of `train` has no image, or a class of the split is not in `train`.
     """
     folder = root / split
     if not folder.is_dir():
         raise DatasetNotFound(
             f"{str(root)!r} has no {split!r} split.",
             expected=f"classification folders: {split}/<class>/<image>",
-            found=f"{', '.join(sorted(path.name for path in root.iterdir())[:10]) or 'nothing'}",
+            found=listed(sorted(path.name for path in root.iterdir())),
             hint="--data names the folder that holds train/ and val/",
         )
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    images = [
-        sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        for folder in classes
-    ]
-    empty = [path.name for path, found in zip(classes, images, strict=True) if not found]
-    if not classes or empty:
-        raise DatasetError(
-            f"{str(folder)!r} has no class folders."
-            if not classes
-            else f"class folder {empty[0]!r} of {str(folder)!r} holds no image.",
-            expected="one folder a class, each with at least one image",
-            found=f"{len(classes)} class folders, {len(empty)} of them empty",
-            hint="remove the empty folder, or put its images back",
-        )
+    classes = folder_names(root / TRAIN if (root / TRAIN).is_dir() else folder)
+    images = _images_of_classes(folder, classes)
     turns = zip_longest(
-        *([(path, target) for path in found] for target, found in enumerate(images))
+        *([(name, target) for name in found] for target, found in enumerate(images))
     )
-    items = [
-        (item[0].relative_to(root).as_posix(), item[1]) for turn in turns for item in turn if item
-    ]
+    items = [(f"{split}/{item[0]}", item[1]) for turn in turns for item in turn if item]
     info = DatasetInfo(
         name=root.name,
         split=split,
@@ -84,22 +83,45 @@ def open_folders(root: Path, split: str) -> FolderDataset:
         classes=len(classes),
         fingerprint=fingerprint((name, (root / name).stat().st_size) for name, _ in items),
     )
-    return FolderDataset(info, root, items)
+    return FolderDataset(info, root, items, classes)
 
 
-def read_image(path: Path) -> Image.Image:
-    """Read an image file as RGB.
-
-    Raises:
-        DatasetError: The file is no image, or broken; it is named.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+def _images_of_classes(folder: Path, classes: Sequence[str]) -> list[list[str]]:
+    """List the images of each class, by their paths below the folder of the split."""
+    present = folder_names(folder)
+    if not present:
+        raise _no_class_folders(folder)
+    unknown = sorted(set(present) - set(classes))
+    if unknown:
         raise DatasetError(
-            f"the image {str(path)!r} can't be read.",
-            expected="a whole image file",
-            found=str(error) or type(error).__name__,
-            hint="restore the file, or leave it out with --skip-corrupt N",
-        ) from error
+            f"{str(folder)!r} has class folders that {TRAIN!r} lacks: {listed(unknown)}.",
+            expected=f"some of the {len(classes)} class folders of {TRAIN}: {listed(classes)}",
+            found=f"{len(present)} class folders, {len(unknown)} of them unknown",
+            hint=f"name the folders as in {TRAIN}/, or give {TRAIN}/ the missing classes",
+        )
+    images = [
+        [f"{name}/{image}" for image in image_names(folder / name)] if name in present else []
+        for name in classes
+    ]
+    empty = [name for name, found in zip(classes, images, strict=True) if not found]
+    if empty and (folder.name == TRAIN or len(empty) == len(classes)):
+        raise DatasetError(
+            f"class folder {empty[0]!r} of {str(folder)!r} holds no image.",
+            expected="one folder a class, each with at least one image",
+            found=f"{len(present)} class folders, {len(empty)} of them empty",
+            hint="remove the empty folder, or put its images back",
+        )
+    return images
+
+
+def _no_class_folders(folder: Path) -> DatasetNotFound:
+    """Make the error for a split without class folders; ImageNet's val comes as such a split."""
+    flat = [path.name for path in sorted(folder.iterdir()) if is_image(path.name)]
+    return DatasetNotFound(
+        f"{str(folder)!r} has no class folders.",
+        expected=f"one folder a class: {folder.name}/<class>/<image>",
+        found=f"{len(flat)} images without a class, {flat[0]} first" if flat else "no folders",
+        hint=f"move each image into the folder of its class: {INTO_CLASSES.format(folder=folder)}"
+        if flat
+        else f"--data names the folder that holds {TRAIN}/ and val/, unpacked",
+    )

@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from vitbench.cache import cache_root
 from vitbench.data.dataset import Dataset, Subset
+from vitbench.data.decode import why_unreadable
 from vitbench.errors import DatasetError, listed
 
 Progress = Callable[[str, int, int], None]
@@ -37,7 +36,7 @@ def screen(
         return dataset, ()
     reasons = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, reason in enumerate(pool.map(_reason, files), start=1):
+        for done, reason in enumerate(pool.map(why_unreadable, files), start=1):
             reasons.append(reason)
             if done % 100 == 0 or done == len(files):
                 progress(f"checking {dataset.info.split} images", done, len(files))
@@ -55,14 +54,3 @@ def screen(
         marker.touch()
         return dataset, ()
     return Subset(dataset, [n for n, reason in enumerate(reasons) if not reason]), names
-
-
-def _reason(path: Path) -> str:
-    """Say why a file can't be decoded, or nothing."""
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (1, 1))  # JPEG: all bits are read, an eighth of the pixels made
-            image.load()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        return str(error) or type(error).__name__
-    return ""

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.data.image_files import CorruptImage, find_images
+from vitbench.data.decode import CorruptImage
+from vitbench.data.image_files import find_images
 from vitbench.errors import DatasetNotFound
 
 

@@ -141,7 +141,7 @@ def test_processes_that_do_not_divide_the_lanes_are_refused(folder: Path) -> Non
 
 
 def test_a_missing_package_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "webdataset.tariterators", None)
+    monkeypatch.setitem(sys.modules, "webdataset.shardlists", None)
     with pytest.raises(MissingDependency, match=r"vitbench\[shards\]"):
         open_shards(str(folder))
 
