@@ -46,10 +46,21 @@ class Clip:
 class ClipDataset:
     """The clips of one split, in the order of its list."""
 
+    shared_files: Sequence[Path] = ()
+    class_names: Sequence[str] = ()
+
     def __init__(self, info: DatasetInfo, clips: Sequence[Clip]) -> None:
         self.info = info
         self.ids = [clip.id for clip in clips]
         self._clips = tuple(clips)
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the frames of one clip."""
+        return self._clips[index].frames
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the label maps of one clip."""
+        return self._clips[index].masks
 
     def __len__(self) -> int:
         return len(self._clips)

@@ -23,7 +23,6 @@ from vitbench.data.clips import (
     read_labels,
     unreadable,
 )
-from vitbench.data.dataset import fingerprint
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
@@ -50,15 +49,11 @@ def open_clips(root: Path, split: str) -> ClipDataset:
             clips = [_open_clip(root, name, split, pool) for name in names]
         else:
             clips = [_open_masks(folder, pool) for folder in _mask_folders(root, split)]
-    files = [path for clip in clips for path in (*clip.frames, *clip.masks)]
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind="clips",
         items=len(clips),
-        fingerprint=fingerprint(
-            (path.relative_to(root).as_posix(), path.stat().st_size) for path in files
-        ),
     )
     return ClipDataset(info, clips)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from vitbench.data.dataset import Sample, fingerprint
+from vitbench.data.dataset import Sample
 from vitbench.data.decode import read_image
 from vitbench.data.listing import folder_names, image_names, is_image
 from vitbench.errors import DatasetError, DatasetNotFound, listed
@@ -24,6 +24,8 @@ class FolderDataset:
     are a fair sample.
     """
 
+    shared_files: Sequence[Path] = ()
+
     def __init__(
         self,
         info: DatasetInfo,
@@ -41,6 +43,14 @@ class FolderDataset:
     def files(self) -> list[Path]:
         """The file of every item."""
         return [self._root / name for name in self.ids]
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self._root / self.ids[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return nothing: the folder is the label, and a part of the id."""
+        return ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -81,7 +91,6 @@ def open_folders(root: Path, split: str) -> FolderDataset:
         kind="classification",
         items=len(items),
         classes=len(classes),
-        fingerprint=fingerprint((name, (root / name).stat().st_size) for name, _ in items),
     )
     return FolderDataset(info, root, items, classes)
 

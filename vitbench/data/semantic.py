@@ -1,7 +1,6 @@
 """Index maps in ADE20K's layout: `images/` and `annotations/`, each `training|validation/`."""
 
 import csv
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from vitbench.data.coco import check_size
-from vitbench.data.dataset import Sample, fingerprint
+from vitbench.data.dataset import Sample
 from vitbench.data.decode import read_image
 from vitbench.data.listing import SUFFIXES
 from vitbench.errors import DatasetError, DatasetNotFound, listed
@@ -29,6 +28,8 @@ class SemanticDataset:
     Labels are the file's: 0 is unlabelled, 1 to C are classes.
     """
 
+    shared_files: Sequence[Path] = ()
+
     def __init__(
         self,
         info: DatasetInfo,
@@ -39,7 +40,16 @@ class SemanticDataset:
         self.info = info
         self.categories = classes  # label -> name; empty where no file says
         self.files, self.maps = list(files), list(maps)
+        self.class_names = [f"{label} {name}" for label, name in sorted(classes.items())]
         self.ids = [path.name for path in self.files]
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self.files[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one label map."""
+        return (self.maps[index],)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -102,18 +112,12 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
     classes = read_classes(root)
     files = [_follow(found[name]) for name in names]
     labels = [maps[name] for name in names]
-    marks = [
-        (found[name].name, file.stat().st_size) for name, file in zip(names, files, strict=True)
-    ]
-    marks += [(hashlib.sha256(path.read_bytes()).hexdigest(), 0) for path in labels]
-    marks += [(f"class {label}", 0) for label in sorted(classes)]
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind="semantic",
         items=len(names),
         classes=len(classes) or None,
-        fingerprint=fingerprint(marks),
     )
     return SemanticDataset(info, files, labels, classes)
 
