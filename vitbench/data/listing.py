@@ -85,11 +85,12 @@ def _utf8(entry: "os.DirEntry[str]") -> str:
     try:
         entry.name.encode()
     except UnicodeEncodeError:
+        name = os.fsencode(entry.name)
         raise DatasetError(
             f"the name of {os.fsencode(entry.path)!r} is not UTF-8.",
             expected="names of images and classes in UTF-8",
-            found=repr(os.fsencode(entry.name)),
-            hint="rename the file, for example: convmv -f latin1 -t utf8 --notest -r FOLDER",
+            found=repr(name),
+            hint=f"rename it, for example to {name.decode('latin-1')!r}",
         ) from None
     return entry.name
 

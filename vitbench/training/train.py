@@ -16,7 +16,7 @@ from vitbench.data.shards import Shards, open_training_images
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import synthetic_folder
 from vitbench.data.training_loader import Loading, TrainingLoader
-from vitbench.errors import DatasetError
+from vitbench.errors import DatasetNotFound
 from vitbench.models.assembly import assemble, find_architecture
 from vitbench.objectives.patch import Patch
 from vitbench.probe import Probe
@@ -155,7 +155,7 @@ def open_probe(options: Options) -> Probe | None:
     """Open the labelled data of the online 20-NN; None if there are no labels.
 
     Raises:
-        DatasetError: Data was named for it and has none.
+        DatasetError: Data was named for it and has no labels, or val has a class that train lacks.
     """
     if not options.watching.probe_every:
         return None
@@ -164,7 +164,7 @@ def open_probe(options: Options) -> Probe | None:
     try:
         bank = open_dataset(name, "classification", "train", limit=most)
         queries = open_dataset(name, "classification", "val", limit=most)
-    except DatasetError:
+    except DatasetNotFound:
         if inputs.probe_data:
             raise
         return None
