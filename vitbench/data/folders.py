@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vitbench.data.dataset import Sample
 from vitbench.data.decode import read_image
+from vitbench.data.inside import follow_pointer
 from vitbench.data.listing import folder_names, image_names, is_image
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
@@ -42,11 +43,11 @@ class FolderDataset:
     @property
     def files(self) -> list[Path]:
         """The file of every item."""
-        return [self._root / name for name in self.ids]
+        return [self._file(index) for index in range(len(self))]
 
     def image_files(self, index: int) -> tuple[Path, ...]:
         """Return the file of one image."""
-        return (self._root / self.ids[index],)
+        return (self._file(index),)
 
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return nothing: the folder is the label, and a part of the id."""
@@ -56,9 +57,10 @@ class FolderDataset:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample[int]:
-        return Sample(
-            self.ids[index], read_image(self._root / self.ids[index]), self.targets[index]
-        )
+        return Sample(self.ids[index], read_image(self._file(index)), self.targets[index])
+
+    def _file(self, index: int) -> Path:
+        return follow_pointer(self._root / self.ids[index], self._root)
 
 
 def open_folders(root: Path, split: str) -> FolderDataset:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from vitbench.data.decode import decode, read_file
+from vitbench.data.inside import follow_pointer
 from vitbench.data.listing import SUFFIXES, image_names
 from vitbench.data.sizes import Pixels
 from vitbench.errors import DatasetError, DatasetNotFound
@@ -52,11 +53,11 @@ class ImageFiles:
 
     root: Path
     ids: tuple[str, ...]  # paths relative to the root, with forward slashes
+    dataset: Path  # the folder of the dataset: the root, or above it
 
-    @property
-    def files(self) -> list[Path]:
-        """The file of every image."""
-        return [self.root / name for name in self.ids]
+    def file(self, index: int) -> Path:
+        """Return the file of one image."""
+        return follow_pointer(self.root / self.ids[index], self.dataset)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,8 +67,9 @@ class ImageFiles:
 
         Raises:
             CorruptImage: The file can't be read, is broken, or can't become 8-bit RGB.
+            DatasetError: The file is a text that points out of the dataset.
         """
-        path = self.root / self.ids[index]
+        path = self.file(index)
         return decode(str(path), read_file(path))
 
 
@@ -91,7 +93,7 @@ def find_images(root: Path) -> ImageFiles:
         )
     if folder == root:
         _refuse_mixed(root, names)
-    return ImageFiles(folder, tuple(names))
+    return ImageFiles(folder, tuple(names), root)
 
 
 def train_folder(root: Path) -> Path:

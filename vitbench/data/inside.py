@@ -17,7 +17,7 @@ def follow_pointer(path: Path, root: Path) -> Path:
     path with the suffix of the file itself.
 
     Args:
-        path: An existing file of a dataset.
+        path: A file of a dataset.
         root: The folder of the dataset.
 
     Raises:
@@ -32,7 +32,7 @@ def follow_pointer(path: Path, root: Path) -> Path:
             f"{str(path)!r} is a text that points out of the dataset's folder.",
             expected=f"a file below {str(root)!r} or below ${DATA_VARIABLE}",
             found=repr(text),
-            hint="put the file itself in the place of the text",
+            hint=f"put the file in its place, or export {DATA_VARIABLE}=FOLDER that holds both",
         )
     return target if target.is_file() else path
 
@@ -48,7 +48,10 @@ def _is_below(target: Path, root: Path) -> bool:
 
 def _only_line(path: Path) -> str:
     """Return the text of a small file of one printable line; else nothing."""
-    if path.stat().st_size > LINK_BYTES:
+    try:
+        if path.stat().st_size > LINK_BYTES:
+            return ""
+        text = path.read_bytes().decode("utf-8", errors="replace").strip()
+    except OSError:  # reading the file as what it should be says what is wrong
         return ""
-    text = path.read_bytes().decode("utf-8", errors="replace").strip()
     return text if text.isprintable() else ""

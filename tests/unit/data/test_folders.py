@@ -91,3 +91,15 @@ def test_a_split_that_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "val").mkdir()
     with pytest.raises(DatasetNotFound, match="has no class folders"):
         open_folders(tmp_path, "val")
+
+
+def test_a_text_that_stands_for_a_link_is_followed_below_the_root_only(tmp_path: Path) -> None:
+    root = write(tmp_path / "data", "train/a/1.jpg", "val/a/1.jpg")
+    write(tmp_path, "secret.jpg")
+    (root / "val" / "a" / "1.jpg").write_text("../../train/a/1.jpg")
+    val = open_folders(root, "val")
+    assert val[0].image.size == (8, 8)
+    assert val.files == [root / "train/a/1.jpg"] == [*val.image_files(0)]
+    (root / "val" / "a" / "1.jpg").write_text("../../../secret.jpg")
+    with pytest.raises(DatasetError, match="points out of the dataset's folder"):
+        val[0]

@@ -22,7 +22,9 @@ def test_images_are_found_at_any_depth_by_suffixes_of_any_case(tmp_path: Path) -
 
 
 def test_evaluation_and_training_see_the_same_images_of_a_linked_folder(tmp_path: Path) -> None:
-    root = touch(tmp_path / "data", "train/ant/1.jpg", "train/bee/deep/er/2.jpg", "train/ant/.x.jpg")
+    root = touch(
+        tmp_path / "data", "train/ant/1.jpg", "train/bee/deep/er/2.jpg", "train/ant/.x.jpg"
+    )
     touch(tmp_path / "more", "3.jpg", "sub/4.jpg")
     (root / "train" / "ant" / "linked").symlink_to(tmp_path / "more")
     (root / "train" / "cow").symlink_to(tmp_path / "more")
