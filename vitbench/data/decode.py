@@ -16,16 +16,31 @@ from vitbench.data.sizes import Pixels
 from vitbench.errors import DatasetError
 
 DEEP_MODES = ("I", "F")  # and I;16, I;16B, …: one channel of more than 8 bits
-SKIP = "restore the file, or leave it out with --skip-corrupt N"
+RESTORE = "restore the file"
+SHRINK = "write it smaller"
 TO_8_BITS = (
     "write it with 8 bits, in a range of your choice: "
     "Image.fromarray((numpy.asarray(image) // 257).astype('uint8')).save('new.png')"
 )
-SHRINK = "write it smaller, or leave it out with --skip-corrupt N"
 
 
 class CorruptImage(DatasetError):
-    """A file that is no image, is broken, or can't become 8-bit RGB."""
+    """A file that is no image, is broken, or can't become 8-bit RGB.
+
+    Args:
+        name: The image.
+        found: Why it can't be read.
+        cure: What makes it readable.
+    """
+
+    def __init__(self, name: str, *, found: str, cure: str) -> None:
+        self.cure = cure
+        super().__init__(
+            f"the image {name!r} can't be read.",
+            expected="a whole image file of 8 bits a channel",
+            found=found,
+            hint=f"{cure}, or leave it out with --skip-corrupt N",
+        )
 
 
 class TooDeep(ValueError):
@@ -74,17 +89,17 @@ def decode(name: str, data: bytes) -> Pixels:
         raise _refusal(name, error) from error
 
 
-def why_unreadable(path: Path) -> str:
-    """Say why `decode` would refuse a file, or nothing; a JPEG at an eighth of its size."""
+def refusal(path: Path) -> CorruptImage | None:
+    """Return the error that `decode` would raise of a file; JPEG is decoded at an eighth."""
     try:
         image = _open(read_file(path))
         image.draft("RGB", (1, 1))  # all bits are read, so broken ones are found
         _to_rgb(image)
     except CorruptImage as error:
-        return error.found
+        return error
     except Exception as error:  # as in `decode`
-        return _refusal(str(path), error).found
-    return ""
+        return _refusal(str(path), error)
+    return None
 
 
 def _open(data: bytes) -> Image.Image:
@@ -104,7 +119,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _decode_jpeg(data: bytes) -> Pixels | None:
     """Decode a gray or RGB JPEG outside the interpreter's lock: libjpeg-turbo's pixels, as PIL's.
 
-    Returns None for what torchvision refuses: PIL has the last word on it.
+    Returns None for what torchvision refuses: PIL has the last word on that.
     """
     import torch
     from torchvision.io import ImageReadMode, decode_jpeg
@@ -119,15 +134,10 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
 
 
 def _refusal(name: str, error: Exception) -> CorruptImage:
-    hint = SKIP
+    cure = RESTORE
     if isinstance(error, TooDeep):
-        hint = TO_8_BITS
+        cure = TO_8_BITS
     elif isinstance(error, Image.DecompressionBombError | MemoryError):
-        hint = SHRINK
+        cure = SHRINK
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return CorruptImage(
-        f"the image {name!r} can't be read.",
-        expected="a whole image file of 8 bits a channel",
-        found=reason or type(error).__name__,
-        hint=hint,
-    )
+    return CorruptImage(name, found=reason or type(error).__name__, cure=cure)

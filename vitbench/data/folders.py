@@ -1,5 +1,6 @@
 """Classification folders, `<root>/<split>/<class>/<image>`, as ImageNet and Imagenette have."""
 
+import shlex
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -12,9 +13,10 @@ from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
 TRAIN = "train"  # the split whose folders number the classes
-INTO_CLASSES = (  # Kaggle's file of ImageNet's val: ImageId, then class and box
+INTO_CLASSES = (  # reads the list of Kaggle's ImageNet: ImageId,class box class box …
+    "move each image into the folder of its class, for example by a list of images and classes: "
     "tail -n +2 LOC_val_solution.csv | while IFS=', ' read -r image class _; do "
-    "mkdir -p {folder}/$class && mv {folder}/$image.JPEG {folder}/$class/; done"
+    "mkdir -p {folder}/$class && mv {folder}/$image{suffix} {folder}/$class/; done"
 )
 
 
@@ -127,12 +129,14 @@ def _images_of_classes(folder: Path, classes: Sequence[str]) -> list[list[str]]:
 
 def _no_class_folders(folder: Path) -> DatasetNotFound:
     """Make the error for a split without class folders; ImageNet's val comes as such a split."""
-    flat = [path.name for path in sorted(folder.iterdir()) if is_image(path.name)]
+    flat = sorted(path for path in folder.iterdir() if is_image(path.name))
+    found, hint = "no folders", f"--data names the folder that holds {TRAIN}/ and val/, unpacked"
+    if flat:
+        found = f"{len(flat)} images without a class, {flat[0].name} first"
+        hint = INTO_CLASSES.format(folder=shlex.quote(str(folder)), suffix=flat[0].suffix)
     return DatasetNotFound(
         f"{str(folder)!r} has no class folders.",
         expected=f"one folder a class: {folder.name}/<class>/<image>",
-        found=f"{len(flat)} images without a class, {flat[0]} first" if flat else "no folders",
-        hint=f"move each image into the folder of its class: {INTO_CLASSES.format(folder=folder)}"
-        if flat
-        else f"--data names the folder that holds {TRAIN}/ and val/, unpacked",
+        found=found,
+        hint=hint,
     )

@@ -34,7 +34,10 @@ def follow_pointer(path: Path, root: Path) -> Path:
             found=repr(text),
             hint=f"put the file in its place, or export {DATA_VARIABLE}=FOLDER that holds both",
         )
-    return target if target.is_file() else path
+    try:
+        return target if target.is_file() else path
+    except OSError:  # a name that is too long
+        return path
 
 
 def _is_below(target: Path, root: Path) -> bool:

@@ -185,7 +185,8 @@ class TrainingLoader:
                 if len(self.corrupt) > self.loading.skip_corrupt:
                     raise DatasetError(
                         f"{len(self.corrupt)} broken images, {self.loading.skip_corrupt} allowed.",
-                        found=str(error),
-                        hint="replace the files, or --skip-corrupt N",
+                        expected=error.expected,
+                        found=f"{candidate.name}: {error.found}",
+                        hint=error.hint,
                     ) from error
         raise DatasetError("no image that could take a place in the batch decodes.")

@@ -65,7 +65,7 @@ def test_an_empty_class_of_train_is_refused_and_of_val_is_lacking(tmp_path: Path
 
 
 def test_the_hint_for_a_flat_val_moves_its_images_into_classes(tmp_path: Path) -> None:
-    root = write(tmp_path, "train/n01/1.jpg", "train/n02/1.jpg")
+    root = write(tmp_path / "image net", "train/n01/1.jpg", "train/n02/1.jpg")
     write(root, "val/ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000002.JPEG")
     with pytest.raises(DatasetNotFound, match="2 images without a class") as found:
         open_folders(root, "val")

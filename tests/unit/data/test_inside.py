@@ -48,7 +48,9 @@ def test_a_pointer_out_of_the_data_is_refused_by_name(
     assert text in found.value.found
 
 
-@pytest.mark.parametrize("text", ["no path", "../a.png", "../missing.jpg", "", "a.jpg\nb.jpg"])
+@pytest.mark.parametrize(
+    "text", ["no path", "../a.png", "../missing.jpg", "", "a.jpg\nb.jpg", "a" * 300 + ".jpg"]
+)
 def test_any_other_file_stands_for_itself(root: Path, text: str) -> None:
     path = pointer(root, text)
     assert follow_pointer(path, root) == path

@@ -48,3 +48,4 @@ def test_more_broken_images_than_may_be_skipped_are_an_error(dataset: FolderData
     with pytest.raises(DatasetError, match="3 of 6 images can't be read") as found:
         screen(dataset, dataset.files, fingerprint="x", skip=2, workers=1, progress=lambda *_: None)
     assert "--skip-corrupt 3" in found.value.hint
+    assert found.value.found.startswith("val/ant/1.jpg: image file is truncated")
