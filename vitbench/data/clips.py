@@ -78,8 +78,8 @@ def read_frame(path: Path) -> Pixels:
     """
     import cv2
 
-    frame: Pixels = cv2.cvtColor(decode(str(path), read_file(path)), cv2.COLOR_RGB2BGR)
-    return frame
+    frame = cv2.cvtColor(decode(str(path), read_file(path)), cv2.COLOR_RGB2BGR)
+    return frame.astype(np.uint8, copy=False)
 
 
 def read_labels(path: Path, *, binary: bool = False) -> Pixels:

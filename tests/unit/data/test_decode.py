@@ -2,6 +2,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def verdicts(folder: Path, name: str, data: bytes) -> dict[str, str]:
     (folder / name).write_bytes(data)
     refused = refusal(folder / name)
     found = {"screening": refused.found if refused else "whole"}
-    reads = {
+    reads: dict[str, Callable[[], object]] = {
         "evaluation": lambda: read_image(folder / name),
         "training": lambda: find_images(folder).read(0),
     }
