@@ -38,14 +38,6 @@ def test_a_clip_has_its_frames_masks_and_objects(root: Path) -> None:
     assert tuple(duo.frame(0)[10, 10]) == (30, 30, 200)  # BGR of the first object
 
 
-def test_the_fingerprint_tells_other_masks(root: Path) -> None:
-    before = open_clips(root, "val").info.fingerprint
-    noise = np.zeros((HEIGHT, WIDTH), np.uint8)
-    noise[::2, ::3] = 1
-    write_labels(noise, root / MASK)
-    assert open_clips(root, "val").info.fingerprint != before
-
-
 def test_a_missing_mask_is_named(root: Path) -> None:
     (root / MASK).unlink()
     assert MASK in refused(root)

@@ -82,15 +82,6 @@ def test_255_is_a_class_where_the_class_file_says_so(tmp_path: Path) -> None:
     assert np.unique(target).tolist() == [0, 255]
 
 
-def test_another_class_list_is_another_dataset(tmp_path: Path) -> None:
-    root = write(tmp_path, blocks([[0, 1], [2, 0]]))
-    marks = set()
-    for text in ("wall\nsky\n", "wall\nsky\nsea\n"):
-        (root / "classes.txt").write_text(text)
-        marks.add(open_semantic(root, "val").info.fingerprint)
-    assert len(marks) == 2
-
-
 def test_links_that_a_checkout_wrote_as_text_are_followed(tmp_path: Path) -> None:
     root = write(tmp_path, blocks([[1, 1]]), size=(8, 4))
     image = root / "images" / "validation" / "one.jpg"
