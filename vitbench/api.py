@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vitbench.data.sizes import resize_indices as resize_indices
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
+    from vitbench.data.transforms import cut_note as cut_note
     from vitbench.data.transforms import to_pixels as to_pixels
     from vitbench.draws import permutation as permutation
     from vitbench.draws import uniforms as uniforms
@@ -149,7 +150,7 @@ _HOMES = {
     "vitbench.data.random_crop": ("RandomCrops",),
     "vitbench.data.semantic": ("labels_in", "read_index_map"),
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
-    "vitbench.data.transforms": ("ImageView", "Normalization", "to_pixels"),
+    "vitbench.data.transforms": ("ImageView", "Normalization", "cut_note", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
     "vitbench.engine.evaluate": ("evaluate", "score"),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),

@@ -19,6 +19,7 @@ from vitbench.api import (
     Outcome,
     Presets,
     Score,
+    cut_note,
     distributed,
     search,
     setting,
@@ -66,6 +67,8 @@ class Knn:
 
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Let the training images vote on every validation image, for every k in one search."""
+        if cut := cut_note(self.crop, backbone.info.stage(0).stride):
+            context.note(cut)
         spec = FeatureSpec(view=ImageView(self.resize, self.crop))
         train, val = (context.features(split, spec) for split in ("train", "val"))
         bank, queries = (

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vitbench.data.decode import decode, read_file
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
 
@@ -70,17 +71,15 @@ class ClipDataset:
 
 
 def read_frame(path: Path) -> Pixels:
-    """Read a video frame, BGR, shape (H, W, 3).
+    """Read a video frame, BGR, shape (H, W, 3): the pixels that every other reader decodes.
 
     Raises:
-        DatasetError: The file is no image, or broken.
+        CorruptImage: The file is no image, is broken, or can't become 8-bit color.
     """
     import cv2
 
-    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if found is None:
-        raise unreadable(path, "a whole JPEG or PNG image")
-    return found.astype(np.uint8, copy=False)
+    frame = cv2.cvtColor(decode(str(path), read_file(path)), cv2.COLOR_RGB2BGR)
+    return frame.astype(np.uint8, copy=False)
 
 
 def read_labels(path: Path, *, binary: bool = False) -> Pixels:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vitbench.data.dataset import Sample
-from vitbench.data.folders import read_image
+from vitbench.data.decode import read_image
 from vitbench.data.instances import Instance, Instances, RunLengths
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo

@@ -19,7 +19,7 @@ from vitbench.data.coco import (
     read_annotations,
 )
 from vitbench.data.dataset import Sample
-from vitbench.data.folders import read_image
+from vitbench.data.decode import read_image
 from vitbench.data.label_maps import BACKGROUND, LabelMap, Labels
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo

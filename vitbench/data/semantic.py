@@ -10,7 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from vitbench.data.coco import check_size
 from vitbench.data.dataset import Sample
-from vitbench.data.folders import SUFFIXES, read_image
+from vitbench.data.decode import read_image
+from vitbench.data.listing import SUFFIXES
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 

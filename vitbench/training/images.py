@@ -67,7 +67,7 @@ def data_fingerprint(images: ImageFiles | Shards, say: Say) -> str:
         DatasetError: A file can't be read.
     """
     if isinstance(images, ImageFiles):
-        files, names = [images.root / name for name in images.ids], list(images.ids)
+        files, names = [images.file(index) for index in range(len(images))], list(images.ids)
         return _hash(zip(names, _digests(images.root, files, say), strict=True))
     local = [Path(url.removeprefix(LOCAL)) for url in images.urls if is_local(url)]
     contents = iter(_digests(local[0].parent, local, say) if local else ())

@@ -13,7 +13,7 @@ from vitbench.data.coco import open_coco
 from vitbench.data.dataset import find_root, open_dataset
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.training_loader import Loading, TrainingLoader
-from vitbench.errors import DatasetError, SettingError, TrainingError
+from vitbench.errors import DatasetNotFound, SettingError, TrainingError
 from vitbench.models.assembly import assemble, find_architecture
 from vitbench.models.sources import RUNS
 from vitbench.objectives.patch import Patch
@@ -241,7 +241,7 @@ def open_probe(options: Options) -> Probe | None:
     """Open the labelled data of the online 20-NN; None if there are no labels.
 
     Raises:
-        DatasetError: Data was named for it and has none.
+        DatasetError: Data was named for it and has no labels, or val has a class that train lacks.
     """
     if not options.watching.probe_every:
         return None
@@ -250,7 +250,7 @@ def open_probe(options: Options) -> Probe | None:
     try:
         bank = open_dataset(name, "classification", "train", limit=most)
         queries = open_dataset(name, "classification", "val", limit=most)
-    except DatasetError:
+    except DatasetNotFound:
         if inputs.probe_data:
             raise
         return None

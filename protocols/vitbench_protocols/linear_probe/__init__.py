@@ -18,6 +18,7 @@ from vitbench.api import (
     Outcome,
     Presets,
     Score,
+    cut_note,
     errors,
     setting,
 )
@@ -95,6 +96,8 @@ class LinearProbe:
 
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Choose a head where there are several, train it on all of train, score it on val."""
+        if cut := cut_note(self.crop, backbone.info.stage(0).stride):
+            context.note(cut)
         sets = feature_sets(self.features, backbone.info)
         heads = [Head(features, rate) for features in sets for rate in self.learning_rates]
         if not heads:
