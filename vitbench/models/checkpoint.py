@@ -54,6 +54,7 @@ def resolve(
     pooling: Pooling | None = None,
     state_key: str | None = None,
     heads: int | None = None,
+    native_px: int | None = None,
     progress: Progress = quiet,
 ) -> Checkpoint:
     """Find, open and check a checkpoint.
@@ -69,6 +70,7 @@ def resolve(
             attention if the file has it, else the class token, else the mean patch.
         state_key: Dotted path of the weights inside the file.
         heads: Attention heads of a ViT; overrules whatever else says them.
+        native_px: Image size that a Swin Transformer was made for, likewise.
         progress: Told about a download, if there is one.
 
     Raises:
@@ -88,7 +90,7 @@ def resolve(
         state_key=state_key or (manifest.state_key or None if manifest else None),
         ignore=manifest.ignore if manifest else (),
     )
-    architecture, identified = identify(found, source, arch, heads)
+    architecture, identified = identify(found, source, arch, heads=heads, native=native_px)
     architecture, pooled_from = _pooled(architecture, pooling, told.pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
     check_values(state, subject=source.name)

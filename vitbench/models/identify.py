@@ -20,7 +20,14 @@ CHECKED = {  # what a named architecture and the shapes must agree on
 Told = tuple[AnyArchitecture, tuple[str, ...]]  # an architecture, and lines on who said its facts
 
 
-def identify(found: Recognised, source: Source, arch: str | None, heads: int | None = None) -> Told:
+def identify(
+    found: Recognised,
+    source: Source,
+    arch: str | None,
+    *,
+    heads: int | None = None,
+    native: int | None = None,
+) -> Told:
     """Return the architecture of recognised weights, and who said what shapes do not tell.
 
     Args:
@@ -28,10 +35,11 @@ def identify(found: Recognised, source: Source, arch: str | None, heads: int | N
         source: Where they come from, with what the manifest and the file say.
         arch: The architecture's name, if the user says it.
         heads: Attention heads of a ViT, if the user says them; they overrule all else.
+        native: Image size in pixels that a Swin was made for, likewise.
 
     Raises:
-        CheckpointError: If the heads are unknown, two that should know them disagree, or the name
-            said is not that of these shapes.
+        CheckpointError: If the heads or a Swin's native size are unknown, two that should know the
+            heads disagree, or the name said is not that of these shapes.
         StateMismatch: If the weights are those of no plain ViT or Swin.
         UnknownName: If nobody knows the name.
     """
@@ -51,21 +59,18 @@ def identify(found: Recognised, source: Source, arch: str | None, heads: int | N
         told_too = find_architecture(facts.arch)
         _agree(told_too, wanted, (*CHECKED[type(told_too)], "heads"), source.name)
     own = facts.architecture
-    if own is not None and heads is None:
+    if own is not None and heads is None and native is None:
         if wanted is not None:
             _agree(own, wanted, (*CHECKED[family], "heads"), source.name)
             own = replace(own, name=wanted.name)
         return own, (f"{own.heads} heads, from the file",)
     if SWIN in shapes:
         swin = wanted if isinstance(wanted, SwinArchitecture) else None
-        inferred, told = _swin(found, shapes, swin, source)
+        inferred, told = _swin(found, shapes, swin, source, native)
     else:
         vit = wanted if isinstance(wanted, Architecture) else None
         inferred, told = _vit(found, shapes, vit, source, arch, heads)
-    if wanted is not None:
-        _agree(inferred, wanted, CHECKED[family], source.name)
-        inferred = replace(inferred, name=wanted.name)
-    return inferred, told
+    return (replace(inferred, name=wanted.name) if wanted else inferred), told
 
 
 def _swin(
@@ -73,30 +78,53 @@ def _swin(
     shapes: Mapping[str, Shape],
     wanted: SwinArchitecture | None,
     source: Source,
+    native: int | None,
 ) -> Told:
     eps = source.facts.norm_eps
     inferred = infer_swin(
         shapes,
-        image_px=wanted.image_px if wanted else 1,
+        image_px=1,  # settled below
         norm_eps=found.format.swin_norm_eps if eps is None else eps,
         name=source.name,
     )
+    if wanted:
+        _agree(inferred, wanted, CHECKED[SwinArchitecture], source.name)
+    native, who = _native(found, shapes, wanted, source.name, native)
+    sizes = f"d{inferred.embed_dim}_patch{inferred.patch_size}_window{inferred.window}_{native}"
+    inferred = replace(inferred, image_px=native, name=f"swin_{sizes}")
+    heads = ", ".join(map(str, inferred.heads))
+    return inferred, (f"{heads} heads, from the weights", f"native size {native} px, from {who}")
+
+
+def _native(
+    found: Recognised,
+    shapes: Mapping[str, Shape],
+    wanted: SwinArchitecture | None,
+    name: str,
+    flag: int | None,
+) -> tuple[int, str]:
+    """Return the image size that a Swin was made for, and who says it."""
+    if flag is not None:
+        return flag, "--native-px"
     native, who = native_px(shapes, found.derived)
     if wanted and who and _windows(wanted) != _windows(replace(wanted, image_px=native)):
         raise CheckpointError(
-            f"{source.name}: the weights are not those of a {wanted.name}.",
+            f"{name}: the weights are not those of a {wanted.name}.",
             expected=f"images of {wanted.image_px} px",
             found=f"images of {native} px, by {who}",
             hint="--arch with that image size at its end",
         )
     if wanted:
-        native, who = wanted.image_px, f"the name {wanted.name}"
-    sizes = f"d{inferred.embed_dim}_patch{inferred.patch_size}_window{inferred.window}_{native}"
-    inferred = replace(inferred, image_px=native, name=f"swin_{sizes}")
-    size = f"native size {native} px, " + (
-        f"from {who}" if who else "assumed: the file does not tell; --arch swin_… says another"
-    )
-    return inferred, (f"{_listed(inferred.heads)} heads, from the weights", size)
+        return wanted.image_px, f"the name {wanted.name}"
+    if not who:
+        raise CheckpointError(
+            f"{name}: the image size that this Swin Transformer was made for is not known.",
+            expected="it to be said: it decides which windows shift, and weights do not tell it",
+            found="no masks of windows in the file, and tables of one size",
+            hint=f"--arch swin_tiny_patch4_window7_224, or --native-px {native} (the size at which "
+            "the last stage is one window, as published models have it)",
+        )
+    return native, who
 
 
 def _windows(swin: SwinArchitecture) -> list[int]:
@@ -120,6 +148,8 @@ def _vit(
         activation=source.facts.activation or (wanted.activation if wanted else "gelu"),
         name=f"vit_d{inferred.embed_dim}_patch{inferred.patch_size}",
     )
+    if wanted:
+        _agree(inferred, wanted, CHECKED[Architecture], source.name)
     number, who = _heads(found, inferred, wanted, source, arch, heads)
     if inferred.embed_dim % number:
         raise CheckpointError(
@@ -141,14 +171,15 @@ def _heads(
 ) -> tuple[int, str]:
     """Return the heads of a ViT and who says them; whoever says otherwise is named too."""
     manifest, facts = source.manifest, source.facts
+    name = arch or facts.arch
     sayings = (
         (heads, "--num-heads"),
         (manifest.heads if manifest else None, "the manifest"),
         (found.format.heads_of(inferred.embed_dim), f"the format {found.format.name}"),
         (facts.heads, facts.heads_from),
         (
-            wanted.heads if wanted and (arch or facts.arch) else None,
-            f"the name {arch or facts.arch}",
+            wanted.heads if wanted and name else None,
+            f"--arch {arch}" if arch else f"the name {name}",
         ),
     )
     known = [(number, who) for number, who in sayings if number is not None]
@@ -189,7 +220,3 @@ def _agree(
             found=", ".join(f"{fact} {getattr(inferred, fact)}" for fact in wrong),
             hint="name the architecture that the weights have by --arch",
         )
-
-
-def _listed(heads: tuple[int, ...]) -> str:
-    return ", ".join(map(str, heads))

@@ -133,7 +133,7 @@ def native_px(shapes: Mapping[str, Shape], buffers: Mapping[str, Shape]) -> tupl
 
     Returns:
         The size in pixels, and who says it: the masks, the tables, or "" if nothing does. Then it
-        is the size at which the last stage is one window, as with all published image models.
+        is the size at which the last stage is one window.
     """
     patch = shapes["patch_embed.proj.weight"][-1]
     windows = [_window(shapes, stage) for stage in range(count_blocks(shapes, "layers."))]

@@ -98,8 +98,9 @@ def _shapes(module: nn.Module) -> set[tuple[str, tuple[int, ...]]]:
 
 def _odd(vit: Any) -> list[str]:
     """Name what a network of timm has that its weights' shapes would not show."""
-    if type(vit) is not VisionTransformer:
-        return [f"a {type(vit).__name__}"]
+    kind = type(vit)
+    if kind is not VisionTransformer:
+        return [f"a {kind.__name__}"]
     parts = (
         *((block, Block, "blocks") for block in vit.blocks),
         (vit.patch_embed, PatchEmbed, "patch embedding"),
@@ -142,8 +143,8 @@ def _others(parts: Iterable[tuple[Any, Any, str]]) -> list[str]:
 
 def _activation(vit: Any) -> Activation | None:
     """Return our name of the activation, or None if there is none."""
-    block: Any = vit.blocks[0]
-    act = block.mlp.act
+    first: Any = vit.blocks[0]
+    act: Any = first.mlp.act
     if isinstance(act, nn.GELU) or type(act).__name__ == "GELU":
         return "gelu_tanh" if getattr(act, "approximate", "none") == "tanh" else "gelu"
     return next((name for name, kind in ACTIVATIONS.items() if isinstance(act, kind)), None)

@@ -102,7 +102,7 @@ def test_a_dino_training_file_says_its_own_heads(tmp_path: Path, side: str) -> N
 @pytest.mark.parametrize(
     ("key", "prefix", "form"),
     [("model", "", "model"), ("state_dict", "model.backbone.", "state-dict"),
-     ("state_dict", "module.", "state-dict"), ("", "module.", "state-dict")],
+     ("state_dict", "module.", "state-dict"), ("", "module.", "flat")],
 )  # fmt: skip
 def test_the_same_weights_in_another_wrapper_are_the_same_checkpoint(
     tmp_path: Path, weights: dict[str, Tensor], key: str, prefix: str, form: str
