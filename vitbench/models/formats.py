@@ -170,18 +170,18 @@ FORMATS = (
         convert=merge_after_stage,
     ),
     Format(
-        name="flat",
-        about="a state dict by timm's names: published DINO, timm, safetensors",
-        at=("",),
-        signs=(PATCHES,),
-        anywhere=True,
-    ),
-    Format(
         name="model",
         about="timm's names under `model`, as DeiT, MAE and Swin save them",
         at=("model", "model_ema"),
         signs=(PATCHES,),
         position_rule="size",
+    ),
+    Format(
+        name="flat",
+        about="a state dict by timm's names: published DINO, timm, safetensors",
+        at=("",),
+        signs=(PATCHES,),
+        anywhere=True,
     ),
     Format(
         name="state-dict",

@@ -50,11 +50,13 @@ def read_torch(path: Path) -> Mapping[str, Any]:
     """
     with path.open("rb") as file:  # a pickle may have a zip archive's end behind it
         zipped = file.read(2) == b"PK" and zipfile.is_zipfile(path)
-    if zipped:
-        _refuse_other_archives(path)
     try:
+        if zipped:
+            _refuse_other_archives(path)
         with torch.serialization.safe_globals(list(HARMLESS)):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except CheckpointError:
+        raise
     except Exception as error:  # a flipped bit can raise any of them
         refused = _refused(path, str(error), zipped)
         if refused:

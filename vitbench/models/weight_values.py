@@ -64,7 +64,8 @@ def _other_kind(tensor: Tensor) -> str:
         return f"sparse ({str(tensor.layout).removeprefix('torch.')})"
     if tensor.is_quantized or tensor.dtype not in FLOATS:
         return f"{'quantized, ' * tensor.is_quantized}{str(tensor.dtype).removeprefix('torch.')}"
-    stored = tensor.untyped_storage().nbytes() // tensor.element_size()
-    if tensor.numel() > stored:
-        return f"{tensor.numel()} numbers of which the file holds {stored}"
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    held = 1 + sum((size - 1) * stride for size, stride in steps)  # fewer if numbers are shared
+    if tensor.numel() > held:
+        return f"{tensor.numel()} numbers of which the file holds {held}"
     return ""
