@@ -53,6 +53,7 @@ def test_a_whole_module_is_refused_by_its_class(tmp_path: Path) -> None:
         read_weight_file(tmp_path / "a.pth")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torchscript_is_called_what_it_is(tmp_path: Path) -> None:
     torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "a.pt"))  # type: ignore[no-untyped-call]
     with pytest.raises(CheckpointError, match=r"TorchScript(.|\n)*torch\.jit\.load"):
