@@ -19,7 +19,7 @@ FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("CaiT", (r"^blocks_token_only\.",)),
     ("XCiT", (r"blocks\.\d+\.local_mp\.|blocks\.\d+\.gamma3$",)),
     ("Swin Transformer V2", (r"attn\.(cpb_mlp\.|logit_scale$)",)),
-    ("BEiT", (r"(?<!layers\.\d\.)blocks\.\d+\.attn\.relative_position_bias_table$|^rel_pos_bias\.",)),
+    ("BEiT", (r"(?<!layers\.\d\.)blocks\.\d\.attn\.relative_position_bias|^rel_pos_bias\.",)),
     ("EVA", (r"attn\.(inner_attn_ln|rope|q_bias)|(^|\.)rope\.freqs|mlp\.(ffn_ln|w1|w3)\.",)),
     ("BEiT", (r"beit\.(embeddings|encoder)\.|lambda_1$",)),
     ("DINOv2's giant (SwiGLU in its blocks)", (r"mlp\.(w12|weights_in)\.",)),

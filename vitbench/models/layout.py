@@ -149,7 +149,7 @@ def _renamed(
     for key, tensor in tensors.items():
         name = layout.our_name(key)
         if any(fnmatchcase(name, pattern) for pattern in DERIVED):
-            derived[name] = tuple(tensor.shape)
+            derived[name] = () if tensor.is_nested else tuple(tensor.shape)
         if name in derived or any(fnmatchcase(name, pattern) for pattern in ignore):
             ignored.append(key)
             continue

@@ -138,7 +138,7 @@ def native_px(shapes: Mapping[str, Shape], buffers: Mapping[str, Shape]) -> tupl
     patch = shapes["patch_embed.proj.weight"][-1]
     windows = [_window(shapes, stage) for stage in range(count_blocks(shapes, "layers."))]
     for stage, window in enumerate(windows):
-        count = buffers.get(f"layers.{stage}.blocks.1.attn_mask", (0,))[0]
+        count = (buffers.get(f"layers.{stage}.blocks.1.attn_mask") or (0,))[0]
         side = math.isqrt(count)
         if side and side * side == count:
             return patch * 2**stage * window * side, "the masks of its windows"

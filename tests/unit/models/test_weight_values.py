@@ -42,6 +42,7 @@ def quantized(value: Tensor) -> Tensor:
         (lambda value: value.to_sparse(), "sparse"),
         (lambda value: value.to_sparse_csr(), "sparse"),
         (lambda value: value.to("meta"), "without values"),
+        (lambda value: torch.nested.nested_tensor([value, value[:2]]), "a nested tensor"),
         (lambda value: value[:1, :1].expand_as(value), "16384 numbers of which the file holds"),
     ],
 )
