@@ -16,6 +16,12 @@ class Which:
         (), help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders"
     )
     arch: str | None = setting(None, help="architecture; a bare file does not say its heads")
+    num_heads: int | None = setting(
+        None, help="attention heads of a ViT, where neither its file nor a name says them"
+    )
+    native_px: int | None = setting(
+        None, help="image size in pixels that a Swin was made for, where nothing else says it"
+    )
     mean: Triple | None = setting(None, help="input mean of a bare file, of RGB in 0 to 1")
     std: Triple | None = setting(None, help="input standard deviation, likewise")
     position_rule: PositionRule | None = setting(None, help="how the position table is resized")
@@ -33,5 +39,7 @@ def resolve_one(spec: str, which: Which, voice: Voice) -> Checkpoint:
         position_rule=which.position_rule,
         state_key=which.state_key,
         pooling=which.pooling,
+        heads=which.num_heads,
+        native_px=which.native_px,
         progress=lambda done, total: voice.progress(f"download {spec}", done, total),
     )

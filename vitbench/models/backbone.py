@@ -49,7 +49,11 @@ class BackboneInfo:
             SettingError: If there is no such block.
         """
         if not -self.depth <= layer < self.depth:
-            raise SettingError([f"layer {layer} does not exist: {self.arch} has {self.depth}"])
+            last = self.depth - 1
+            raise SettingError(
+                [f"layer {layer} does not exist: {self.arch} has layers 0 to {last}, "
+                 f"or -{self.depth} to -1 counted from the end"]
+            )  # fmt: skip
         return layer % self.depth
 
     def stage(self, layer: int) -> Stage:

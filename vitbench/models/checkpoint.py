@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from vitbench.errors import CheckpointError
+from vitbench.errors import CheckpointError, SettingError, listed
 from vitbench.models.assembly import CA_HEAD, AnyArchitecture, assemble, our_state, poolings
 from vitbench.models.backbone import Backbone
 from vitbench.models.download import Progress, quiet
@@ -17,6 +17,7 @@ from vitbench.models.manifest import Manifest
 from vitbench.models.sources import find_source
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
 from vitbench.models.swin_architecture import SwinArchitecture
+from vitbench.models.weight_values import check_values
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ def resolve(
     position_rule: PositionRule | None = None,
     pooling: Pooling | None = None,
     state_key: str | None = None,
+    heads: int | None = None,
+    native_px: int | None = None,
     progress: Progress = quiet,
 ) -> Checkpoint:
     """Find, open and check a checkpoint.
@@ -66,13 +69,18 @@ def resolve(
         pooling: Image-level feature, where the weights offer more than one. Left out: class
             attention if the file has it, else the class token, else the mean patch.
         state_key: Dotted path of the weights inside the file.
+        heads: Attention heads of a ViT; overrules whatever else says them.
+        native_px: Image size that a Swin Transformer was made for, likewise.
         progress: Told about a download, if there is one.
 
     Raises:
-        CheckpointError: If it can't be found or read, or its heads are unknown.
+        CheckpointError: If it can't be found or read, its weights are no finite numbers, or its
+            heads are unknown.
         StateMismatch: If a key is left over or a parameter not filled.
+        SettingError: If a mean or standard deviation is out of its range.
         UnknownName: If the spec is neither a path nor a known name.
     """
+    _check_normalization(mean, std)
     source = find_source(spec, progress)
     manifest, told = source.manifest, source.facts
     found = recognise(
@@ -82,9 +90,10 @@ def resolve(
         state_key=state_key or (manifest.state_key or None if manifest else None),
         ignore=manifest.ignore if manifest else (),
     )
-    architecture, heads_from = identify(found, source, arch)
-    architecture, pooled_from = _pooled(architecture, pooling, source.name)
+    architecture, identified = identify(found, source, arch, heads=heads, native=native_px)
+    architecture, pooled_from = _pooled(architecture, pooling, told.pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
+    check_values(state, subject=source.name)
     mean_used, mean_from = _first(
         mean, manifest.mean if manifest else None, told.mean, IMAGENET_MEAN, "ImageNet default"
     )
@@ -105,11 +114,12 @@ def resolve(
         source.origin,
         f"format {found.format.name} ({found.format.about}), weights in {found.where}",
         f"architecture {architecture.describe()}",
-        f"{architecture.heads} heads, from {heads_from}".replace("(", "").replace(")", ""),
+        *identified,
         f"image-level feature: {pooled_from}",
         accounting.summary(),
         f"positions resized by rule {rule!r}, from {rule_from}",
         f"mean {mean_used}, std {std_used}, from {normalization_from}",
+        *_others(found.others),
     )
     return Checkpoint(
         spec=spec,
@@ -159,7 +169,7 @@ def _account(
 
 
 def _pooled(
-    architecture: AnyArchitecture, pooling: Pooling | None, name: str
+    architecture: AnyArchitecture, pooling: Pooling | None, trained: Pooling | None, name: str
 ) -> tuple[AnyArchitecture, Pooling]:
     """Settle the image-level feature, and leave out of the architecture what it does not need."""
     offered = poolings(architecture)
@@ -168,9 +178,33 @@ def _pooled(
             f"{name}: these weights have no {pooling!r} as image-level feature.",
             expected=f"one of {', '.join(offered)}",
         )
+    if pooling is None:
+        pooling = trained if trained in offered else offered[0]
     if pooling == "mean_pool":
         architecture = replace(architecture, class_attention=0)
-    return architecture, pooling or offered[0]
+    return architecture, pooling
+
+
+def _check_normalization(mean: Triple | None, std: Triple | None) -> None:
+    """Demand what RGB in [0, 1] can have."""
+    problems = []
+    if mean is not None and not all(0 <= value <= 1 for value in mean):
+        problems.append(f"mean {mean} is out of range: each from 0 to 1, of RGB in 0 to 1")
+    if std is not None and not all(0 < value <= 1 for value in std):
+        problems.append(f"std {std} is out of range: each above 0 and at most 1, of RGB in 0 to 1")
+    if problems:
+        raise SettingError(problems, hint="values of RGB in 0 to 255, divided by 255")
+
+
+def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Say where else in the file weights lie, and how one gets them."""
+    addressed = [path for path in paths if path]
+    if not addressed:
+        return ()
+    return (
+        f"more weights in the file: {listed(addressed)}; --state-key {addressed[0]} takes "
+        f"{'those' if len(addressed) == 1 else 'the first of them'}",
+    )
 
 
 def _first(

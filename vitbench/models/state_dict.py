@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vitbench.errors import StateMismatch, listed
+from vitbench.models.families import PLAIN_HINT, family_of_keys
 
 State = Mapping[str, Tensor]
 
@@ -57,11 +58,16 @@ def check_complete(state: State, expected: State, *, subject: str, where: str) -
         for keys, label in ((left_over, "not used"), (missing, "not filled"), (shapes, "shape"))
         if keys
     ]
+    family = family_of_keys(state)
     raise StateMismatch(
-        f"{subject}: {', '.join(told)}.",
+        f"{subject}: {', '.join(told)}."
+        if not family
+        else f"{subject}: these are weights of {family}, which is no plain ViT or Swin.",
         expected=f"all {len(expected)} parameters filled and every key used or ignored",
         found="; ".join([*found, f"in {where}, {len(state)} keys"]),
-        hint="another --state-key; or a manifest whose `ignore` names what is not needed",
+        hint=PLAIN_HINT
+        if family
+        else "another --state-key; or a manifest whose `ignore` names what is not needed",
     )
 
 

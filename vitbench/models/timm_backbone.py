@@ -1,26 +1,30 @@
 """timm's Vision Transformer as a `Backbone`, under our positional rule."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
 import torch
-from timm import create_model, is_model
+from timm.layers import GELUTanh, QuickGELU
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from vitbench.errors import CheckpointError, SettingError
+from vitbench.errors import SettingError
 from vitbench.models import cpu_block
 from vitbench.models.architecture import Architecture, named
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
+from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Activation, PositionRule, Triple
 from vitbench.models.initialization import initialize
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.positions import resize_positions
 
 KEPT_SIZES = 64  # image sizes whose positions are kept
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu_tanh": GELUTanh,
+    "quick_gelu": QuickGELU,
+}
 
 
 class TimmBackbone(Backbone):
@@ -46,7 +50,7 @@ class TimmBackbone(Backbone):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        vit = _timm_vit(architecture, drop_path)
+        vit = timm_vit(architecture, drop_path)
         put_linear_layers(vit)
         self.cls_token, self.reg_token, self.pos_embed = vit.cls_token, vit.reg_token, vit.pos_embed
         self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
@@ -104,7 +108,9 @@ class TimmBackbone(Backbone):
 
     def _run(self, block: Any, tokens: Tensor) -> Tensor:
         fast = not self.training and cpu_block.usable(tokens)
-        out: Tensor = cpu_block.run_block(block, tokens) if fast else block(tokens)
+        if fast:
+            return cpu_block.run_block(block, tokens, self.architecture.activation)
+        out: Tensor = block(tokens)
         return out
 
     def _embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -186,78 +192,8 @@ def build_backbone(
     return backbone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pretrained:
-    """Weights that timm fetched, and what it says of them."""
-
-    architecture: Architecture
-    state: dict[str, Tensor]
-    mean: Triple
-    std: Triple
-
-
-def pretrained_by_timm(name: str) -> Pretrained:
-    """Fetch one of timm's pretrained Vision Transformers.
-
-    Args:
-        name: `architecture.tag`, or `hf-hub:ID`.
-
-    Raises:
-        CheckpointError: If it can't be fetched or is no plain Vision Transformer.
-    """
-    try:
-        vit: Any = create_model(name, pretrained=True, num_classes=0)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(
-            f"timm can't give {name!r}.",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
-            hint="timm.list_models(pretrained=True) lists the names; the network must be reachable",
-        ) from error
-    if type(vit) is not VisionTransformer:
-        raise CheckpointError(
-            f"{name}: this is not a plain Vision Transformer.", found=type(vit).__name__
-        )
-    config: Any = vit.pretrained_cfg
-    return Pretrained(
-        architecture=_described(vit, config["architecture"]),
-        state=vit.state_dict(),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-    )
-
-
-def named_by_timm(arch: str) -> Architecture | None:
-    """Return the architecture of one of timm's Vision Transformers, or None if it has none."""
-    if not is_model(arch):
-        return None
-    with torch.device("meta"):
-        vit: Any = create_model(arch, pretrained=False, num_classes=0)
-    return _described(vit, arch) if type(vit) is VisionTransformer else None
-
-
-def _described(vit: Any, arch: str) -> Architecture:
-    block: Any = vit.blocks[0]
-    height, width = vit.patch_embed.grid_size
-    return Architecture(
-        name=arch,
-        patch_size=vit.patch_embed.patch_size[0],
-        embed_dim=vit.embed_dim,
-        depth=len(vit.blocks),
-        heads=block.attn.num_heads,
-        mlp_dim=block.mlp.fc1.out_features,
-        grid=(height, width),
-        cls_token=vit.cls_token is not None,
-        registers=vit.num_reg_tokens,
-        positions=vit.pos_embed is not None,
-        prefix_positions=not vit.no_embed_class,
-        final_norm=isinstance(vit.norm, nn.LayerNorm),
-        layer_scale=not isinstance(block.ls1, nn.Identity),
-        qkv_bias=block.attn.qkv.bias is not None,
-        norm_eps=block.norm1.eps,
-    )
-
-
-def _timm_vit(architecture: Architecture, drop_path: float) -> Any:
+def timm_vit(architecture: Architecture, drop_path: float = 0.0) -> Any:
+    """Build timm's network on the meta device."""
     shape = architecture
     return VisionTransformer(
         img_size=(shape.grid[0] * shape.patch_size, shape.grid[1] * shape.patch_size),
@@ -278,6 +214,7 @@ def _timm_vit(architecture: Architecture, drop_path: float) -> Any:
         final_norm=shape.final_norm,
         drop_path_rate=drop_path,
         norm_layer=partial(nn.LayerNorm, eps=shape.norm_eps),
+        act_layer=ACTIVATIONS[shape.activation],
         weight_init="skip",
         device="meta",
     )

@@ -17,7 +17,7 @@ def test_our_names_say_size_patch_and_image() -> None:
 
 
 def test_our_names_and_timm_agree() -> None:
-    from vitbench.models.timm_backbone import named_by_timm
+    from vitbench.models.timm_names import named_by_timm
 
     for arch in ("vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch8_224"):
         assert named(arch) == named_by_timm(arch)
