@@ -46,10 +46,22 @@ class Clip:
 class ClipDataset:
     """The clips of one split, in the order of its list."""
 
-    def __init__(self, info: DatasetInfo, clips: Sequence[Clip]) -> None:
+    def __init__(
+        self, info: DatasetInfo, clips: Sequence[Clip], split_lists: Sequence[Path] = ()
+    ) -> None:
         self.info = info
         self.ids = [clip.id for clip in clips]
-        self._clips = tuple(clips)
+        self._clips, self._split_lists = tuple(clips), tuple(split_lists)
+
+    @property
+    def frame_files(self) -> list[Path]:
+        """Every frame of every clip; not one entry a clip, hence not `files`."""
+        return [path for clip in self._clips for path in clip.frames]
+
+    @property
+    def annotation_files(self) -> list[Path]:
+        """Every mask of every clip, and the list of the split."""
+        return [*(path for clip in self._clips for path in clip.masks), *self._split_lists]
 
     def __len__(self) -> int:
         return len(self._clips)

@@ -71,8 +71,10 @@ class CocoDataset:
         categories: Mapping[int, str],
         *,
         shift: int = 0,
+        annotation_files: Sequence[Path] = (),
     ) -> None:
         self.info = info
+        self.annotation_files = list(annotation_files)
         self.categories = categories  # category id, above 0 -> name
         self.shift = shift  # what was added to the ids of the file to get above 0
         self.ids = [entry.file_name for entry in images]
@@ -136,6 +138,7 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         objects,
         names,
         shift=shift,
+        annotation_files=[path],
     )
 
 

@@ -46,9 +46,11 @@ def open_clips(root: Path, split: str) -> ClipDataset:
     """
     with ThreadPoolExecutor() as pool:
         if (root / "ImageSets").is_dir():
-            names = _names(root, split)
+            split_lists = [_split_list(root, split)]
+            names = _names(split_lists[0])
             clips = [_open_clip(root, name, split, pool) for name in names]
         else:
+            split_lists = []
             clips = [_open_masks(folder, pool) for folder in _mask_folders(root, split)]
     files = [path for clip in clips for path in (*clip.frames, *clip.masks)]
     info = DatasetInfo(
@@ -60,11 +62,11 @@ def open_clips(root: Path, split: str) -> ClipDataset:
             (path.relative_to(root).as_posix(), path.stat().st_size) for path in files
         ),
     )
-    return ClipDataset(info, clips)
+    return ClipDataset(info, clips, split_lists)
 
 
-def _names(root: Path, split: str) -> list[str]:
-    """Read the clip names of a split."""
+def _split_list(root: Path, split: str) -> Path:
+    """Return the file that names the clips of a split."""
     year, _, name = split.rpartition("/")
     folders = (year, RESOLUTION) if year else ("2017",)  # DAVIS-2016's own list is in 480p
     lists = [root / "ImageSets" / folder / f"{name}.txt" for folder in folders]
@@ -76,6 +78,11 @@ def _names(root: Path, split: str) -> list[str]:
             expected=f"{lists[0].relative_to(root).as_posix()}, the names of its clips",
             found=listed(known),
         )
+    return source
+
+
+def _names(source: Path) -> list[str]:
+    """Read the clip names of a split's list."""
     # one clip a line; DAVIS-2016 has one frame a line: /JPEGImages/480p/<clip>/00000.jpg …
     lines = [line.split()[0] for line in source.read_text().splitlines() if line.strip()]
     names = list(dict.fromkeys(Path(x).parent.name if x.startswith("/") else x for x in lines))

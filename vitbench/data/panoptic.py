@@ -56,12 +56,14 @@ class PanopticDataset:
         images: Sequence[ImageEntry],
         annotations: Mapping[int, _Annotation],
         categories: Mapping[int, str],
+        annotation_file: Path,
     ) -> None:
         self.info = info
         self.categories = categories  # category id -> name
         self.ids = [entry.file_name for entry in images]
         self.files = [folders[0] / entry.file_name for entry in images]
         self._maps = [folders[1] / Path(annotations[entry.id].file_name).name for entry in images]
+        self.annotation_files = [annotation_file, *self._maps]
         self._images, self._annotations = images, annotations
 
     def __len__(self) -> int:
@@ -124,7 +126,7 @@ def open_panoptic(root: Path, split: str) -> PanopticDataset:
         fingerprint=annotation_fingerprint(path, content, folder, images),
     )
     names = {category.id: category.name for category in parsed.categories}
-    return PanopticDataset(info, (folder, maps), images, annotations, names)
+    return PanopticDataset(info, (folder, maps), images, annotations, names, path)
 
 
 def _check(path: Path, maps: Path, parsed: _File) -> None:

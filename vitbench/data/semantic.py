@@ -34,10 +34,12 @@ class SemanticDataset:
         files: Sequence[Path],
         maps: Sequence[Path],
         classes: Mapping[int, str],
+        class_file: Path | None = None,
     ) -> None:
         self.info = info
         self.categories = classes  # label -> name; empty where no file says
         self.files, self.maps = list(files), list(maps)
+        self.annotation_files = [*maps, *([class_file] if class_file else [])]
         self.ids = [path.name for path in self.files]
 
     def __len__(self) -> int:
@@ -114,7 +116,7 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
         classes=len(classes) or None,
         fingerprint=fingerprint(marks),
     )
-    return SemanticDataset(info, files, labels, classes)
+    return SemanticDataset(info, files, labels, classes, class_file(root))
 
 
 def _refuse_full_ade20k(root: Path) -> None:
@@ -172,6 +174,11 @@ def labels_in(labels: NDArray[np.int32]) -> list[int]:
     return np.unique(labels).tolist()  # type: ignore[no-any-return]
 
 
+def class_file(root: Path) -> Path | None:
+    """Return the file that says the class names, where there is one."""
+    return next((root / name for name in CLASS_FILES if (root / name).is_file()), None)
+
+
 def read_classes(root: Path) -> dict[int, str]:
     """Read the class names (label -> name) from the file that says them; none is an empty dict.
 
@@ -181,19 +188,18 @@ def read_classes(root: Path) -> dict[int, str]:
     Raises:
         DatasetError: The file is there but not of its form.
     """
-    for name, read in CLASS_FILES.items():
-        path = root / name
-        if path.is_file():
-            try:
-                return read(path.read_text(encoding="utf-8"))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise DatasetError(
-                    f"the class file {str(path)!r} can't be read.",
-                    expected="columns Idx and Name, a mapping `classes`, or a name a line",
-                    found=f"{type(error).__name__}: {error}",
-                    hint="restore the file, or write classes.txt",
-                ) from error
-    return {}
+    path = class_file(root)
+    if path is None:
+        return {}
+    try:
+        return CLASS_FILES[path.name](path.read_text(encoding="utf-8"))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f"the class file {str(path)!r} can't be read.",
+            expected="columns Idx and Name, a mapping `classes`, or a name a line",
+            found=f"{type(error).__name__}: {error}",
+            hint="restore the file, or write classes.txt",
+        ) from error
 
 
 def _from_csv(text: str) -> dict[int, str]:

@@ -180,3 +180,8 @@ def test_real_images_have_the_published_order_of_positives(real_data: Path) -> N
     means = [find_positives(dataset.target(index), Reading()).mean for index in range(158)]
     assert np.mean(means) == pytest.approx(4.4437, abs=1e-4)
     assert np.std(means) == pytest.approx(1.1089, abs=1e-4)
+
+
+def test_the_annotation_file_is_told(write_coco: Write) -> None:
+    root = write_coco({"segmentation": QUARTER})
+    assert open_coco(root, "val").annotation_files == [root / "annotations/instances_val2017.json"]

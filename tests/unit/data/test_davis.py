@@ -182,3 +182,10 @@ def test_a_folder_of_masks_opens_without_frames(tmp_path: Path) -> None:
 def test_a_folder_without_clips_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFound, match="ImageSets"):
         open_clips(tmp_path, "val")
+
+
+def test_every_file_that_can_move_a_score_is_told(root: Path) -> None:
+    clips = open_clips(root, "val")
+    assert {root / FRAME, *clips[1].frames} <= {*clips.frame_files}
+    assert {root / FIRST, root / MASK, root / "ImageSets/2017/val.txt"} <= {*clips.annotation_files}
+    assert (len(clips.frame_files), len(clips.annotation_files)) == (10, 11)

@@ -134,3 +134,14 @@ def test_real_folders_are_read(real_data: Path, name: str, items: int, classes: 
     assert (len(dataset), dataset.info.classes) == (items, classes)
     found = find_positives(dataset[0].target, Reading())
     assert 0 < found.mean < 8
+
+
+def test_every_file_that_can_move_a_score_is_told(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("wall\n")
+    root = write(tmp_path, blocks([[1]]))
+    dataset = open_semantic(root, "val")
+    assert dataset.files == [root / "images/validation/one.jpg"]
+    assert dataset.annotation_files == [
+        root / "annotations/validation/one.png",
+        root / "classes.txt",
+    ]
