@@ -23,7 +23,7 @@ class CocoResults:
     """
 
     name: ClassVar[str] = "coco"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     data: ClassVar[Literal["instances"]] = "instances"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"coco": {}}

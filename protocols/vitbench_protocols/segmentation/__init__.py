@@ -44,7 +44,7 @@ class Segmentation:
     """
 
     name: ClassVar[str] = "segmentation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     data: ClassVar[Literal["semantic"]] = "semantic"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})

@@ -1,26 +1,14 @@
 """Images of numbers: what would change or hide the numbers is refused by name."""
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.images import bomb
 from vitbench.data.label_images import read_label_image
 from vitbench.errors import DatasetError
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(name + content)
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
-
-
-def bomb(side: int) -> bytes:
-    """Return a PNG that claims a square of `side` pixels and holds a few bytes."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(64)))
 
 
 def test_a_palette_gives_its_indices(tmp_path: Path) -> None:
