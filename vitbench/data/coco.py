@@ -11,10 +11,21 @@ from pydantic import FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vitbench.data.dataset import Sample, fingerprint
 from vitbench.data.folders import read_image
-from vitbench.data.instances import Instance, Instances, RunLengths
+from vitbench.data.instances import (
+    FARTHEST,
+    Instance,
+    Instances,
+    RunLengths,
+    mask_area,
+    mask_box,
+)
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
+LONGEST = 65_535  # px, a side
+MOST_PIXELS = 178_956_970  # where PIL takes an image for a decompression bomb
+MOST_CATEGORIES = 20_000  # tables of scores have a row for each
+HIGHEST_ID = (1 << 63) - 1
 YEARS = ("2017", "2014", "")  # of the file's and the image folder's name, looked for in this order
 
 
@@ -42,8 +53,8 @@ class _Annotation:
     id: int
     image_id: int
     category_id: int
-    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] = (0.0, 0.0, 0.0, 0.0)
-    area: FiniteFloat = 0.0
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+    area: FiniteFloat | None = None
     iscrowd: bool = False
     segmentation: list[list[FiniteFloat]] | RunLengths | None = None
 
@@ -72,8 +83,10 @@ class CocoDataset:
         *,
         shift: int = 0,
         annotation_files: Sequence[Path] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         self.info = info
+        self.notes = tuple(notes)  # what a reader of the scores should know of the file
         self.annotation_files = list(annotation_files)
         self.categories = categories  # category id, above 0 -> name
         self.shift = shift  # what was added to the ids of the file to get above 0
@@ -109,18 +122,11 @@ def open_coco(root: Path, split: str) -> CocoDataset:
     parsed: _File = parse_annotations(path, content, TypeAdapter(_File))
     shift = max(0, 1 - min((category.id for category in parsed.categories), default=1))
     _check(path, parsed)
+    sizes = {entry.id: (entry.height, entry.width) for entry in parsed.images}
     objects: dict[int, list[Instance]] = {}
     for item in parsed.annotations:
-        objects.setdefault(item.image_id, []).append(
-            Instance(
-                id=item.id,
-                category=item.category_id + shift,
-                box=item.bbox,
-                area=item.area,
-                crowd=item.iscrowd,
-                segmentation=[] if item.segmentation is None else item.segmentation,
-            )
-        )
+        found = _instance(path, item, sizes[item.image_id], shift)
+        objects.setdefault(item.image_id, []).append(found)
     folder = root / path.stem.removeprefix("instances_")
     info = DatasetInfo(
         name=root.name,
@@ -139,7 +145,44 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         names,
         shift=shift,
         annotation_files=[path],
+        notes=_derived(path, parsed.annotations),
     )
+
+
+def _instance(path: Path, item: _Annotation, size: tuple[int, int], shift: int) -> Instance:
+    """Return an object as the file has it; a box or an area that is not there, from its mask."""
+    outline = [] if item.segmentation is None else item.segmentation
+    box, area = item.bbox, item.area
+    if box is None:
+        if not outline:
+            raise _contradiction(
+                path, "has an object without box and mask", f"annotation {item.id}"
+            )
+        box = mask_box(item.id, outline, *size)
+    if area is None:
+        area = mask_area(item.id, outline, *size) if outline else box[2] * box[3]
+    return Instance(
+        id=item.id,
+        category=item.category_id + shift,
+        box=box,
+        area=area,
+        crowd=item.iscrowd,
+        segmentation=outline,
+    )
+
+
+def _derived(path: Path, annotations: Sequence[_Annotation]) -> list[str]:
+    """Say what was taken from the masks, because the file does not have it."""
+    counts = {
+        "box": sum(item.bbox is None for item in annotations),
+        "area": sum(item.area is None for item in annotations),
+    }
+    return [
+        f"{count} of {len(annotations)} objects of {path.name} have no {part}: it is taken from "
+        f"the mask{', or the box' if part == 'area' else ''}"
+        for part, count in counts.items()
+        if count
+    ]
 
 
 def find_annotations(root: Path, form: str, split: str) -> Path:
@@ -223,8 +266,14 @@ def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
     check_unique(path, "image", [entry.id for entry in images])
     for entry in images:
         name = PurePosixPath(entry.file_name)
-        if name.is_absolute() or ".." in name.parts:
+        if name.is_absolute() or ".." in name.parts or not name.name or "\0" in entry.file_name:
             raise _contradiction(path, "names an image outside its folder", repr(entry.file_name))
+        if entry.height * entry.width > MOST_PIXELS or max(entry.height, entry.width) > LONGEST:
+            raise _contradiction(
+                path,
+                "has an image that is larger than any that can be read",
+                f"image {entry.id}: {entry.width} x {entry.height} pixels",
+            )
 
 
 def check_unique(path: Path, what: str, ids: Sequence[int]) -> None:
@@ -233,6 +282,9 @@ def check_unique(path: Path, what: str, ids: Sequence[int]) -> None:
     Raises:
         DatasetError: One does.
     """
+    if max(map(abs, ids), default=0) > HIGHEST_ID:
+        odd = next(number for number in ids if abs(number) > HIGHEST_ID)
+        raise _contradiction(path, f"has {what} ids beyond 64 bits", str(odd))
     twice = sorted(number for number, times in Counter(ids).items() if times > 1)
     if twice:
         raise _contradiction(path, f"has {what} ids twice", listed([str(i) for i in twice]))
@@ -276,14 +328,30 @@ def _check(path: Path, parsed: _File) -> None:
     check_known(path, "image", [item.image_id for item in parsed.annotations], known)
     known = [category.id for category in parsed.categories]
     check_known(path, "category", [item.category_id for item in parsed.annotations], known)
-    odd = [
-        str(item.id)
-        for item in parsed.annotations
-        if isinstance(item.segmentation, list)
-        and any(len(points) % 2 for points in item.segmentation)
-    ]
-    if odd:
-        raise _contradiction(path, "has polygons with half a point", f"annotation {listed(odd)}")
+    if len(known) > MOST_CATEGORIES:
+        raise _contradiction(path, f"has more than {MOST_CATEGORIES} categories", str(len(known)))
+    if max(known, default=0) - min(known, default=0) >= 1 << 31:
+        raise _contradiction(path, "has category ids that are too far apart", str(max(known)))
+    for item in parsed.annotations:
+        wrong = _wrong(item)
+        if wrong:
+            raise _contradiction(path, f"has an object whose {wrong}", f"annotation {item.id}")
+
+
+def _wrong(item: _Annotation) -> str:
+    """Say what can't be so of an object; an empty text where all can."""
+    if item.bbox is not None:
+        if min(item.bbox[2:]) < 0:
+            return f"box has a negative side ({item.bbox})"
+        if max(map(abs, item.bbox)) > FARTHEST:
+            return f"box lies beyond {FARTHEST:g} px ({item.bbox})"
+    if isinstance(item.segmentation, list):
+        for points in item.segmentation:
+            if len(points) % 2:
+                return "polygon has half a point"
+            if points and not -FARTHEST <= min(points) <= max(points) <= FARTHEST:
+                return f"polygon lies beyond {FARTHEST:g} px"
+    return ""
 
 
 def _contradiction(path: Path, wrong: str, found: str) -> DatasetError:
