@@ -4,7 +4,7 @@ Started by `torchrun`, a command finds its place here; every function also works
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vitbench.errors import SettingError
+from vitbench.errors import SettingError, VitbenchError
 
 T = TypeVar("T")
 
@@ -112,6 +112,26 @@ def from_main(value: T) -> T:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def compute_on_main(work: Callable[[], T]) -> T:
+    """Return what a function gives on the main process, on every process; the others wait.
+
+    Raises:
+        VitbenchError: What it raised there, on every process.
+    """
+    if not _started():
+        return work()
+    found: T | VitbenchError | None = None
+    if is_main():
+        try:
+            found = work()
+        except VitbenchError as error:
+            found = error
+    found = from_main(found)
+    if isinstance(found, VitbenchError):
+        raise found
+    return found  # type: ignore[return-value]
 
 
 def share(items: Sequence[T]) -> Sequence[T]:

@@ -24,6 +24,7 @@ class FieldFacts:
     maximum: float | None
     choices: tuple[object, ...]
     identity: bool  # False: the value can't move a score (an engine, a number of workers)
+    artifact: bool = False  # the value decides which files are made beside the record
 
 
 def setting(
@@ -34,6 +35,7 @@ def setting(
     maximum: float | None = None,
     choices: tuple[object, ...] = (),
     identity: bool = True,
+    artifact: bool = False,
 ) -> Any:
     """Declare one setting of a component.
 
@@ -44,6 +46,8 @@ def setting(
         maximum: Largest allowed value, inclusive; likewise.
         choices: The allowed values, where they are few.
         identity: Whether the value enters `spec_id`. False only if no score can depend on it.
+        artifact: Whether the value asks for files beside the record (a video, pictures). It enters
+            no identity, but a record without those files does not answer for them.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def setting(
         >>> Knn().k
         20
     """
-    facts = FieldFacts(help, minimum, maximum, choices, identity)
+    facts = FieldFacts(help, minimum, maximum, choices, identity and not artifact, artifact)
     return field(default=default, metadata={KEY: facts})
 
 
@@ -113,6 +117,19 @@ def as_dict(component: Any, *, identity_only: bool = False) -> dict[str, Any]:
         item.name: plain(getattr(component, item.name), identity_only=identity_only)
         for item in sorted(dataclasses.fields(component), key=lambda item: item.name)
         if facts(item).identity or not identity_only
+    }
+
+
+def asked_artifacts(component: Any) -> dict[str, Any]:
+    """Return the settings that ask for files beside the record, those that ask for none left out.
+
+    None, 0, False and "none" ask for nothing.
+    """
+    return {
+        item.name: value
+        for item in dataclasses.fields(component)
+        if facts(item).artifact
+        and (value := plain(getattr(component, item.name))) not in (None, 0, False, "none")
     }
 
 

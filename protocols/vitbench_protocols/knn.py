@@ -59,6 +59,11 @@ class Knn:
         "faiss", help="exact search; both give the same neighbours", identity=False
     )
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Size (H, W) of every image that passes, in pixels."""
+        return self.crop, self.crop
+
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Let the training images vote on every validation image, for every k in one search."""
         spec = FeatureSpec(view=ImageView(self.resize, self.crop))

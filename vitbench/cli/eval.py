@@ -4,7 +4,8 @@ from vitbench import distributed
 from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
-from vitbench.engine.evaluate import evaluate
+from vitbench.engine.context import Data
+from vitbench.engine.evaluate import evaluate, open_data
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
 from vitbench.engine.run import Evaluation, RunOptions, Voice
@@ -40,10 +41,12 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
         )
     code = 0
     with distributed.process_group():
+        with speaking() as voice:  # a word mistyped is told before any checkpoint is loaded
+            data = open_data(protocol, options, voice, pixels=bool(which.checkpoints))
         for spec in which.checkpoints or (None,):
             try:
                 with speaking() as voice:
-                    done = _one(protocol, spec, which, options, voice)
+                    done = _one(protocol, spec, which, options, voice, data)
             except VitbenchError as error:
                 if len(which.checkpoints) == 1 or spec is None or isinstance(error, Stopped):
                     raise
@@ -55,12 +58,15 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
 
 
 def _one(
-    protocol: EvaluationProtocol, spec: str | None, which: Which, options: RunOptions, voice: Voice
+    protocol: EvaluationProtocol,
+    spec: str | None,
+    which: Which,
+    options: RunOptions,
+    voice: Voice,
+    data: Data,
 ) -> Evaluation:
-    if spec is None:
-        return evaluate(protocol, None, options, voice)
-    checkpoint = resolve_one(spec, which, voice)
-    return evaluate(protocol, checkpoint, options, voice)
+    checkpoint = None if spec is None else resolve_one(spec, which, voice)
+    return evaluate(protocol, checkpoint, options, voice, data)
 
 
 def summary(done: Evaluation) -> str:

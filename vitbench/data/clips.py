@@ -46,22 +46,21 @@ class Clip:
 class ClipDataset:
     """The clips of one split, in the order of its list."""
 
-    def __init__(
-        self, info: DatasetInfo, clips: Sequence[Clip], split_lists: Sequence[Path] = ()
-    ) -> None:
+    shared_files: Sequence[Path] = ()
+    class_names: Sequence[str] = ()
+
+    def __init__(self, info: DatasetInfo, clips: Sequence[Clip]) -> None:
         self.info = info
         self.ids = [clip.id for clip in clips]
-        self._clips, self._split_lists = tuple(clips), tuple(split_lists)
+        self._clips = tuple(clips)
 
-    @property
-    def frame_files(self) -> list[Path]:
-        """Every frame of every clip; not one entry a clip, hence not `files`."""
-        return [path for clip in self._clips for path in clip.frames]
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the frames of one clip."""
+        return self._clips[index].frames
 
-    @property
-    def annotation_files(self) -> list[Path]:
-        """Every mask of every clip, and the list of the split."""
-        return [*(path for clip in self._clips for path in clip.masks), *self._split_lists]
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the label maps of one clip."""
+        return self._clips[index].masks
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -78,10 +77,7 @@ def read_frame(path: Path) -> Pixels:
     """
     import cv2
 
-    try:
-        found = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error as error:  # more pixels than it decodes
-        raise unreadable(path, "a whole JPEG or PNG image", str(error)) from error
+    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
         raise unreadable(path, "a whole JPEG or PNG image")
     return found.astype(np.uint8, copy=False)

@@ -1,6 +1,5 @@
 """COCO instances: `<root>/annotations/instances_val2017.json`, images in `<root>/val2017/`."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 from pydantic import FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 
-from vitbench.data.dataset import Sample, fingerprint
+from vitbench.data.dataset import Sample
 from vitbench.data.folders import read_image
 from vitbench.data.instances import (
     FARTHEST,
@@ -73,6 +72,8 @@ class CocoDataset:
     needs no pixels works without the images.
     """
 
+    class_names: Sequence[str] = ()  # in the annotation file
+
     def __init__(
         self,
         info: DatasetInfo,
@@ -81,18 +82,26 @@ class CocoDataset:
         objects: Mapping[int, Sequence[Instance]],
         categories: Mapping[int, str],
         *,
+        file: Path,
         shift: int = 0,
-        annotation_files: Sequence[Path] = (),
         notes: Sequence[str] = (),
     ) -> None:
         self.info = info
         self.notes = tuple(notes)  # what a reader of the scores should know of the file
-        self.annotation_files = list(annotation_files)
+        self.shared_files = (file,)  # the annotations, class names among them
         self.categories = categories  # category id, above 0 -> name
         self.shift = shift  # what was added to the ids of the file to get above 0
         self.ids = [entry.file_name for entry in images]
         self.files = [folder / entry.file_name for entry in images]
         self._images, self._objects = images, objects
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self.files[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return nothing: one file holds all annotations."""
+        return ()
 
     def __len__(self) -> int:
         return len(self._images)
@@ -134,7 +143,6 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         kind="instances",
         items=len(parsed.images),
         classes=len(parsed.categories),
-        fingerprint=annotation_fingerprint(path, content, folder, parsed.images),
     )
     names = {category.id + shift: category.name for category in parsed.categories}
     return CocoDataset(
@@ -143,8 +151,8 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         sorted(parsed.images, key=lambda entry: entry.id),
         objects,
         names,
+        file=path,
         shift=shift,
-        annotation_files=[path],
         notes=_derived(path, parsed.annotations),
     )
 
@@ -241,18 +249,6 @@ def parse_annotations(path: Path, content: bytes, adapter: TypeAdapter[Any]) -> 
             found="; ".join(problems),
             hint="take the file again from its source",
         ) from error
-
-
-def annotation_fingerprint(
-    path: Path, content: bytes, folder: Path, images: Sequence[ImageEntry]
-) -> str:
-    """Hash an annotation file's content and its images' names and sizes in bytes (0: not there)."""
-    marks = [(f"{path.name}:{hashlib.sha256(content).hexdigest()}", len(content))]
-    for entry in images:
-        file = folder / entry.file_name
-        size = file.stat().st_size if file.is_file() else 0
-        marks.append((entry.file_name, size))
-    return fingerprint(marks)
 
 
 def check_images(path: Path, images: Sequence[ImageEntry]) -> None:

@@ -23,7 +23,6 @@ from vitbench.data.clips import (
     read_labels,
     unreadable,
 )
-from vitbench.data.dataset import fingerprint
 from vitbench.data.label_images import BROKEN
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
@@ -49,23 +48,17 @@ def open_clips(root: Path, split: str) -> ClipDataset:
     """
     with ThreadPoolExecutor() as pool:
         if (root / "ImageSets").is_dir():
-            split_lists = [_split_list(root, split)]
-            names = _names(split_lists[0])
+            names = _names(_split_list(root, split))
             clips = [_open_clip(root, name, split, pool) for name in names]
         else:
-            split_lists = []
             clips = [_open_masks(folder, pool) for folder in _mask_folders(root, split)]
-    files = [path for clip in clips for path in (*clip.frames, *clip.masks)]
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind="clips",
         items=len(clips),
-        fingerprint=fingerprint(
-            (path.relative_to(root).as_posix(), path.stat().st_size) for path in files
-        ),
     )
-    return ClipDataset(info, clips, split_lists)
+    return ClipDataset(info, clips)
 
 
 def _split_list(root: Path, split: str) -> Path:

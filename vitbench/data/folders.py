@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from vitbench.data.dataset import Sample, fingerprint
+from vitbench.data.dataset import Sample
 from vitbench.errors import DatasetError, DatasetNotFound
 from vitbench.records import DatasetInfo
 
@@ -20,8 +20,17 @@ class FolderDataset:
     are a fair sample. Classes are numbered in the order of their names.
     """
 
-    def __init__(self, info: DatasetInfo, root: Path, items: Sequence[tuple[str, int]]) -> None:
+    shared_files: Sequence[Path] = ()
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        root: Path,
+        items: Sequence[tuple[str, int]],
+        class_names: Sequence[str],
+    ) -> None:
         self.info = info
+        self.class_names = tuple(class_names)  # in the order of their numbers
         self.ids = [name for name, _ in items]
         self.targets = [target for _, target in items]
         self._root = root
@@ -30,6 +39,14 @@ class FolderDataset:
     def files(self) -> list[Path]:
         """The file of every item."""
         return [self._root / name for name in self.ids]
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self._root / self.ids[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return nothing: the folder is the label, and a part of the id."""
+        return ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -82,9 +99,8 @@ def open_folders(root: Path, split: str) -> FolderDataset:
         kind="classification",
         items=len(items),
         classes=len(classes),
-        fingerprint=fingerprint((name, (root / name).stat().st_size) for name, _ in items),
     )
-    return FolderDataset(info, root, items)
+    return FolderDataset(info, root, items, [path.name for path in classes])
 
 
 def read_image(path: Path) -> Image.Image:

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 from vitbench.data.coco import (
     Category,
     ImageEntry,
-    annotation_fingerprint,
     check_images,
     check_known,
     check_size,
@@ -49,22 +48,32 @@ class _File:
 class PanopticDataset:
     """Images with their segments, things and stuff, sorted by image id."""
 
+    class_names: Sequence[str] = ()  # in the annotation file
+
     def __init__(
         self,
         info: DatasetInfo,
+        file: Path,
         folders: tuple[Path, Path],
         images: Sequence[ImageEntry],
         annotations: Mapping[int, _Annotation],
         categories: Mapping[int, str],
-        annotation_file: Path,
     ) -> None:
         self.info = info
+        self.shared_files = (file,)  # the annotations, class names among them
         self.categories = categories  # category id -> name
         self.ids = [entry.file_name for entry in images]
         self.files = [folders[0] / entry.file_name for entry in images]
         self._maps = [folders[1] / Path(annotations[entry.id].file_name).name for entry in images]
-        self.annotation_files = [annotation_file, *self._maps]
         self._images, self._annotations = images, annotations
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self.files[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the segment map of one image."""
+        return (self._maps[index],)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -123,10 +132,9 @@ def open_panoptic(root: Path, split: str) -> PanopticDataset:
         kind="panoptic",
         items=len(images),
         classes=len(parsed.categories),
-        fingerprint=annotation_fingerprint(path, content, folder, images),
     )
     names = {category.id: category.name for category in parsed.categories}
-    return PanopticDataset(info, (folder, maps), images, annotations, names, path)
+    return PanopticDataset(info, path, (folder, maps), images, annotations, names)
 
 
 def _check(path: Path, maps: Path, parsed: _File) -> None:

@@ -15,13 +15,20 @@ Progress = Callable[[str, int, int], None]
 
 
 def screen(
-    dataset: Dataset[Any], files: Sequence[Path], *, skip: int, workers: int, progress: Progress
+    dataset: Dataset[Any],
+    files: Sequence[Path],
+    *,
+    fingerprint: str,
+    skip: int,
+    workers: int,
+    progress: Progress,
 ) -> tuple[Dataset[Any], tuple[str, ...]]:
     """Decode every image once, and leave broken ones out.
 
     Args:
         dataset: The images.
         files: The file of every item.
+        fingerprint: Of the images; those that were found whole are not looked at again.
         skip: How many broken images may be left out.
         workers: Threads that decode.
         progress: Told how far it is.
@@ -32,7 +39,7 @@ def screen(
     Raises:
         DatasetError: More images are broken than may be left out; at most ten are named.
     """
-    marker = cache_root() / "screened" / dataset.info.fingerprint
+    marker = cache_root() / "screened" / fingerprint
     if marker.exists():
         return dataset, ()
     reasons = []

@@ -1,6 +1,5 @@
 """Index maps in ADE20K's layout: `images/` and `annotations/`, each `training|validation/`."""
 
-import hashlib
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from vitbench.data.class_lists import HIGHEST, ClassList, read_class_list
 from vitbench.data.coco import check_size
-from vitbench.data.dataset import Sample, fingerprint
+from vitbench.data.dataset import Sample
 from vitbench.data.folders import SUFFIXES, read_image
 from vitbench.data.label_images import read_label_image
 from vitbench.errors import DatasetError, DatasetNotFound, listed
@@ -29,6 +28,8 @@ class SemanticDataset:
     `categories` and `void`, or by who asks.
     """
 
+    shared_files: Sequence[Path] = ()
+
     def __init__(
         self,
         info: DatasetInfo,
@@ -40,8 +41,19 @@ class SemanticDataset:
         self.categories = classes.names  # label -> name; empty where no file says
         self.void = classes.void  # labels that the class file calls unlabeled or void
         self.files, self.maps = list(files), list(maps)
-        self.annotation_files = [*maps, *([classes.path] if classes.path else [])]
+        self.class_names = [
+            *(f"{label} {name}" for label, name in sorted(classes.names.items())),
+            *(f"{label} is no class" for label in sorted(classes.void)),
+        ]
         self.ids = [path.name for path in self.files]
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self.files[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one label map."""
+        return (self.maps[index],)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -106,18 +118,12 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
     classes = read_class_list(root)
     files = [_follow(found[name], root) for name in names]
     labels = [maps[name] for name in names]
-    marks = [
-        (found[name].name, file.stat().st_size) for name, file in zip(names, files, strict=True)
-    ]
-    marks += [(hashlib.sha256(path.read_bytes()).hexdigest(), 0) for path in labels]
-    marks += [(f"class {label}", 0) for label in sorted(classes.names)]
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind="semantic",
         items=len(names),
         classes=len(classes.names) or None,
-        fingerprint=fingerprint(marks),
     )
     return SemanticDataset(info, files, labels, classes)
 

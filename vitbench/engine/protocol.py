@@ -100,7 +100,8 @@ class EvaluationProtocol(Scoring, Protocol):
 
     One that does not need a backbone can run on the ground truth alone; `run` then gets None.
     A property `normalization` (`Normalization` or None) fixes the input where the published
-    protocol does.
+    protocol does. A property `image_size` (H, W) tells that every image passes at one size; where
+    that is a network's native size, rules for other sizes can't move the score.
     """
 
     needs: ClassVar[frozenset[Need]]  # checked before any work

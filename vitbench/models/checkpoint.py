@@ -1,7 +1,7 @@
 """From what the user typed to weights with an identity, and from those to a backbone."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -41,19 +41,6 @@ class Checkpoint:
     accounting: Accounting
     said: tuple[str, ...]  # what was inferred and chosen, as lines for people
     state: State = field(repr=False, compare=False)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Everything of a checkpoint that can move a score, as plain values."""
-        return {
-            "sha256": self.sha256,
-            "heads": self.architecture.heads,  # and what else weights do not tell
-            "norm_eps": self.architecture.norm_eps,
-            "pooled_from": self.pooled_from,
-            "position_rule": self.position_rule,
-            "mean": list(self.mean),
-            "std": list(self.std),
-        }
 
 
 def resolve(

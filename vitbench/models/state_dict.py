@@ -66,14 +66,15 @@ def check_complete(state: State, expected: State, *, subject: str, where: str) -
 
 
 def content_sha256(state: State) -> str:
-    """Hash tensors by content: the same weights in another wrapper are the same checkpoint.
+    """Hash tensors by value: the same weights in another wrapper are the same checkpoint.
 
-    Over the tensors sorted by name: name, dtype, shape and bytes (little-endian, row-major).
+    Over the tensors sorted by name: name, shape and values in single precision, which the network
+    computes with, so that a file that holds the same numbers in half precision counts as equal
+    (little-endian, row-major).
     """
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        digest.update(f"{name}|{dtype}|{tuple(tensor.shape)}|".encode())
+        tensor = state[name].detach().cpu().float().contiguous()
+        digest.update(f"{name}|float32|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

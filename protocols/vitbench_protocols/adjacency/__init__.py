@@ -65,7 +65,7 @@ class Adjacency(Reading):
         0.95, help="cosine of features that makes a positive", minimum=-1.0, maximum=1.0
     )
     overlays: int = setting(
-        8, help="pictures of images with their patches", minimum=0, identity=False
+        8, help="pictures of images with their patches", minimum=0, artifact=True
     )
 
     @property

@@ -116,7 +116,7 @@ class Davis:
     )
     tf32: bool = setting(False, help="TF32 on GPUs that have it")
     video: Literal["none", "mp4", "gif"] = setting(
-        "none", help="write each clip with its masks as a video", identity=False
+        "none", help="write each clip with its masks as a video", artifact=True
     )
 
     @property

@@ -88,6 +88,11 @@ class LinearProbe:
     resize: int = setting(256, help="short side before the centre crop, px", minimum=8)
     crop: int = setting(224, help="side of every crop, px", minimum=8)
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Size (H, W) of every image that passes, in pixels."""
+        return self.crop, self.crop
+
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Choose a head where there are several, train it on all of train, score it on val."""
         sets = feature_sets(self.features, backbone.info)

@@ -39,14 +39,6 @@ def test_a_clip_has_its_frames_masks_and_objects(root: Path) -> None:
     assert tuple(duo.frame(0)[10, 10]) == (30, 30, 200)  # BGR of the first object
 
 
-def test_the_fingerprint_tells_other_masks(root: Path) -> None:
-    before = open_clips(root, "val").info.fingerprint
-    noise = np.zeros((HEIGHT, WIDTH), np.uint8)
-    noise[::2, ::3] = 1
-    write_labels(noise, root / MASK)
-    assert open_clips(root, "val").info.fingerprint != before
-
-
 def test_a_missing_mask_is_named(root: Path) -> None:
     (root / MASK).unlink()
     assert MASK in refused(root)
@@ -242,10 +234,3 @@ def test_clips_of_no_frame_and_of_one_are_named(root: Path, count: int) -> None:
     for path in sorted((root / "JPEGImages/480p/duo").iterdir())[count:]:
         path.unlink()
     assert "clip 'duo' has too few frames" in refused(root)
-
-
-def test_every_file_that_can_move_a_score_is_told(root: Path) -> None:
-    clips = open_clips(root, "val")
-    assert {root / FRAME, *clips[1].frames} <= {*clips.frame_files}
-    assert {root / FIRST, root / MASK, root / "ImageSets/2017/val.txt"} <= {*clips.annotation_files}
-    assert (len(clips.frame_files), len(clips.annotation_files)) == (10, 11)

@@ -83,15 +83,6 @@ def test_255_is_a_class_where_the_class_file_says_so(tmp_path: Path) -> None:
     assert np.unique(target).tolist() == [0, 255]
 
 
-def test_another_class_list_is_another_dataset(tmp_path: Path) -> None:
-    root = write(tmp_path, blocks([[0, 1], [2, 0]]))
-    marks = set()
-    for text in ("wall\nsky\n", "wall\nsky\nsea\n"):
-        (root / "classes.txt").write_text(text)
-        marks.add(open_semantic(root, "val").info.fingerprint)
-    assert len(marks) == 2
-
-
 def test_links_that_a_checkout_wrote_as_text_are_followed(tmp_path: Path) -> None:
     root = write(tmp_path, blocks([[1, 1]]), size=(8, 4))
     image = root / "images" / "validation" / "one.jpg"
@@ -159,14 +150,3 @@ def test_real_folders_are_read(real_data: Path, name: str, items: int, classes: 
     assert (len(dataset), dataset.info.classes) == (items, classes)
     found = find_positives(dataset[0].target, Reading())
     assert 0 < found.mean < 8
-
-
-def test_every_file_that_can_move_a_score_is_told(tmp_path: Path) -> None:
-    (tmp_path / "classes.txt").write_text("wall\n")
-    root = write(tmp_path, blocks([[1]]))
-    dataset = open_semantic(root, "val")
-    assert dataset.files == [root / "images/validation/one.jpg"]
-    assert dataset.annotation_files == [
-        root / "annotations/validation/one.png",
-        root / "classes.txt",
-    ]

@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from vitbench.data.content import Digests, images_fingerprint
 from vitbench.data.dataset import open_dataset
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.engine import features
 from vitbench.engine.features import FeatureSpec, FeatureTable, Output, Pass, extract
 from vitbench.models.backbone import Backbone
+from vitbench.models.identity import WeightsIdentity
 from vitbench.models.timm_backbone import build_backbone
 
 VIEW = ImageView(32, 32)
@@ -22,14 +24,15 @@ def run(backbone: Backbone, root: Path, content: str, *outputs: Output) -> Featu
     normalization = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     whole = Pass(
         backbone=backbone,
-        content=content,
+        weights=WeightsIdentity(content, {}),
         normalization=normalization,
         precision="fp32",
         device=torch.device("cpu"),
         workers=2,
     )
     dataset = open_dataset(str(root), "classification", "train")
-    return extract(whole, dataset, FeatureSpec(VIEW, outputs), lambda *_: None)
+    mark = images_fingerprint(dataset, Digests(root))
+    return extract(whole, dataset, mark, FeatureSpec(VIEW, outputs), lambda *_: None)
 
 
 def test_a_second_protocol_reuses_the_pass_of_the_first(backbone: Backbone, folders: Path) -> None:
