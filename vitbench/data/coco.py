@@ -1,13 +1,23 @@
 """COCO instances: `<root>/annotations/instances_val2017.json`, images in `<root>/val2017/`."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from pydantic import FiniteFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter
 
+from vitbench.data.coco_files import (
+    Category,
+    ImageEntry,
+    check_images,
+    check_known,
+    check_size,
+    check_unique,
+    contradiction,
+    find_annotations,
+    parse_annotations,
+    read_annotations,
+)
 from vitbench.data.dataset import Sample
 from vitbench.data.folders import read_image
 from vitbench.data.instances import (
@@ -18,33 +28,9 @@ from vitbench.data.instances import (
     mask_area,
     mask_box,
 )
-from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
-LONGEST = 65_535  # px, a side
-MOST_PIXELS = 178_956_970  # where PIL takes an image for a decompression bomb
 MOST_CATEGORIES = 20_000  # tables of scores have a row for each
-HIGHEST_ID = (1 << 63) - 1
-YEARS = ("2017", "2014", "")  # of the file's and the image folder's name, looked for in this order
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """One image, as an annotation file lists it."""
-
-    id: int
-    file_name: str
-    height: PositiveInt
-    width: PositiveInt
-
-
-@dataclass(frozen=True, slots=True)
-class Category:
-    """One category, as an annotation file lists it."""
-
-    id: int
-    name: str
-    isthing: bool = True  # panoptic files tell things from stuff
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +149,7 @@ def _instance(path: Path, item: _Annotation, size: tuple[int, int], shift: int) 
     box, area = item.bbox, item.area
     if box is None:
         if not outline:
-            raise _contradiction(
-                path, "has an object without box and mask", f"annotation {item.id}"
-            )
+            raise contradiction(path, "has an object without box and mask", f"annotation {item.id}")
         box = mask_box(item.id, outline, *size)
     if area is None:
         area = mask_area(item.id, outline, *size) if outline else box[2] * box[3]
@@ -193,129 +177,6 @@ def _derived(path: Path, annotations: Sequence[_Annotation]) -> list[str]:
     ]
 
 
-def find_annotations(root: Path, form: str, split: str) -> Path:
-    """Return the annotation file of a split, `form` being `instances` or `panoptic`.
-
-    Raises:
-        DatasetNotFound: There is none.
-    """
-    names = [f"annotations/{form}_{split}{year}.json" for year in YEARS]
-    for name in names:
-        if (root / name).is_file():
-            return root / name
-    folder = root / "annotations"
-    present = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
-    raise DatasetNotFound(
-        f"{str(root)!r} has no {form} annotations of the split {split!r}.",
-        expected=" or ".join(names),
-        found=listed(present) if folder.is_dir() else "no folder 'annotations'",
-        hint="--data names the folder that holds annotations/ and the image folders",
-    )
-
-
-def read_annotations(path: Path) -> bytes:
-    """Return what an annotation file holds.
-
-    Raises:
-        DatasetError: It is empty.
-    """
-    content = path.read_bytes()
-    if not content.strip():
-        raise DatasetError(
-            f"the annotation file {str(path)!r} is empty.",
-            expected="a JSON object with 'images', 'annotations' and 'categories'",
-            found=f"{len(content)} bytes",
-            hint="take the file again from its source",
-        )
-    return content
-
-
-def parse_annotations(path: Path, content: bytes, adapter: TypeAdapter[Any]) -> Any:
-    """Parse an annotation file, or say what is wrong with its first three problems.
-
-    Raises:
-        DatasetError: It is no JSON, or not of the adapter's form.
-    """
-    try:
-        return adapter.validate_json(content)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, detail['loc'])) or 'file'}: {detail['msg']}"
-            for detail in error.errors(include_url=False, include_input=False)[:3]
-        ]
-        raise DatasetError(
-            f"the annotation file {str(path)!r} can't be read as COCO's.",
-            expected="a JSON object with 'images', 'annotations' and 'categories'",
-            found="; ".join(problems),
-            hint="take the file again from its source",
-        ) from error
-
-
-def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
-    """Check that images are listed once, below their folder, and that there are any.
-
-    Raises:
-        DatasetError: They are not.
-    """
-    if not images:
-        raise _contradiction(path, "lists no image", "'images': []")
-    check_unique(path, "image", [entry.id for entry in images])
-    for entry in images:
-        name = PurePosixPath(entry.file_name)
-        if name.is_absolute() or ".." in name.parts or not name.name or "\0" in entry.file_name:
-            raise _contradiction(path, "names an image outside its folder", repr(entry.file_name))
-        if entry.height * entry.width > MOST_PIXELS or max(entry.height, entry.width) > LONGEST:
-            raise _contradiction(
-                path,
-                "has an image that is larger than any that can be read",
-                f"image {entry.id}: {entry.width} x {entry.height} pixels",
-            )
-
-
-def check_unique(path: Path, what: str, ids: Sequence[int]) -> None:
-    """Check that no id occurs twice.
-
-    Raises:
-        DatasetError: One does.
-    """
-    if max(map(abs, ids), default=0) > HIGHEST_ID:
-        odd = next(number for number in ids if abs(number) > HIGHEST_ID)
-        raise _contradiction(path, f"has {what} ids beyond 64 bits", str(odd))
-    twice = sorted(number for number, times in Counter(ids).items() if times > 1)
-    if twice:
-        raise _contradiction(path, f"has {what} ids twice", listed([str(i) for i in twice]))
-
-
-def check_known(path: Path, what: str, used: Sequence[int], known: Sequence[int]) -> None:
-    """Check that annotations use ids that the file declares.
-
-    Raises:
-        DatasetError: They don't.
-    """
-    unknown = sorted(set(used) - set(known))
-    if unknown:
-        raise _contradiction(
-            path,
-            f"has annotations of {what} ids that it doesn't list",
-            listed([str(i) for i in unknown]),
-        )
-
-
-def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
-    """Check that an image is as large as its annotations say; sizes are (width, height).
-
-    Raises:
-        DatasetError: It is not.
-    """
-    if found != expected:
-        raise DatasetError(
-            f"the image {str(path)!r} is not of the size that its annotations say.",
-            expected=f"{expected[0]} x {expected[1]} pixels",
-            found=f"{found[0]} x {found[1]} pixels",
-            hint="use the images that the annotations were made for, not resized ones",
-        )
-
-
 def _check(path: Path, parsed: _File) -> None:
     check_images(path, parsed.images)
     check_unique(path, "category", [category.id for category in parsed.categories])
@@ -325,13 +186,13 @@ def _check(path: Path, parsed: _File) -> None:
     known = [category.id for category in parsed.categories]
     check_known(path, "category", [item.category_id for item in parsed.annotations], known)
     if len(known) > MOST_CATEGORIES:
-        raise _contradiction(path, f"has more than {MOST_CATEGORIES} categories", str(len(known)))
+        raise contradiction(path, f"has more than {MOST_CATEGORIES} categories", str(len(known)))
     if max(known, default=0) - min(known, default=0) >= 1 << 31:
-        raise _contradiction(path, "has category ids that are too far apart", str(max(known)))
+        raise contradiction(path, "has category ids that are too far apart", str(max(known)))
     for item in parsed.annotations:
         wrong = _wrong(item)
         if wrong:
-            raise _contradiction(path, f"has an object whose {wrong}", f"annotation {item.id}")
+            raise contradiction(path, f"has an object whose {wrong}", f"annotation {item.id}")
 
 
 def _wrong(item: _Annotation) -> str:
@@ -348,11 +209,3 @@ def _wrong(item: _Annotation) -> str:
             if points and not -FARTHEST <= min(points) <= max(points) <= FARTHEST:
                 return f"polygon lies beyond {FARTHEST:g} px"
     return ""
-
-
-def _contradiction(path: Path, wrong: str, found: str) -> DatasetError:
-    return DatasetError(
-        f"the annotation file {str(path)!r} {wrong}.",
-        found=found,
-        hint="take the file again from its source, or correct it there",
-    )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.data.class_lists import HIGHEST, ClassList, read_class_list
-from vitbench.data.coco import check_size
+from vitbench.data.coco_files import check_size
 from vitbench.data.dataset import Sample
 from vitbench.data.folders import SUFFIXES, read_image
 from vitbench.data.label_images import read_label_image

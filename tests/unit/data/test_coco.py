@@ -226,7 +226,7 @@ def test_ids_that_no_table_holds_are_named(write_coco: Write, categories: tuple[
         open_coco(write_coco(categories=categories), "val")
 
 
-@pytest.mark.parametrize("name", ["", "a\0b.jpg", "../a.jpg", "/etc/a.jpg"])
+@pytest.mark.parametrize("name", ["", ".", "a\0b.jpg", "../a.jpg", "/etc/a.jpg", "a" * 300])
 def test_file_names_that_are_none_are_named(write_coco: Write, name: str) -> None:
     root = write_coco()
     document = json.loads((root / "annotations/instances_val2017.json").read_text())
