@@ -39,9 +39,9 @@ class Segmentation:
         alinlab/SelfPatch (81aef14), segmentation/configs. UPerNet was not released; see `UPerNet`.
 
     Differs:
-        Several processes see the same crops as one, but add up gradients and batch statistics in
-        another order, so learned networks agree up to rounding that training carries on (an mIoU
-        of 0.618675 against 0.618621 with the linear probe on two), not to the bit; `knn` is equal.
+        Several processes see the same crops as one. `knn` and `linear` find the same to the bit on
+        1, 2, 4, 8, … of them; fine-tuning adds up gradients and batch statistics in another order,
+        so its scores agree up to the rounding that training carries on.
         The class token, where the checkpoint has one, stays in the backbone (the reference drops
         it). 16 crops a step: the published numbers name 4 a GPU, but not how many GPUs.
     """
