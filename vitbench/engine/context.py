@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 @dataclass(kw_only=True)
 class Data:
-    """The data of a run: every split is opened, hashed and screened before any long work."""
+    """The data of a run: opened before anything else, screened and hashed before any long work."""
 
     name: str
     kind: DataKind
@@ -37,6 +37,7 @@ class Data:
     notes: list[str] = field(default_factory=list)  # what the reader of a record must know
     opened: dict[str, Dataset[Any]] = field(default_factory=dict)
     _images: dict[str, str] = field(default_factory=dict)  # fingerprints by split
+    _screened: set[str] = field(default_factory=set)
     _marks: dict[str, str] = field(default_factory=dict)  # likewise, labels among them
 
     def __post_init__(self) -> None:
@@ -44,13 +45,23 @@ class Data:
         self._digests = Digests(root, self.workers, self.progress)
 
     def dataset(self, split: str) -> Dataset[Any]:
-        """Open a split once; broken images are found now."""
+        """Open a split once."""
         if split not in self.opened:
-            dataset = open_dataset(
+            self.opened[split] = open_dataset(
                 self.name, self.kind, split, limit=self.limit, progress=self.progress
             )
-            self.opened[split] = self._screened(dataset) if self.decoded else dataset
         return self.opened[split]
+
+    def screen(self, splits: tuple[str, ...]) -> None:
+        """Decode every image once if images are looked at; broken ones are found now.
+
+        Raises:
+            DatasetError: More are broken than may be left out.
+        """
+        for split in splits:
+            if self.decoded and split not in self._screened:
+                self.opened[split] = self._whole(self.dataset(split))
+                self._screened.add(split)
 
     def describe(self, splits: tuple[str, ...]) -> DatasetInfo:
         """Describe what is scored, the last split, with the fingerprint of all that is read.
@@ -73,7 +84,7 @@ class Data:
             )
         return self._images[split]
 
-    def _screened(self, dataset: Dataset[Any]) -> Dataset[Any]:
+    def _whole(self, dataset: Dataset[Any]) -> Dataset[Any]:
         files = getattr(dataset, "files", None)
         if files is None:
             return dataset

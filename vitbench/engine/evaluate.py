@@ -32,7 +32,7 @@ def open_data(
     *,
     pixels: bool,
 ) -> Data:
-    """Open and screen the data of a run before anything else is loaded.
+    """Open the data of a run before anything else is loaded.
 
     Args:
         component: The protocol or scorer that reads them.
@@ -41,7 +41,7 @@ def open_data(
         pixels: Whether images are looked at; labels alone can be scored without them.
 
     Raises:
-        VitbenchError: The data is not there, or broken.
+        VitbenchError: The data is not there, or not of its kind.
     """
     data = Data(
         name=options.data,

@@ -94,16 +94,17 @@ class Run:
     def finish(self, work: Callable[[RunContext], Outcome]) -> Evaluation:
         """Do the work unless a record of the same run exists, and write the record."""
         self.started, self.clock = datetime.now(UTC), time.perf_counter()
-        self.notes: list[str] = list(self.data.notes)
-        self.info = self.data.describe(self.component.splits)
+        self.notes: list[str] = []
         self.context: RunContext | None = None
-        identity = self.identity()
-        known = distributed.from_main(
-            find_record(self.options.results, self.component.name, identity)
-        )
-        if known and not self.options.again and self._answers(known):
-            return self._recalled(known)
         try:
+            self.data.screen(self.component.splits)
+            self.notes += self.data.notes
+            identity = self.identity()
+            known = distributed.from_main(
+                find_record(self.options.results, self.component.name, identity)
+            )
+            if known and not self.options.again and self._answers(known):
+                return self._recalled(known)
             self.context = self._lend(identity)
             outcome = work(self.context)
         except Stopped:  # no failure: the same run goes on from what it saved
@@ -203,7 +204,7 @@ class Run:
             status=status,
             subject=self.subject,
             protocol=self.protocol(),
-            dataset=self.info,
+            dataset=self.data.describe(self.component.splits),
             seed=self.options.seed,
             environment=environment(self.device, self.options.precision),
             cost=self._cost(),

@@ -36,7 +36,7 @@ class WeightsIdentity:
 
         At the native size no positional table is resized, so the rule for it can't count.
         """
-        if image_size is None or image_size != self.facts.get("image_size"):
+        if image_size is None or list(image_size) != self.facts.get("image_size"):
             return self
         return replace(self, facts={**self.facts, "position_rule": NATIVE})
 
@@ -56,7 +56,7 @@ def identify_weights(backbone: Backbone, sha256: str) -> WeightsIdentity:
         facts = {**_facts(architecture_of(backbone)), **facts}
     except TypeError:  # a plug-in's backbone: its info is all that is known
         facts["class"] = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
-    return WeightsIdentity(sha256, {**facts, "image_size": backbone.info.image_size})
+    return WeightsIdentity(sha256, {**facts, "image_size": list(backbone.info.image_size)})
 
 
 def _facts(described: Any | BackboneInfo) -> dict[str, Any]:
