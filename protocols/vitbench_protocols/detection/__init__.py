@@ -77,7 +77,7 @@ class Detection:
     """
 
     name: ClassVar[str] = "detection"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     data: ClassVar[Literal["instances"]] = "instances"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
