@@ -25,6 +25,7 @@ class FieldFacts:
     choices: tuple[object, ...]
     identity: bool  # False: the value can't move a score (an engine, a number of workers)
     artifact: bool = False  # the value decides which files are made beside the record
+    remedy: str = ""  # what to do about a value outside the limits
 
 
 def setting(
@@ -36,6 +37,7 @@ def setting(
     choices: tuple[object, ...] = (),
     identity: bool = True,
     artifact: bool = False,
+    remedy: str = "",
 ) -> Any:
     """Declare one setting of a component.
 
@@ -48,6 +50,7 @@ def setting(
         identity: Whether the value enters `spec_id`. False only if no score can depend on it.
         artifact: Whether the value asks for files beside the record (a video, pictures). It enters
             no identity, but a record without those files does not answer for them.
+        remedy: What to do about a value outside the limits, where people often give one.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -56,7 +59,9 @@ def setting(
         >>> Knn().k
         20
     """
-    facts = FieldFacts(help, minimum, maximum, choices, identity and not artifact, artifact)
+    facts = FieldFacts(
+        help, minimum, maximum, choices, identity and not artifact, artifact, remedy
+    )
     return field(default=default, metadata={KEY: facts})
 
 
@@ -83,14 +88,15 @@ def problems(component: Any, within: str = "") -> list[str]:
         if limits.choices and value not in limits.choices:
             allowed = ", ".join(map(repr, limits.choices))
             found.append(f"{name} is {value!r}, expected one of {allowed}")
+        remedy = f" ({limits.remedy})" if limits.remedy else ""
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
             if limits.minimum is not None and not number >= limits.minimum:
-                found.append(f"{name} is {number!r}, expected at least {limits.minimum}")
+                found.append(f"{name} is {number!r}, expected at least {limits.minimum}{remedy}")
             if limits.maximum is not None and not number <= limits.maximum:
-                found.append(f"{name} is {number!r}, expected at most {limits.maximum}")
-    return found
+                found.append(f"{name} is {number!r}, expected at most {limits.maximum}{remedy}")
+    return list(dict.fromkeys(found))
 
 
 def checked(component: T, *more: Callable[[T], list[str]]) -> T:

@@ -10,7 +10,6 @@ from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
 from vitbench.engine.run import Evaluation, RunOptions, Voice
 from vitbench.errors import SettingError, Stopped, VitbenchError
-from vitbench.settings import checked
 
 
 def run(arguments: list[str]) -> int:
@@ -30,7 +29,7 @@ def run(arguments: list[str]) -> int:
         defaults=preset_settings(kind, preset),
         positional=("checkpoints",),
     )
-    return _all(checked(protocol), which, checked(options))
+    return _all(protocol, which, options)
 
 
 def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int:

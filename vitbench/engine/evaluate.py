@@ -9,12 +9,14 @@ import torch
 
 from vitbench import distributed
 from vitbench.data.transforms import Normalization
+from vitbench.engine.abilities import check_backbone, check_device, check_inputs
 from vitbench.engine.context import Data
+from vitbench.engine.default_data import data_of
 from vitbench.engine.gate import Gate, inspect
 from vitbench.engine.protocol import EvaluationProtocol, Scorer, Scoring
 from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
-from vitbench.errors import CheckpointError, MissingAbility, SettingError
-from vitbench.models.backbone import Aggregates, Backbone
+from vitbench.errors import CheckpointError, SettingError
+from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone
 from vitbench.models.download import file_sha256
 from vitbench.models.identity import WeightsIdentity, identify_weights
@@ -44,7 +46,7 @@ def open_data(
         VitbenchError: The data is not there, or not of its kind.
     """
     data = Data(
-        name=options.data,
+        name=data_of(component, options.data),
         kind=component.data,
         limit=options.limit,
         decoded=pixels,
@@ -81,14 +83,11 @@ def evaluate(
         VitbenchError: What the user can fix. Once data and checkpoint are loaded, a record tells
             of it.
     """
+    check_inputs(protocol, checkpoint)
     checked(protocol)
     device = distributed.find_device(options.device)
+    check_device(protocol, device)
     if checkpoint is None:
-        if "backbone" in protocol.needs:
-            raise MissingAbility(
-                f"{protocol.name} scores a checkpoint, and none was given.",
-                hint=f"vitbench eval {protocol.name} CHECKPOINT",
-            )
         data = data or open_data(protocol, options, voice, pixels=False)
         subject = Subject(kind="ground-truth", name="ground-truth", sha256="")
         run = Run(protocol, subject, options, voice, data, device, AS_IT_IS)
@@ -97,11 +96,7 @@ def evaluate(
     backbone = load_backbone(checkpoint, device=device)
     for text in checkpoint.said:
         voice.say(text)
-    if "aggregate" in protocol.needs and not isinstance(backbone, Aggregates):
-        raise MissingAbility(
-            f"{protocol.name} needs a backbone that aggregates patches, as SelfPatch's does.",
-            found=f"{checkpoint.name} ({backbone.info.arch}) does not",
-        )
+    check_backbone(protocol, backbone, checkpoint.name)
     normalization, origin = _normalization(protocol, checkpoint, backbone)
     gate = distributed.from_main(inspect(checkpoint, backbone) if distributed.is_main() else None)
     assert gate is not None

@@ -25,6 +25,7 @@ class CocoResults:
     name: ClassVar[str] = "coco"
     version: ClassVar[int] = 1
     data: ClassVar[Literal["instances"]] = "instances"
+    default_data: ClassVar[str] = "coco"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"coco": {}}
 

@@ -1,0 +1,71 @@
+"""What a reader must know before believing a score: it stands wherever the score is shown."""
+
+from vitbench.records import DatasetInfo, Record, Subject
+
+SIGN = "†"  # beside the name of a run that has a mark of its own
+BUILT_IN = "synthetic"  # name of the data that vitbench draws itself
+FAILED = "failed"  # how the text of a load gate that was not passed begins
+
+
+def items_name(dataset: DatasetInfo) -> str:
+    """Return what the items of the data are called."""
+    return "clips" if dataset.kind == "clips" else "images"
+
+
+def size(dataset: DatasetInfo) -> str:
+    """Write how many items there are, and of how many where that is a part of the split."""
+    if not dataset.items:
+        return ""
+    whole = whole_split(dataset)
+    of = f" of {whole:,}" if whole is not None else ""
+    return f"{dataset.items:,}{of} {items_name(dataset)}"
+
+
+def whole_split(dataset: DatasetInfo) -> int | None:
+    """Return how many items the whole split has, where only a part of them was scored."""
+    whole: int | None = getattr(dataset, "of_items", None)
+    return whole
+
+
+def data_marks(dataset: DatasetInfo) -> tuple[str, ...]:
+    """Say what makes the data other than they seem: a part of a split, or drawn by vitbench."""
+    whole = whole_split(dataset)
+    found = []
+    if whole is not None:
+        found.append(f"a subset: {size(dataset)}")
+    if dataset.name == BUILT_IN:
+        found.append("built-in synthetic data")
+    return tuple(found)
+
+
+def run_marks(record: Record) -> tuple[str, ...]:
+    """Say what is the matter with one run: it did not end, or its load gate was not passed."""
+    found = []
+    if record.status == "failed":
+        why = record.error.message if record.error else "no reason was kept"
+        found.append(f"failed: {why}")
+    if gate_failed(record.subject):
+        found.append(f"load gate {gate_text(record.subject)}")
+    return tuple(found)
+
+
+def marks(record: Record) -> tuple[str, ...]:
+    """Say all that a reader of a record's scores must know."""
+    return (*(data_marks(record.dataset) if record.dataset else ()), *run_marks(record))
+
+
+def gate_failed(subject: Subject) -> bool:
+    """Tell whether the load gate was run and not passed."""
+    passed: bool | None = getattr(subject, "gate_passed", None)
+    return subject.gate.startswith(FAILED) if passed is None else not passed
+
+
+def gate_text(subject: Subject) -> str:
+    """Return the load gate's finding in words, with its outcome first."""
+    return subject.gate if subject.gate.startswith(FAILED) else f"{FAILED}: {subject.gate}"
+
+
+def names(subject: Subject) -> tuple[str, ...]:
+    """Return the name of a subject and the other names that it was given."""
+    aliases: tuple[str, ...] = getattr(subject, "aliases", ())
+    return tuple(dict.fromkeys((subject.name, *aliases)))
