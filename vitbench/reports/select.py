@@ -53,9 +53,9 @@ def select_published(
     Args:
         records: All reference records.
         names: The compared names, in order; those that are no printed method are passed over.
-        wanted: "all" (of the compared names where there are any) or "none"; ids of rows or tables (`table3/selfpatch`, `table 3`) and words
-            that a row's name, method and paper must hold ("table 3 vit-ti"); or "" for the tables
-            that show every compared method, else all tables.
+        wanted: "all" (of the compared names, where there are any) or "none"; ids of rows, such as
+            `table3/selfpatch`; words that a row's name, method and paper must hold, such as
+            "table 3 vit-ti"; or "" for the tables that show every compared method, else all.
         measured: The runs; without `wanted`, the name of a run does not bring a method's rows.
 
     Raises:
@@ -88,7 +88,7 @@ def _asked_for(records: Sequence[Record], names: Sequence[str], wanted: str) -> 
     rows = [record for record in records if has_words(record, wanted)]
     if not rows:
         known = {row_id(record) for record in records}
-        raise UnknownName("printed row", wanted, known, hint="vitbench list published")
+        raise UnknownName("printed row", wanted, known, first=known, hint="vitbench list published")
     compared = [record for record in records if any(is_of(record, name) for name in names)]
     return [row for row in rows if row in compared] if compared else rows
 
@@ -116,7 +116,7 @@ def check_names(names: Sequence[str], measured: Sequence[Record], known: Sequenc
     """
     own = {name for record in measured for name in marks.names(record.subject)}
     others = {record.subject.method.casefold() for record in (*measured, *known)} - {""}
-    others |= {record.subject.name.partition(SEPARATOR)[0] for record in known}
+    others |= {name for name in map(row_id, known) if "/" not in name}  # manifests
     for name in names:
         if not runs_of(measured, name) and not any(is_of(printed, name) for printed in known):
             raise UnknownName(
