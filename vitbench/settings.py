@@ -59,9 +59,7 @@ def setting(
         >>> Knn().k
         20
     """
-    facts = FieldFacts(
-        help, minimum, maximum, choices, identity and not artifact, artifact, remedy
-    )
+    facts = FieldFacts(help, minimum, maximum, choices, identity and not artifact, artifact, remedy)
     return field(default=default, metadata={KEY: facts})
 
 

@@ -15,6 +15,7 @@ from vitbench.records.parts import (
     SubjectKind,
     Unit,
 )
+from vitbench.records.removal import RecordFiles
 from vitbench.records.store import (
     ItemScores,
     Unreadable,
@@ -42,6 +43,7 @@ __all__ = [
     "MetricSpec",
     "ProtocolRef",
     "Record",
+    "RecordFiles",
     "RecordedScore",
     "Subject",
     "SubjectKind",

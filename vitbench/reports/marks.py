@@ -16,22 +16,14 @@ def size(dataset: DatasetInfo) -> str:
     """Write how many items there are, and of how many where that is a part of the split."""
     if not dataset.items:
         return ""
-    whole = whole_split(dataset)
-    of = f" of {whole:,}" if whole is not None else ""
+    of = f" of {dataset.of_items:,}" if dataset.of_items else ""
     return f"{dataset.items:,}{of} {items_name(dataset)}"
-
-
-def whole_split(dataset: DatasetInfo) -> int | None:
-    """Return how many items the whole split has, where only a part of them was scored."""
-    whole: int | None = getattr(dataset, "of_items", None)
-    return whole
 
 
 def data_marks(dataset: DatasetInfo) -> tuple[str, ...]:
     """Say what makes the data other than they seem: a part of a split, or drawn by vitbench."""
-    whole = whole_split(dataset)
     found = []
-    if whole is not None:
+    if dataset.of_items:
         found.append(f"a subset: {size(dataset)}")
     if dataset.name == BUILT_IN:
         found.append("built-in synthetic data")
@@ -56,8 +48,8 @@ def marks(record: Record) -> tuple[str, ...]:
 
 def gate_failed(subject: Subject) -> bool:
     """Tell whether the load gate was run and not passed."""
-    passed: bool | None = getattr(subject, "gate_passed", None)
-    return subject.gate.startswith(FAILED) if passed is None else not passed
+    told = subject.gate_passed  # records of the first schema say it in words alone
+    return subject.gate.startswith(FAILED) if told is None else not told
 
 
 def gate_text(subject: Subject) -> str:
@@ -67,5 +59,4 @@ def gate_text(subject: Subject) -> str:
 
 def names(subject: Subject) -> tuple[str, ...]:
     """Return the name of a subject and the other names that it was given."""
-    aliases: tuple[str, ...] = getattr(subject, "aliases", ())
-    return tuple(dict.fromkeys((subject.name, *aliases)))
+    return tuple(dict.fromkeys((subject.name, *subject.aliases)))

@@ -81,12 +81,3 @@ def test_a_killed_pass_goes_on_where_it_stopped(
     table = run(backbone, folders, "killed", Output(-1))
     assert table.images == 24 - 2 * 5
     assert torch.equal(table.vectors(), whole)
-
-
-def test_the_cache_lists_and_clears_its_stores(backbone: Backbone, folders: Path) -> None:
-    run(backbone, folders, "listed", Output(-1))
-    found = list(features.stores())
-    assert any(store.dataset == f"{folders.name}/train" for store in found)
-    assert all(store.size_bytes > 0 and "block-1.pooled" in store.outputs for store in found)
-    assert features.clear() >= len(found)
-    assert not list(features.stores())
