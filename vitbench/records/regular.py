@@ -63,6 +63,6 @@ def _check_claim(stream: Any, size: int, name: str) -> None:
     if version not in readers:
         raise ValueError(f"{name}: array format {version} is not known")
     shape, _, dtype = readers[version](stream)
-    claimed = prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or claimed > size:
-        raise ValueError(f"{name} claims {claimed:,} bytes and has {size:,}")
+    claimed, held = prod(shape) * dtype.itemsize, size - stream.tell()
+    if min(shape, default=0) < 0 or claimed > held:
+        raise ValueError(f"{name} claims {claimed:,} bytes and holds {held:,}")
