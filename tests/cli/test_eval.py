@@ -150,3 +150,24 @@ def test_pixel_values_are_told_to_be_divided_and_the_quotient_is_taken(
     assert said.count("--mean is 127.0") == 1
     assert "divided by 255: 127 becomes 0.498" in said
     ends(0, *knn(folders, tmp_path, "--mean", "0.498", "0.498", "0.498"))
+
+
+def test_the_score_of_a_stopped_training_says_where_it_stopped(
+    folders: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--preset", "small", "--arch", "vit_micro_patch16_64", "--batch-size", "8"]
+    brief = ["--epochs", "2", "--workers", "1", "--device", "cpu", "--probe-every", "0"]
+    train = ["train", "dino", "--data", folders, "--out", "runs/mine", *small, *brief]
+    score = ["eval", "knn", "mine", "--data", folders, *SMALL]
+    ends(0, *train, "--steps", "4")
+    capsys.readouterr()
+    ends(0, *score)
+    assert "† its training stopped at step 4 of 6" in capsys.readouterr().out
+    ends(0, *train)
+    capsys.readouterr()
+    ends(0, *score)
+    assert "its training stopped" not in capsys.readouterr().out

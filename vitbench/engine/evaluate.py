@@ -15,12 +15,13 @@ from vitbench.engine.default_data import data_of
 from vitbench.engine.gate import Gate, inspect
 from vitbench.engine.protocol import EvaluationProtocol, Scorer, Scoring
 from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
+from vitbench.engine.training_progress import steps_trained
 from vitbench.errors import CheckpointError, SettingError
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone
 from vitbench.models.download import file_sha256
 from vitbench.models.identity import WeightsIdentity, identify_weights
-from vitbench.models.sources import RUN_JOURNAL
+from vitbench.models.sources import RUN_JOURNAL, RUNS
 from vitbench.records import Subject
 from vitbench.settings import checked
 
@@ -110,8 +111,11 @@ def evaluate(
     if not gate.passed:
         voice.say(f"load gate: {gate.verdict}")
     weights = identify_weights(backbone, checkpoint.sha256)
-    subject = _subject(checkpoint, backbone, weights, normalization, origin, gate)
-    journal = Path(checkpoint.spec).expanduser() / RUN_JOURNAL
+    journal = _journal(checkpoint.spec)
+    subject = replace(
+        _subject(checkpoint, backbone, weights, normalization, origin, gate),
+        training=steps_trained(journal) if journal else None,
+    )
     run = Run(
         protocol,
         subject,
@@ -122,7 +126,7 @@ def evaluate(
         normalization,
         backbone,
         weights,
-        journal if journal.is_file() else None,
+        journal,
     )
     return run.finish(lambda context: protocol.run(backbone, context))
 
@@ -148,6 +152,12 @@ def score(
     data = open_data(scorer, options, voice, pixels=False)
     run = Run(scorer, subject, options, voice, data, torch.device("cpu"), AS_IT_IS)
     return run.finish(lambda context: scorer.run(predictions, context))
+
+
+def _journal(spec: str) -> Path | None:
+    """Return the journal of the run that a checkpoint is, if it is one."""
+    journals = (Path(spec).expanduser() / RUN_JOURNAL, RUNS / spec / RUN_JOURNAL)
+    return next(filter(Path.is_file, journals), None)
 
 
 def _normalization(

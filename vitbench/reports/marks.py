@@ -31,11 +31,14 @@ def data_marks(dataset: DatasetInfo) -> tuple[str, ...]:
 
 
 def run_marks(record: Record) -> tuple[str, ...]:
-    """Say what is the matter with one run: it did not end, or its load gate was not passed."""
+    """Say what is the matter with a run: it failed, or the weights are not what they should be."""
     found = []
     if record.status == "failed":
         why = record.error.message if record.error else "no reason was kept"
         found.append(f"failed: {why}")
+    done, planned = record.subject.training or (0, 0)
+    if done < planned:
+        found.append(f"its training stopped at step {done:,} of {planned:,}")
     if gate_failed(record.subject):
         found.append(f"load gate {gate_text(record.subject)}")
     return tuple(found)

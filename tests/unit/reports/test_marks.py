@@ -93,3 +93,13 @@ def test_a_gate_is_judged_by_its_outcome_and_in_old_records_by_its_words(
 def test_the_title_of_a_board_tells_of_how_many_items(make_record: MakeRecord) -> None:
     (board,) = build_table([make_record(data={"kind": "clips", "items": 8, "of_items": 30})]).boards
     assert board.title.endswith("8 of 30 clips")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_checkpoint_of_a_stopped_training_is_marked_in_every_form(
+    make_record: MakeRecord, form: Form
+) -> None:
+    stopped, done = ({"training": (step, 3000)} for step in (1200, 3000))
+    table = build_table([make_record("early", 60.0, subject=stopped), make_record(subject=done)])
+    assert shown(table, form).count("its training stopped at step 1,200 of 3,000") >= 1
+    assert "step 3,000" not in shown(table, form)
