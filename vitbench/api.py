@@ -1,7 +1,12 @@
 """THE public interface: re-exports, nothing else. A name is imported when it is used.
 
-from vitbench import api
-record = api.evaluate(api.Knn(), api.resolve("random:vit_tiny_patch16_224"), …).record
+>>> from vitbench import api
+>>> knn = api.from_preset(api.protocols.get("knn"), "dino")
+>>> checkpoint = api.resolve("random:vit_mini_patch8_64")
+>>> options = api.RunOptions(data="synthetic", limit=40)  # data left out: the protocol's usual set
+>>> record = api.evaluate(knn, checkpoint, options).record
+>>> record.dataset.name, record.primary().label
+('synthetic', 'top-1 (k=20)')
 """
 
 from importlib import import_module

@@ -26,6 +26,7 @@ class FieldFacts:
     choices: tuple[object, ...]
     identity: bool  # False: the value can't move a score (an engine, a number of workers)
     artifact: bool = False  # the value decides which files are made beside the record
+    remedy: str = ""  # what to do about a value outside the limits
 
 
 def setting(
@@ -37,6 +38,7 @@ def setting(
     choices: tuple[object, ...] = (),
     identity: bool = True,
     artifact: bool = False,
+    remedy: str = "",
 ) -> Any:
     """Declare one setting of a component.
 
@@ -49,6 +51,7 @@ def setting(
         identity: Whether the value enters `spec_id`. False only if no score can depend on it.
         artifact: Whether the value asks for files beside the record (a video, pictures). It enters
             no identity, but a record without those files does not answer for them.
+        remedy: What to do about a value outside the limits, where people often give one.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def setting(
         >>> Knn().k
         20
     """
-    facts = FieldFacts(help, minimum, maximum, choices, identity and not artifact, artifact)
+    facts = FieldFacts(help, minimum, maximum, choices, identity and not artifact, artifact, remedy)
     return field(default=default, metadata={KEY: facts})
 
 
@@ -86,12 +89,13 @@ def problems(component: Any, within: str = "") -> list[str]:
         if limits.choices and value not in limits.choices:
             allowed = ", ".join(map(repr, limits.choices))
             found.append(f"{name} is {value!r}, expected one of {allowed}")
+        remedy = f" ({limits.remedy})" if limits.remedy else ""
         found += [
-            f"{name} is {number!r}, expected {expected}"
+            f"{name} is {number!r}, expected {expected}{remedy}"
             for number in _numbers(value)
             if (expected := _missed(number, limits))
         ]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _numbers(value: object) -> Iterator[int | float]:

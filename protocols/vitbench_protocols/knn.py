@@ -44,6 +44,7 @@ class Knn:
     name: ClassVar[str] = "knn"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = tuple(

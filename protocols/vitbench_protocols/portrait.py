@@ -46,6 +46,7 @@ class Portrait:
     name: ClassVar[str] = "portrait"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("val",)
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (

@@ -9,8 +9,9 @@ from vitbench.engine.evaluate import evaluate, open_data
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
 from vitbench.engine.run import Evaluation, RunOptions, Voice
-from vitbench.errors import SettingError, Stopped, VitbenchError
-from vitbench.settings import checked
+from vitbench.errors import DatasetError, SettingError, Stopped, VitbenchError
+from vitbench.records import Record
+from vitbench.reports import clean, marks
 
 
 def run(arguments: list[str]) -> int:
@@ -30,7 +31,7 @@ def run(arguments: list[str]) -> int:
         defaults=preset_settings(kind, preset),
         positional=("checkpoints",),
     )
-    return _all(checked(protocol), which, checked(options))
+    return _all(protocol, which, options)
 
 
 def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int:
@@ -39,6 +40,7 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
             [f"{protocol.name} scores checkpoints, and none is named"],
             hint=f"vitbench eval {protocol.name} CHECKPOINT",
         )
+    alone = len(which.checkpoints) < 2
     code = 0
     with distributed.process_group():
         with speaking() as voice:  # a word mistyped is told before any checkpoint is loaded
@@ -48,7 +50,7 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
                 with speaking() as voice:
                     done = _one(protocol, spec, which, options, voice, data)
             except VitbenchError as error:
-                if len(which.checkpoints) == 1 or spec is None or isinstance(error, Stopped):
+                if alone or isinstance(error, Stopped | DatasetError):  # the same for the others
                     raise
                 code = 2  # the others are scored all the same
                 _print(f"{spec}: {type(error).__name__}: {error}")
@@ -70,17 +72,27 @@ def _one(
 
 
 def summary(done: Evaluation) -> str:
-    """Say an evaluation's scores, one a line, and where its record is."""
+    """Say who was scored on what, the scores, one a line, and where the record is."""
     record = done.record
-    lines = [f"{record.subject.name} · {record.protocol.name} {record.protocol.preset}".rstrip()]
+    lines = [headline(record)]
     for score in record.scores:
         unit = score.unit if score.unit == "%" else f" {score.unit}".rstrip()
         value = "not defined" if score.value is None else f"{score.value:7.2f}{unit}"
         known = score.low is not None and score.high is not None
         interval = f"  95 % [{score.low:.2f}, {score.high:.2f}]" if known else ""
         lines.append(f"  {score.label:<16} {value}{interval}{'  ←' if score.primary else ''}")
+    lines += [f"  {marks.SIGN} {clean.plain(text)}" for text in marks.marks(record)]
     again = "" if done.ran else "  (an earlier run's; --again runs it again)"
     return "\n".join([*lines, f"  {done.path}{again}"])
+
+
+def headline(record: Record) -> str:
+    """Name the subject, the protocol, the data with their split, and the number of items."""
+    data = record.dataset
+    on = f"{data.name}/{data.split}, {marks.size(data)}" if data else ""
+    protocol = f"{record.protocol.name} {record.protocol.preset}".rstrip()
+    parts = (" = ".join(marks.names(record.subject)), protocol, on)
+    return clean.plain(" · ".join(filter(None, parts)))
 
 
 def _print(text: str) -> None:

@@ -9,16 +9,19 @@ import torch
 
 from vitbench import distributed
 from vitbench.data.transforms import Normalization
+from vitbench.engine.abilities import check_backbone, check_device, check_inputs
 from vitbench.engine.context import Data
+from vitbench.engine.default_data import data_of
 from vitbench.engine.gate import Gate, inspect
 from vitbench.engine.protocol import EvaluationProtocol, Scorer, Scoring
 from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
-from vitbench.errors import CheckpointError, MissingAbility, SettingError
-from vitbench.models.backbone import Aggregates, Backbone
+from vitbench.engine.training_progress import steps_trained
+from vitbench.errors import CheckpointError, SettingError
+from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone
 from vitbench.models.download import file_sha256
 from vitbench.models.identity import WeightsIdentity, identify_weights
-from vitbench.models.sources import RUN_JOURNAL
+from vitbench.models.sources import RUN_JOURNAL, RUNS
 from vitbench.records import Subject
 from vitbench.settings import checked
 
@@ -44,7 +47,7 @@ def open_data(
         VitbenchError: The data is not there, or not of its kind.
     """
     data = Data(
-        name=options.data,
+        name=data_of(component, options.data),
         kind=component.data,
         limit=options.limit,
         decoded=pixels,
@@ -81,14 +84,11 @@ def evaluate(
         VitbenchError: What the user can fix. Once data and checkpoint are loaded, a record tells
             of it.
     """
+    check_inputs(protocol, checkpoint)
     checked(protocol)
     device = distributed.find_device(options.device)
+    check_device(protocol, device)
     if checkpoint is None:
-        if "backbone" in protocol.needs:
-            raise MissingAbility(
-                f"{protocol.name} scores a checkpoint, and none was given.",
-                hint=f"vitbench eval {protocol.name} CHECKPOINT",
-            )
         data = data or open_data(protocol, options, voice, pixels=False)
         subject = Subject(kind="ground-truth", name="ground-truth", sha256="")
         run = Run(protocol, subject, options, voice, data, device, AS_IT_IS)
@@ -97,11 +97,7 @@ def evaluate(
     backbone = load_backbone(checkpoint, device=device)
     for text in checkpoint.said:
         voice.say(text)
-    if "aggregate" in protocol.needs and not isinstance(backbone, Aggregates):
-        raise MissingAbility(
-            f"{protocol.name} needs a backbone that aggregates patches, as SelfPatch's does.",
-            found=f"{checkpoint.name} ({backbone.info.arch}) does not",
-        )
+    check_backbone(protocol, backbone, checkpoint.name)
     normalization, origin = _normalization(protocol, checkpoint, backbone)
     gate = distributed.from_main(inspect(checkpoint, backbone) if distributed.is_main() else None)
     assert gate is not None
@@ -115,8 +111,11 @@ def evaluate(
     if not gate.passed:
         voice.say(f"load gate: {gate.verdict}")
     weights = identify_weights(backbone, checkpoint.sha256)
-    subject = _subject(checkpoint, backbone, weights, normalization, origin, gate)
-    journal = Path(checkpoint.spec).expanduser() / RUN_JOURNAL
+    journal = _journal(checkpoint.spec)
+    subject = replace(
+        _subject(checkpoint, backbone, weights, normalization, origin, gate),
+        training=steps_trained(journal) if journal else None,
+    )
     run = Run(
         protocol,
         subject,
@@ -127,7 +126,7 @@ def evaluate(
         normalization,
         backbone,
         weights,
-        journal if journal.is_file() else None,
+        journal,
     )
     return run.finish(lambda context: protocol.run(backbone, context))
 
@@ -153,6 +152,12 @@ def score(
     data = open_data(scorer, options, voice, pixels=False)
     run = Run(scorer, subject, options, voice, data, torch.device("cpu"), AS_IT_IS)
     return run.finish(lambda context: scorer.run(predictions, context))
+
+
+def _journal(spec: str) -> Path | None:
+    """Return the journal of the run that a checkpoint is, if it is one."""
+    journals = (Path(spec).expanduser() / RUN_JOURNAL, RUNS / spec / RUN_JOURNAL)
+    return next(filter(Path.is_file, journals), None)
 
 
 def _normalization(

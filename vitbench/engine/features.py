@@ -8,13 +8,13 @@ journal tells which batches are in them, so a killed pass goes on where it stopp
 import fcntl
 import hashlib
 import json
-import shutil
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -249,40 +249,18 @@ def _locked(store: Path) -> Iterator[None]:
     if not distributed.is_main():
         yield
         return
-    with (store / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    while True:
+        store.mkdir(parents=True, exist_ok=True)
+        with (store / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _still_there(store, handle):
+                yield
+                return
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One store of the cache, as `vitbench cache ls` shows it."""
-
-    key: str
-    dataset: str
-    arch: str
-    outputs: tuple[str, ...]
-    size_bytes: int
-
-
-def stores() -> Iterator[Stored]:
-    """List the finished stores of the cache."""
-    for folder in sorted(features_root().glob("*")):
-        about = folder / "about.json"
-        if about.exists():
-            facts = json.loads(about.read_text())
-            yield Stored(
-                key=folder.name,
-                dataset=f"{facts['dataset']}/{facts['split']}",
-                arch=facts["arch"],
-                outputs=tuple(sorted(path.stem for path in folder.glob("block*.npy"))),
-                size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
-            )
-
-
-def clear() -> int:
-    """Remove every store; return how many there were."""
-    folders = list(features_root().glob("*"))
-    for folder in folders:
-        shutil.rmtree(folder)
-    return len(folders)
+def _still_there(store: Path, handle: IO[str]) -> bool:
+    """Tell whether a lock is still the store's: the cache may have been cleared meanwhile."""
+    try:
+        return os.path.samestat((store / "lock").stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False

@@ -48,7 +48,11 @@ def _silent(*_: Any) -> None:
 class RunOptions:
     """How to run; only what is told to enter the identity can move a score."""
 
-    data: str = setting("synthetic", help="dataset: a name under $VITBENCH_DATA, or a path")
+    data: str = setting(
+        "",
+        help="data set: a name under $VITBENCH_DATA, a path, or synthetic; left out: the"
+        " protocol's usual one",
+    )
     results: Path = setting(Path("results"), help="folder of the records")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     precision: Precision = setting("fp32", help="of forward passes; enters the identity")

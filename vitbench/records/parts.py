@@ -39,6 +39,7 @@ class Subject:
     std: tuple[float, float, float] | None = None
     normalization_from: str = ""  # flag, preset, manifest, file or default
     gate: str = ""  # the load gate's verdict in words
+    training: tuple[int, int] | None = None  # steps done and planned of the run it comes from
     gate_passed: bool | None = None  # None: there was nothing to check
 
 

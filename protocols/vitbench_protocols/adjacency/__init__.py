@@ -36,6 +36,7 @@ class Adjacency(Reading):
 
     name: ClassVar[str] = "adjacency"
     version: ClassVar[int] = 1
+    default_data: ClassVar[str] = "coco"
     splits: ClassVar[tuple[str, ...]] = ("val",)
     needs: ClassVar[frozenset[Need]] = frozenset()
     metrics: ClassVar[tuple[MetricSpec, ...]] = (

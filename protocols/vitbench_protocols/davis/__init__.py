@@ -70,6 +70,7 @@ class Davis:
     name: ClassVar[str] = "davis"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "clips"
+    default_data: ClassVar[str] = "davis"
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Presets] = {

@@ -42,6 +42,7 @@ class DavisMasks:
     name: ClassVar[str] = "davis"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "clips"
+    default_data: ClassVar[str] = "davis"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Presets] = {"standard": {}}
 

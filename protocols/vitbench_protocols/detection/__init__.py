@@ -79,6 +79,7 @@ class Detection:
     name: ClassVar[str] = "detection"
     version: ClassVar[int] = 2
     data: ClassVar[Literal["instances"]] = "instances"
+    default_data: ClassVar[str] = "coco"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS

@@ -27,6 +27,7 @@ class CocoResults:
     name: ClassVar[str] = "coco"
     version: ClassVar[int] = 2
     data: ClassVar[Literal["instances"]] = "instances"
+    default_data: ClassVar[str] = "coco"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"coco": {}}
 

@@ -55,6 +55,7 @@ class LinearProbe:
     name: ClassVar[str] = "linear-probe"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (

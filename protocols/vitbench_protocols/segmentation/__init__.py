@@ -49,6 +49,7 @@ class Segmentation:
     name: ClassVar[str] = "segmentation"
     version: ClassVar[int] = 2
     data: ClassVar[Literal["semantic"]] = "semantic"
+    default_data: ClassVar[str] = "ade20k"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS

@@ -55,6 +55,7 @@ class SegmentationMaps:
     name: ClassVar[str] = "segmentation"
     version: ClassVar[int] = 2
     data: ClassVar[Literal["semantic"]] = "semantic"
+    default_data: ClassVar[str] = "ade20k"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "labels": {},
