@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from vitbench.data.transforms import to_pixels as to_pixels
     from vitbench.draws import permutation as permutation
     from vitbench.draws import uniforms as uniforms
+    from vitbench.engine.class_table import write_class_table as write_class_table
     from vitbench.engine.evaluate import evaluate as evaluate
     from vitbench.engine.evaluate import score as score
     from vitbench.engine.features import FeatureSpec as FeatureSpec
@@ -157,6 +158,7 @@ _HOMES = {
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("ImageView", "Normalization", "cut_note", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
+    "vitbench.engine.class_table": ("write_class_table",),
     "vitbench.engine.evaluate": ("evaluate", "score"),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
     "vitbench.engine.presets": ("from_preset",),

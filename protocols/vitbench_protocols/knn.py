@@ -24,6 +24,7 @@ from vitbench.api import (
     search,
     setting,
     vote,
+    write_class_table,
 )
 
 KS = (10, 20, 100, 200)
@@ -94,7 +95,8 @@ class Knn:
             Score(metric.name, float(items[metric.name].mean()), len(truth))
             for metric in self.metrics
         )
-        return Outcome(scores, {"ids": np.array(val.ids), **items})
+        tables = write_class_table(context.dataset("val"), items, context)
+        return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
     def _search(self, bank: torch.Tensor, queries: torch.Tensor, k: int) -> Neighbours:
         """Search this process's part of the queries, and put the parts together."""

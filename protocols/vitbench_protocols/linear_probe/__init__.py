@@ -21,6 +21,7 @@ from vitbench.api import (
     cut_note,
     errors,
     setting,
+    write_class_table,
 )
 from vitbench_protocols.linear_probe.features import Choice, FeatureSet, feature_sets
 from vitbench_protocols.linear_probe.grid import Head
@@ -118,7 +119,9 @@ class LinearProbe:
             Score(metric.name, float(items[metric.name].mean()), len(scored.last))
             for metric in self.metrics
         )
-        return Outcome(scores, {"ids": np.array(context.dataset("val").ids), **items})
+        val = context.dataset("val")
+        tables = write_class_table(val, items, context)
+        return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
     def _data(self, backbone: Backbone, context: Context, sets: Sequence[FeatureSet]) -> Data:
         outputs = tuple(dict.fromkeys(output for found in sets for output in found.outputs))
