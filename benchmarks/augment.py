@@ -33,9 +33,10 @@ from vitbench.data.batched_augment import (
 )
 from vitbench.data.color import jitter
 from vitbench.data.crop_resize import crop_each
-from vitbench.data.image_files import Pixels, find_images
+from vitbench.data.image_files import find_images
 from vitbench.data.multicrop import CropDraws, MultiCrop, draw_crops
 from vitbench.data.pil_augment import ADJUST, STD, augment_with_pil
+from vitbench.data.sizes import Pixels
 
 Sides = dict[str, Callable[[], Any]]
 

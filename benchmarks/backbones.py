@@ -121,7 +121,7 @@ def _shorter(
         if sum(parameter.numel() for parameter in small.parameters()) / 1e6 < MARGIN * largest:
             native = size or tuple(small.pretrained_cfg["input_size"][1:])
             return TimmArchitecture(
-                name=name, image_size=native, options=tuple(options.items())
+                timm_name=name, image_size=native, options=tuple(options.items())
             ), options
     return None
 

@@ -56,7 +56,7 @@ def raw_pixels() -> float:
 
 def score(protocol: EvaluationProtocol, spec: str, metric: str, results: Path) -> float:
     """Return one score of one checkpoint."""
-    record = evaluate(protocol, resolve(spec), RunOptions(results=results)).record
+    record = evaluate(protocol, resolve(spec), RunOptions(data="synthetic", results=results)).record
     value = next(score.value for score in record.scores if score.metric == metric)
     return float("nan") if value is None else value
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from vitbench.data.synthetic import NAME, VERSION
+
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 
@@ -15,12 +17,16 @@ torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Keep the user's cache out of the tests; processes that a test starts inherit it.
 
-    Workers of one run share it, so that the built-in data are drawn once.
+    Each worker has its own. Only the built-in data, which nothing changes once it is drawn, is
+    common to the workers of one run: every cache holds a link to it.
     """
-    worker = "PYTEST_XDIST_WORKER" in os.environ
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if worker else base) / "vitbench-cache"
-    folder.mkdir(exist_ok=True)
+    folder = base / "vitbench-cache"
+    folder.mkdir()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = base.parent / "built-in-data"
+        common.mkdir(exist_ok=True)
+        (folder / f"{NAME}-v{VERSION}").symlink_to(common)
     os.environ["VITBENCH_CACHE"] = str(folder)
     return folder
 

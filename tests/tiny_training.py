@@ -1,9 +1,11 @@
 """A recipe that trains in milliseconds, and data for it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,12 +24,20 @@ from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
 from vitbench.training.trainer import Computing, Trainer
 
-SIZES.setdefault("nano", (16, 2, 2))
-SWIN_SIZES.setdefault("nano", (8, (2, 1), (1, 2)))
 SWIN = "swin_nano_patch4_window4_24"  # grids of 6, padded and shifted, and of 3
 
 CROPS = MultiCrop(global_size=24, local_size=24, local_crops=1)
 IMAGES = 16
+
+
+@contextmanager
+def nano_networks() -> Iterator[None]:
+    """Let networks of the size "nano" be named as long as the block; a process starts its own."""
+    with (
+        patch.dict(SIZES, nano=(16, 2, 2)),
+        patch.dict(SWIN_SIZES, nano=(8, (2, 1), (1, 2))),
+    ):
+        yield
 
 
 @dataclass
@@ -107,7 +117,8 @@ def one_of_two(rank: int, names: tuple[str, ...], steps: int, folder: str) -> No
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     computing = Computing(precision="fp64")
-    for name in names:
-        found = trained(name, steps, rank=rank, processes=2, computing=computing)
-        torch.save(found, f"{folder}/{name}{rank}.pt")
+    with nano_networks():
+        for name in names:
+            found = trained(name, steps, rank=rank, processes=2, computing=computing)
+            torch.save(found, f"{folder}/{name}{rank}.pt")
     dist.destroy_process_group()

@@ -1,7 +1,12 @@
 """THE public interface: re-exports, nothing else. A name is imported when it is used.
 
-from vitbench import api
-record = api.evaluate(api.Knn(), api.resolve("random:vit_tiny_patch16_224"), …).record
+>>> from vitbench import api
+>>> knn = api.from_preset(api.protocols.get("knn"), "dino")
+>>> checkpoint = api.resolve("random:vit_mini_patch8_64")
+>>> options = api.RunOptions(data="synthetic", limit=40)  # data left out: the protocol's usual set
+>>> record = api.evaluate(knn, checkpoint, options).record
+>>> record.dataset.name, record.primary().label
+('synthetic', 'top-1 (k=20)')
 """
 
 from importlib import import_module
@@ -48,9 +53,11 @@ if TYPE_CHECKING:
     from vitbench.data.sizes import resize_indices as resize_indices
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
+    from vitbench.data.transforms import cut_note as cut_note
     from vitbench.data.transforms import to_pixels as to_pixels
     from vitbench.draws import permutation as permutation
     from vitbench.draws import uniforms as uniforms
+    from vitbench.engine.class_table import write_class_table as write_class_table
     from vitbench.engine.evaluate import evaluate as evaluate
     from vitbench.engine.evaluate import score as score
     from vitbench.engine.features import FeatureSpec as FeatureSpec
@@ -148,8 +155,9 @@ _HOMES = {
     "vitbench.data.random_crop": ("RandomCrops",),
     "vitbench.data.semantic": ("labels_in", "read_index_map"),
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
-    "vitbench.data.transforms": ("ImageView", "Normalization", "to_pixels"),
+    "vitbench.data.transforms": ("ImageView", "Normalization", "cut_note", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
+    "vitbench.engine.class_table": ("write_class_table",),
     "vitbench.engine.evaluate": ("evaluate", "score"),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
     "vitbench.engine.presets": ("from_preset",),

@@ -4,7 +4,7 @@ Started by `torchrun`, a command finds its place here; every function also works
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,8 +12,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vitbench.errors import SettingError
+from vitbench.errors import SettingError, VitbenchError
 
+DEVICES = "auto, cpu, cuda, cuda:N"
 T = TypeVar("T")
 
 
@@ -51,24 +52,51 @@ def find_device(name: str) -> torch.device:
     """Return where this process computes.
 
     Args:
-        name: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU where there is one.
+        name: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:N`, or `mps` on a Mac.
 
     Raises:
-        SettingError: If there is no such device.
+        SettingError: There is no such device.
     """
+    here = _devices()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if "cuda" in here else "cpu"
+    if name not in here:
+        raise SettingError(
+            [f"no device {name!r}"],
+            expected=f"{DEVICES}, mps" if "mps" in here else DEVICES,
+            found=_gpus(),
+            hint=f"--device {here[0]}",
+        )
+    device = torch.device(name)
     try:
-        device = torch.device(name)
         if name == "cuda":
             device = torch.device("cuda", torch.cuda.current_device())
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
         raise SettingError(
-            [f"device {name!r} can't be used: {reason}"], hint="--device cpu"
+            [f"device {name!r} can't be used"],
+            expected="a device that is free and has memory left",
+            found=str(error).splitlines()[0],
+            hint="--device cpu",
         ) from error
     return device
+
+
+def _devices() -> list[str]:
+    """Return the names of this machine's devices, the fastest first."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = ["cuda", *(f"cuda:{number}" for number in range(gpus))] if gpus else []
+    return [*named, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def _gpus() -> str:
+    """Say which GPUs PyTorch sees, and if none, whether it could see one."""
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        return f"{count} GPU{'s' if count > 1 else ''}, cuda:0 is a {torch.cuda.get_device_name(0)}"
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"no GPU that PyTorch {torch.__version__} can use: it was built for CPUs"
+    return "no GPU that PyTorch can see (nvidia-smi shows them, CUDA_VISIBLE_DEVICES hides them)"
 
 
 def barrier() -> None:
@@ -112,6 +140,26 @@ def from_main(value: T) -> T:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def compute_on_main(work: Callable[[], T]) -> T:
+    """Return what a function gives on the main process, on every process; the others wait.
+
+    Raises:
+        VitbenchError: What it raised there, on every process.
+    """
+    if not _started():
+        return work()
+    found: T | VitbenchError | None = None
+    if is_main():
+        try:
+            found = work()
+        except VitbenchError as error:
+            found = error
+    found = from_main(found)
+    if isinstance(found, VitbenchError):
+        raise found
+    return found  # type: ignore[return-value]
 
 
 def share(items: Sequence[T]) -> Sequence[T]:

@@ -21,7 +21,7 @@ VitbenchError
 
 import signal
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 LISTED = 10
 STOPPED_AFTER_SAVING = 75  # what a scheduler reads as: put it into the queue again
@@ -48,11 +48,28 @@ class VitbenchError(Exception):
 
 
 class UnknownName(VitbenchError):
-    """No such protocol, checkpoint, dataset, recipe or format."""
+    """No such protocol, checkpoint, dataset, recipe or format.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
-        names = sorted(known)
-        near = get_close_matches(name, names, n=1)
+    Args:
+        kind: What has no such name.
+        name: As typed.
+        known: The names that there are.
+        first: Those of them that are listed before the others, the nearest first.
+        hint: What to do.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        first: Iterable[str] = (),
+        hint: str = "",
+    ) -> None:
+        own = sorted(set(first), key=lambda text: (-_likeness(text, name), text))
+        names = [*own, *sorted(set(known) - set(own))]
+        near = get_close_matches(name, own, n=1) or get_close_matches(name, names, n=1)
         meant = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(
             f"no {kind} {name!r}.{meant}", expected=f"one of {listed(names)}", hint=hint
@@ -62,11 +79,16 @@ class UnknownName(VitbenchError):
 class SettingError(VitbenchError):
     """Values out of their range; every problem found is told at once."""
 
-    def __init__(self, problems: Sequence[str], *, hint: str = "") -> None:
+    def __init__(
+        self, problems: Sequence[str], *, expected: str = "", found: str = "", hint: str = ""
+    ) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
         super().__init__(
-            "; ".join(self.problems) if count == 1 else _bullets(self.problems), hint=hint
+            "; ".join(self.problems) if count == 1 else _bullets(self.problems),
+            expected=expected,
+            found=found,
+            hint=hint,
         )
 
 
@@ -148,6 +170,10 @@ def listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:LISTED])
     rest = len(names) - LISTED
     return (f"{shown}, … ({rest} more)" if rest > 0 else shown) or "(none)"
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
 
 
 def _bullets(problems: Sequence[str]) -> str:

@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -24,6 +25,8 @@ class FieldFacts:
     maximum: float | None
     choices: tuple[object, ...]
     identity: bool  # False: the value can't move a score (an engine, a number of workers)
+    artifact: bool = False  # the value decides which files are made beside the record
+    remedy: str = ""  # what to do about a value outside the limits
 
 
 def setting(
@@ -34,6 +37,8 @@ def setting(
     maximum: float | None = None,
     choices: tuple[object, ...] = (),
     identity: bool = True,
+    artifact: bool = False,
+    remedy: str = "",
 ) -> Any:
     """Declare one setting of a component.
 
@@ -44,6 +49,9 @@ def setting(
         maximum: Largest allowed value, inclusive; likewise.
         choices: The allowed values, where they are few.
         identity: Whether the value enters `spec_id`. False only if no score can depend on it.
+        artifact: Whether the value asks for files beside the record (a video, pictures). It enters
+            no identity, but a record without those files does not answer for them.
+        remedy: What to do about a value outside the limits, where people often give one.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def setting(
         >>> Knn().k
         20
     """
-    facts = FieldFacts(help, minimum, maximum, choices, identity)
+    facts = FieldFacts(help, minimum, maximum, choices, identity and not artifact, artifact, remedy)
     return field(default=default, metadata={KEY: facts})
 
 
@@ -64,6 +72,8 @@ def facts(item: "dataclasses.Field[Any]") -> FieldFacts:
 
 def problems(component: Any, within: str = "") -> list[str]:
     """List every setting of a component that lies outside its limits, as sentences.
+
+    A number that is not finite lies outside any limits: no identity could hold it.
 
     Args:
         component: The settings; those that are settings of their own are looked into.
@@ -79,14 +89,33 @@ def problems(component: Any, within: str = "") -> list[str]:
         if limits.choices and value not in limits.choices:
             allowed = ", ".join(map(repr, limits.choices))
             found.append(f"{name} is {value!r}, expected one of {allowed}")
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, bool) or not isinstance(number, int | float):
-                continue
-            if limits.minimum is not None and not number >= limits.minimum:
-                found.append(f"{name} is {number!r}, expected at least {limits.minimum}")
-            if limits.maximum is not None and not number <= limits.maximum:
-                found.append(f"{name} is {number!r}, expected at most {limits.maximum}")
-    return found
+        remedy = f" ({limits.remedy})" if limits.remedy else ""
+        found += [
+            f"{name} is {number!r}, expected {expected}{remedy}"
+            for number in _numbers(value)
+            if (expected := _missed(number, limits))
+        ]
+    return list(dict.fromkeys(found))
+
+
+def _numbers(value: object) -> Iterator[int | float]:
+    """Yield the numbers in a value, however deep in its tuples; True and False are none."""
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def _missed(number: float, limits: FieldFacts) -> str:
+    """Say which limit a number misses; empty if it misses none."""
+    if not math.isfinite(number):
+        return "a finite number"
+    if limits.minimum is not None and number < limits.minimum:
+        return f"at least {limits.minimum}"
+    if limits.maximum is not None and number > limits.maximum:
+        return f"at most {limits.maximum}"
+    return ""
 
 
 def checked(component: T, *more: Callable[[T], list[str]]) -> T:
@@ -113,6 +142,19 @@ def as_dict(component: Any, *, identity_only: bool = False) -> dict[str, Any]:
         item.name: plain(getattr(component, item.name), identity_only=identity_only)
         for item in sorted(dataclasses.fields(component), key=lambda item: item.name)
         if facts(item).identity or not identity_only
+    }
+
+
+def asked_artifacts(component: Any) -> dict[str, Any]:
+    """Return the settings that ask for files beside the record, those that ask for none left out.
+
+    None, 0, False and "none" ask for nothing.
+    """
+    return {
+        item.name: value
+        for item in dataclasses.fields(component)
+        if facts(item).artifact
+        and (value := plain(getattr(component, item.name))) not in (None, 0, False, "none")
     }
 
 

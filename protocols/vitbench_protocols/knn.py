@@ -19,10 +19,12 @@ from vitbench.api import (
     Outcome,
     Presets,
     Score,
+    cut_note,
     distributed,
     search,
     setting,
     vote,
+    write_class_table,
 )
 
 KS = (10, 20, 100, 200)
@@ -43,6 +45,7 @@ class Knn:
     name: ClassVar[str] = "knn"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = tuple(
@@ -59,8 +62,15 @@ class Knn:
         "faiss", help="exact search; both give the same neighbours", identity=False
     )
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Size (H, W) of every image that passes, in pixels."""
+        return self.crop, self.crop
+
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Let the training images vote on every validation image, for every k in one search."""
+        if cut := cut_note(self.crop, backbone.info.stage(0).stride):
+            context.note(cut)
         spec = FeatureSpec(view=ImageView(self.resize, self.crop))
         train, val = (context.features(split, spec) for split in ("train", "val"))
         bank, queries = (
@@ -85,7 +95,8 @@ class Knn:
             Score(metric.name, float(items[metric.name].mean()), len(truth))
             for metric in self.metrics
         )
-        return Outcome(scores, {"ids": np.array(val.ids), **items})
+        tables = write_class_table(context.dataset("val"), items, context)
+        return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
     def _search(self, bank: torch.Tensor, queries: torch.Tensor, k: int) -> Neighbours:
         """Search this process's part of the queries, and put the parts together."""

@@ -22,6 +22,7 @@ from vitbench.api import (
     Outcome,
     Score,
     atomic,
+    cut_note,
     distributed,
     errors,
     load_batches,
@@ -45,6 +46,7 @@ class Portrait:
     name: ClassVar[str] = "portrait"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("val",)
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
@@ -63,6 +65,8 @@ class Portrait:
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Draw the images and measure their features."""
         backbone.check_images(self.crop, self.crop)
+        if cut := cut_note(self.crop, backbone.info.stage(0).stride):
+            context.note(cut)
         dataset = context.dataset("val")
         chosen = np.unique(np.linspace(0, len(dataset) - 1, self.images).round().astype(int))
         pixels, patches, attention = self._look(backbone, chosen.tolist(), context)

@@ -1,4 +1,5 @@
 import ast
+import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,15 @@ def test_type_checkers_see_the_names_that_exist() -> None:
     assert seen == {(module, name) for name, module in api._HOME.items()} | {
         ("vitbench", name) for name in api._MODULES
     }
+
+
+def test_the_example_of_the_public_interface_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # its record goes to results/
+    found = doctest.testmod(api)
+    assert found.attempted >= 6
+    assert found.failed == 0
 
 
 @pytest.mark.parametrize("command", [["--help"], ["list"], ["report", "--results", "nowhere"]])

@@ -11,7 +11,7 @@ import pytest
 
 from vitbench.cli.report import run
 from vitbench.errors import RecordError, SettingError
-from vitbench.records import write_record
+from vitbench.records import ErrorRef, write_record
 from vitbench.reports.published import published_records
 
 
@@ -118,3 +118,45 @@ def test_records_of_strangers_are_shown_or_skipped_but_never_harm(
     if form in {"rich", "markdown", "html"}:
         assert "missing.json" in text
         assert "wrong-type.json" in text
+
+
+FORMS = ["rich", "markdown", "csv", "latex", "json", "html"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_folder_of_failed_runs_alone_says_why(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = next(record for record in published_records() if record.protocol.name == "davis")
+    error = ErrorRef(kind="OSError", message="no room left")
+    failed = replace(good, source="measured", status="failed", scores=(), error=error)
+    write_record(replace(failed, dataset=None), tmp_path)
+    assert run(["--results", str(tmp_path), "--format", form]) == 0
+    assert "no room left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_empty_folder_is_no_error(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--results", str(tmp_path), "--format", form]) == 0
+    assert "Traceback" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "name", ["a/b c", "ünï", "-x", "=1+1", "'", '"', "a\nb", "日本", "%s{}", ""]
+)
+def test_a_run_of_any_name_is_shown_and_can_be_compared(
+    name: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = next(record for record in published_records() if record.protocol.name == "davis")
+    for number in range(2):
+        subject = replace(good.subject, name=name)
+        write_record(
+            replace(good, source="measured", subject=subject, id=f"{number}" * 64), tmp_path
+        )
+    assert run(["--results", str(tmp_path), "--format", form, f"--compare={name}"]) == 0
+    shown = capsys.readouterr().out
+    assert "(run 00000000)" in shown
+    assert "(run 11111111)" in shown

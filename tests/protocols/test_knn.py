@@ -1,9 +1,11 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vitbench.api import Evaluation, RunOptions, evaluate, read_items, resolve
+from vitbench.errors import DatasetError
 from vitbench_protocols.knn import Knn
 
 SMALL = {"resize": 32, "crop": 32}
@@ -24,6 +26,22 @@ def test_classes_of_one_color_are_told_apart_even_by_random_weights(
     assert primary.metric == "top1_k20"
     assert primary.value == 100.0
     assert "cut to it" in record.notes[0]  # 24 training images, k up to 200
+
+
+def test_the_table_of_classes_has_their_names_and_says_which_are_not_there(
+    folders: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folders, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "val" / "green")
+    found = run(tmp_path / "data", tmp_path / "results")
+    table = (found.path.parent / found.record.artifacts["classes"]).read_text().splitlines()
+    assert table[0].startswith("class,images,top1_k10,")
+    assert [line.split(",")[:2] for line in table[1:]] == [
+        ["blue", "4"],
+        ["green", "0"],
+        ["red", "4"],
+    ]
+    assert "1 of 3 classes have no image in val: green" in found.record.notes
 
 
 def test_per_item_outcomes_add_up_to_the_score(folders: Path, tmp_path: Path) -> None:
@@ -63,3 +81,36 @@ def test_real_weights_reach_the_official_accuracy(real_data: Path, tmp_path: Pat
     assert primary is not None
     assert primary.value is not None
     assert primary.value > 95
+
+
+def test_val_without_a_class_of_train_is_scored_by_trains_numbers(
+    folders: Path, tmp_path: Path
+) -> None:
+    """Without blue, the first class, green and red keep their numbers."""
+    root = tmp_path / "data"
+    shutil.copytree(folders, root)
+    shutil.rmtree(root / "val" / "blue")
+    for split in ("train", "val"):
+        hidden = root / split / ".ipynb_checkpoints"
+        hidden.mkdir()
+        shutil.copy(root / "train" / "red" / "0.png", hidden / "x.png")
+    record = run(root, tmp_path).record
+    assert {score.value for score in record.scores if score.metric == "top1_k20"} == {100.0}
+    assert record.dataset is not None
+    assert (record.dataset.items, record.dataset.classes) == (8, 3)
+
+
+def test_a_class_of_val_that_train_lacks_is_refused_before_any_work(
+    folders: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(folders, root)
+    (root / "val" / "blue").rename(root / "val" / "azure")
+    with pytest.raises(DatasetError, match="class folders that 'train' lacks: azure"):
+        run(root, tmp_path)
+
+
+def test_a_crop_that_is_cut_to_whole_patches_is_said(folders: Path, tmp_path: Path) -> None:
+    said = "the crop of 36 px is cut to 32 px, a multiple of the patch of 8 px"
+    assert said in run(folders, tmp_path, resize=40, crop=36).record.notes
+    assert said not in run(folders, tmp_path, resize=40, crop=32).record.notes

@@ -72,3 +72,11 @@ def test_a_run_draws_its_images_and_keeps_what_it_measured(
     scores = {score.metric: score.value for score in found.record.scores}
     assert (scores["attention_entropy"] is not None) == attends
     assert (scores["effective_rank"] or 0) > 1
+
+
+def test_a_crop_that_is_cut_to_whole_patches_is_said(folders: Path, tmp_path: Path) -> None:
+    portrait = Portrait(images=1, resize=64, crop=60)
+    options = RunOptions(data=str(folders), results=tmp_path)
+    found = evaluate(portrait, resolve("random:vit_mini_patch8_64"), options)
+    said = "the crop of 60 px is cut to 56 px, a multiple of the patch of 8 px"
+    assert said in found.record.notes

@@ -52,3 +52,26 @@ def test_settings_within_settings_enter_the_identity_by_the_same_rule() -> None:
         Outer(Example(engine="faiss")), identity_only=True
     )
     assert as_dict(Outer()) != as_dict(Outer(Example(engine="faiss")))
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    share: float = setting(0.5, help="no limits")
+    pairs: tuple[tuple[float, float], ...] = setting(((0.0, 1.0),), help="pairs", maximum=1)
+    rule: tuple[str, int] = setting(("skip", 0), help="a word and a number", minimum=0)
+    undeclared: float = 1.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_refused_everywhere(value: float) -> None:
+    with pytest.raises(SettingError) as caught:
+        checked(Free(share=value, pairs=((0.0, value),), undeclared=value))
+    assert len(caught.value.problems) == 3
+    assert f"--share is {value!r}, expected a finite number" in str(caught.value)
+
+
+def test_the_limits_hold_for_numbers_at_any_depth() -> None:
+    with pytest.raises(SettingError, match="--pairs is 2, expected at most 1"):
+        checked(Free(pairs=((0, 1), (0, 2))))
+    with pytest.raises(SettingError, match="--rule is -1, expected at least 0"):
+        checked(Free(rule=("skip", -1)))

@@ -7,6 +7,8 @@ from vitbench.models.checkpoint import Checkpoint, resolve
 from vitbench.models.facts import Pooling, PositionRule, Triple
 from vitbench.settings import setting
 
+OF_255 = "values of 0 to 255 are divided by 255: 127 becomes 0.498"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Which:
@@ -16,8 +18,30 @@ class Which:
         (), help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders"
     )
     arch: str | None = setting(None, help="architecture; a bare file does not say its heads")
-    mean: Triple | None = setting(None, help="input mean of a bare file, of RGB in 0 to 1")
-    std: Triple | None = setting(None, help="input standard deviation, likewise")
+    num_heads: int | None = setting(
+        None,
+        help="attention heads of a ViT, where neither its file nor a name says them",
+        minimum=1,
+    )
+    native_px: int | None = setting(
+        None,
+        help="image size in pixels that a Swin was made for, where nothing else says it",
+        minimum=1,
+    )
+    mean: Triple | None = setting(
+        None,
+        help="mean of the input's RGB values in 0 to 1, for a file that does not say",
+        minimum=0.0,
+        maximum=1.0,
+        remedy=OF_255,
+    )
+    std: Triple | None = setting(
+        None,
+        help="standard deviation of the input's RGB values in 0 to 1, likewise",
+        minimum=0.001,
+        maximum=1.0,
+        remedy=OF_255,
+    )
     position_rule: PositionRule | None = setting(None, help="how the position table is resized")
     state_key: str | None = setting(None, help="where the weights are in the file: model.teacher")
     pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
@@ -33,5 +57,7 @@ def resolve_one(spec: str, which: Which, voice: Voice) -> Checkpoint:
         position_rule=which.position_rule,
         state_key=which.state_key,
         pooling=which.pooling,
+        heads=which.num_heads,
+        native_px=which.native_px,
         progress=lambda done, total: voice.progress(f"download {spec}", done, total),
     )

@@ -7,7 +7,7 @@ from vitbench.cli.flags import parse
 from vitbench.data.dataset import find_root
 from vitbench.data.packing import Packing, pack_folder
 from vitbench.errors import UnknownName
-from vitbench.settings import checked, setting
+from vitbench.settings import setting
 
 VERBS = ("pack",)
 
@@ -34,6 +34,6 @@ def run(arguments: list[str]) -> int:
         description="Write small copies of images as WebDataset shards.",
         positional=("source", "out"),
     )
-    size = pack_folder(find_root(what.source), what.out, checked(packing), listener=print)
+    size = pack_folder(find_root(what.source), what.out, packing, listener=print)
     print(f"{size / 2**20:.1f} MB in {what.out}")
     return 0

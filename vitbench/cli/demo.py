@@ -41,16 +41,18 @@ def run(arguments: list[str]) -> int:
 def steps(out: Path) -> list[list[str]]:
     """Return the demo's commands."""
     records = ["--results", str(out / "records")]
+    measured = ["--data", "synthetic", *records]
     runs = [str(out / "runs" / name) for name in ("dino", "selfpatch")]
     floors = [f"random:vit_mini_patch16_64?seed={seed}" for seed in range(3)]
     backbones = [*runs, floors[0]]
-    trainings = [["train", Path(run).name, "--preset", "small", "--out", run] for run in runs]
+    small = ["--preset", "small", "--data", "synthetic"]
+    trainings = [["train", Path(run).name, *small, "--out", run] for run in runs]
     evaluations = [
-        ["eval", "knn", *runs, *floors, *VIEW, *records],
-        ["eval", "linear-probe", *backbones, "--preset", "sweep", *VIEW, *records],
-        ["eval", "davis", *backbones, *records],
-        ["eval", "adjacency", *PATCHES, *records],
-        ["eval", "adjacency", *backbones, *PATCHES, *records],
+        ["eval", "knn", *runs, *floors, *VIEW, *measured],
+        ["eval", "linear-probe", *backbones, "--preset", "sweep", *VIEW, *measured],
+        ["eval", "davis", *backbones, *measured],
+        ["eval", "adjacency", *PATCHES, *measured],
+        ["eval", "adjacency", *backbones, *PATCHES, *measured],
     ]
     page = ["--format", "html", "--out", str(out / "report.html")]
     return [*trainings, *evaluations, ["report", *records], ["report", *records, *page]]

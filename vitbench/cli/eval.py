@@ -4,12 +4,14 @@ from vitbench import distributed
 from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
-from vitbench.engine.evaluate import evaluate
+from vitbench.engine.context import Data
+from vitbench.engine.evaluate import evaluate, open_data
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
 from vitbench.engine.run import Evaluation, RunOptions, Voice
-from vitbench.errors import SettingError, Stopped, VitbenchError
-from vitbench.settings import checked
+from vitbench.errors import DatasetError, SettingError, Stopped, VitbenchError
+from vitbench.records import Record
+from vitbench.reports import clean, marks
 
 
 def run(arguments: list[str]) -> int:
@@ -29,7 +31,7 @@ def run(arguments: list[str]) -> int:
         defaults=preset_settings(kind, preset),
         positional=("checkpoints",),
     )
-    return _all(checked(protocol), which, checked(options))
+    return _all(protocol, which, options)
 
 
 def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int:
@@ -38,14 +40,17 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
             [f"{protocol.name} scores checkpoints, and none is named"],
             hint=f"vitbench eval {protocol.name} CHECKPOINT",
         )
+    alone = len(which.checkpoints) < 2
     code = 0
     with distributed.process_group():
+        with speaking() as voice:  # a word mistyped is told before any checkpoint is loaded
+            data = open_data(protocol, options, voice, pixels=bool(which.checkpoints))
         for spec in which.checkpoints or (None,):
             try:
                 with speaking() as voice:
-                    done = _one(protocol, spec, which, options, voice)
+                    done = _one(protocol, spec, which, options, voice, data)
             except VitbenchError as error:
-                if len(which.checkpoints) == 1 or spec is None or isinstance(error, Stopped):
+                if alone or isinstance(error, Stopped | DatasetError):  # the same for the others
                     raise
                 code = 2  # the others are scored all the same
                 _print(f"{spec}: {type(error).__name__}: {error}")
@@ -55,26 +60,39 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
 
 
 def _one(
-    protocol: EvaluationProtocol, spec: str | None, which: Which, options: RunOptions, voice: Voice
+    protocol: EvaluationProtocol,
+    spec: str | None,
+    which: Which,
+    options: RunOptions,
+    voice: Voice,
+    data: Data,
 ) -> Evaluation:
-    if spec is None:
-        return evaluate(protocol, None, options, voice)
-    checkpoint = resolve_one(spec, which, voice)
-    return evaluate(protocol, checkpoint, options, voice)
+    checkpoint = None if spec is None else resolve_one(spec, which, voice)
+    return evaluate(protocol, checkpoint, options, voice, data)
 
 
 def summary(done: Evaluation) -> str:
-    """Say an evaluation's scores, one a line, and where its record is."""
+    """Say who was scored on what, the scores, one a line, and where the record is."""
     record = done.record
-    lines = [f"{record.subject.name} · {record.protocol.name} {record.protocol.preset}".rstrip()]
+    lines = [headline(record)]
     for score in record.scores:
         unit = score.unit if score.unit == "%" else f" {score.unit}".rstrip()
         value = "not defined" if score.value is None else f"{score.value:7.2f}{unit}"
         known = score.low is not None and score.high is not None
         interval = f"  95 % [{score.low:.2f}, {score.high:.2f}]" if known else ""
         lines.append(f"  {score.label:<16} {value}{interval}{'  ←' if score.primary else ''}")
+    lines += [f"  {marks.SIGN} {clean.plain(text)}" for text in marks.marks(record)]
     again = "" if done.ran else "  (an earlier run's; --again runs it again)"
     return "\n".join([*lines, f"  {done.path}{again}"])
+
+
+def headline(record: Record) -> str:
+    """Name the subject, the protocol, the data with their split, and the number of items."""
+    data = record.dataset
+    on = f"{data.name}/{data.split}, {marks.size(data)}" if data else ""
+    protocol = f"{record.protocol.name} {record.protocol.preset}".rstrip()
+    parts = (" = ".join(marks.names(record.subject)), protocol, on)
+    return clean.plain(" · ".join(filter(None, parts)))
 
 
 def _print(text: str) -> None:

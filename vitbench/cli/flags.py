@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
-from vitbench.settings import facts, is_component
+from vitbench.errors import SettingError
+from vitbench.settings import facts, is_component, problems
 
 T = TypeVar("T")
 
@@ -33,7 +34,11 @@ def parse(
         positional: Names of fields that are given without a flag.
 
     Returns:
-        One instance of each class. A wrong flag or value ends the program with exit code 2.
+        One instance of each class. A word that is no flag or value ends the program with exit
+        code 2.
+
+    Raises:
+        SettingError: Values outside the limits that their settings declare, all of them at once.
     """
     fields = [field for kind in kinds for field in _fields(kind, defaults or {}, positional)]
     found: Any = tyro.cli(
@@ -43,7 +48,11 @@ def parse(
         description=description,
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
     )
-    return [_made(kind, found, defaults or {}) for kind in kinds]
+    made = [_made(kind, found, defaults or {}) for kind in kinds]
+    outside = [text for settings in made for text in problems(settings)]
+    if outside:
+        raise SettingError(outside)
+    return made
 
 
 def _fields(

@@ -1,14 +1,17 @@
-"""`vitbench list [KIND]`: protocols, checkpoints, datasets, recipes. Imports no torch."""
+"""`vitbench list [KIND]`: protocols, checkpoints, datasets, printed rows. Imports no torch."""
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from vitbench.errors import UnknownName
 from vitbench.models.manifest import find_manifest, manifest_names
+from vitbench.records import Record
 from vitbench.registry import GROUPS, Registry
+from vitbench.reports.published import published_records, row_id
 
-KINDS = ("protocols", "scorers", "recipes", "checkpoints", "datasets")
+KINDS = ("protocols", "scorers", "recipes", "checkpoints", "datasets", "published")
 
 
 def run(arguments: list[str]) -> int:
@@ -31,10 +34,34 @@ def _lines(kind: str) -> list[str]:
         return [f"{m.name:24} {m.method:12} {m.arch:28} {m.license}" for m in manifests]
     if kind == "datasets":
         return ["synthetic                built in, drawn on first use", *_folders()]
+    if kind == "published":
+        return _printed_rows()
     registry: Registry[object] = Registry(kind, GROUPS[kind], lambda found, _: found)
     for problem in registry.problems():
         print(f"warning: {problem}", file=sys.stderr)
     return [f"{claim.name:24} {claim.distribution}" for claim in registry.claims()]
+
+
+def _printed_rows() -> list[str]:
+    """Say of each row that others printed its id, name, place, and scores."""
+    rows: dict[str, list[Record]] = {}
+    for record in published_records():
+        rows.setdefault(row_id(record), []).append(record)
+    width = max(map(len, rows))
+    return [
+        f"{name:{width}}  {_scores(records)}  {records[0].subject.name}"
+        for name, records in rows.items()
+    ]
+
+
+def _scores(records: Sequence[Record]) -> str:
+    """Write the leading score of each protocol of a row."""
+    leading = [(record.protocol.name, record.primary()) for record in records]
+    return ", ".join(
+        f"{name} {score.label} {score.value:g}"
+        for name, score in leading
+        if score and score.value is not None
+    )
 
 
 def _folders() -> list[str]:

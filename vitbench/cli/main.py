@@ -23,12 +23,13 @@ COMMANDS = {
     "list": "what there is: protocols, checkpoints, datasets, recipes",
     "check": "load gate: is this checkpoint what it says it is?",
     "check-plugin": "does a protocol keep the contract?",
-    "cache": "features kept for reuse: ls, clear",
+    "results": "records of a results folder: ls, rm",
+    "cache": "what is kept for reuse: ls, clear",
     "data": "pack: small copies of images as WebDataset shards",
 }
 EXAMPLES = (
     "vitbench train selfpatch --preset small --data synthetic --out runs/mine",
-    "vitbench eval knn ckpt.pth --arch vit_small_patch16_224 --data imagenet",
+    "vitbench eval knn ckpt.pth --arch vit_small_patch16_224",
     "vitbench eval knn 'random:vit_small_patch16_224?seed=1' --data synthetic",
     "vitbench report --compare dino selfpatch --format markdown",
 )

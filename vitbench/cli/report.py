@@ -24,7 +24,9 @@ class Options:
     compare: tuple[str, ...] = setting((), help="runs or methods to show, in this order")
     format: Form = setting("rich", help="form of the report")
     published: str = setting(
-        "", help='printed rows to show: "all", "none", or words such as "table 3 vit-ti"'
+        "",
+        help='printed rows to show: "all", "none", ids such as table3/selfpatch (vitbench list'
+        ' published), or words such as "table 3 vit-ti"',
     )
     strict: bool = setting(False, help="refuse runs whose settings or data differ")
     out: str = setting(
@@ -37,11 +39,11 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Run the sub-command; returns the exit status."""
     (options,) = parse([Options], arguments, prog="vitbench report", description=ABOUT)
-    if not options.results.is_dir() and not options.compare:
+    if not options.results.is_dir() and not options.compare and not options.published:
         raise RecordError(
             f"no results folder {str(options.results)!r}.",
             expected="a folder that `vitbench eval` wrote, or --compare with published methods",
-            hint="vitbench eval knn random:vit_tiny_patch16_224, or --results DIR",
+            hint="--results DIR, or vitbench eval knn random:vit_tiny_patch16_224 --data synthetic",
         )
     if options.open and not options.out:
         raise SettingError(["--open needs a file to open"], hint="--out report.html")

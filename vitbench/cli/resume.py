@@ -10,9 +10,9 @@ from vitbench.training.train import RUN_DOCUMENT
 
 
 def run(arguments: list[str]) -> int:
-    """Train a run to its end."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        print("usage: vitbench resume RUN")
+    """Train a run to its end; flags behind its folder take the place of those of its start."""
+    if not arguments or arguments[0].startswith("-"):
+        print("usage: vitbench resume RUN [flags of vitbench train]")
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
     folder = Path(arguments[0])
     document = folder / RUN_DOCUMENT
@@ -26,4 +26,4 @@ def run(arguments: list[str]) -> int:
             hint="vitbench train RECIPE --out RUN starts one",
         ) from error
     _, words = taken(command, "--out")
-    return train.run([*words, "--out", str(folder)])
+    return train.run([*words, *arguments[1:], "--out", str(folder)])

@@ -10,7 +10,7 @@ from vitbench.engine.evaluate import score
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import scorers
 from vitbench.engine.run import RunOptions
-from vitbench.settings import checked, setting
+from vitbench.settings import setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,6 @@ def run(arguments: list[str]) -> int:
         positional=("predictions",),
     )
     with speaking() as voice:
-        done = score(checked(scorer), which.predictions, checked(options), voice)
+        done = score(scorer, which.predictions, options, voice)
     print(summary(done))
     return 0

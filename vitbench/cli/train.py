@@ -3,7 +3,7 @@
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,17 @@ from vitbench.cli.recipe_flags import as_flags, from_flags
 from vitbench.data.training_loader import Loading
 from vitbench.engine.provenance import environment
 from vitbench.errors import SettingError, Stopped
-from vitbench.models.sources import RUNS
-from vitbench.settings import digest, plain, setting
+from vitbench.settings import checked, plain, setting
 from vitbench.training.fit import Watching
 from vitbench.training.journal import Row
-from vitbench.training.presets import PRESETS, presets_of, with_preset
+from vitbench.training.presets import PRESETS, preset_for, presets_of, with_preset
+from vitbench.training.recipe import Recipe
 from vitbench.training.recipes import recipes
 from vitbench.training.snapshot import Saving
 from vitbench.training.train import Inputs, Options, train
 from vitbench.training.trainer import Computing
 
+ALLOW = "--allow-changes"
 SILENT = {"step", "of", "epoch", "weight_decay", "teacher_momentum", "skipped", "corrupt"}
 
 
@@ -36,9 +37,12 @@ class Where:
     """Where a run computes and lives."""
 
     out: Path | None = setting(None, help="folder of the run; left out: runs/RECIPE-DATA-HASH")
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    device: str = setting("auto", help="device that computes: auto, cpu, cuda or cuda:N")
     processes: int = setting(1, help="processes on this machine; or start with torchrun", minimum=1)
     steps: int | None = setting(None, help="stop after so many steps in all", minimum=1)
+    allow_changes: bool = setting(
+        False, help="go on from a snapshot though settings or data are others now"
+    )
 
 
 def run(arguments: list[str]) -> int:
@@ -48,11 +52,10 @@ def run(arguments: list[str]) -> int:
         print(f"recipes: {', '.join(recipes.names())}\npresets: {', '.join(PRESETS)}")
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
     maker = recipes.get(arguments[0])
-    preset, rest = taken(arguments[1:], "--preset")
     recipe = maker()
     known = ", ".join(presets_of(recipe))
-    if preset is not None:
-        recipe = with_preset(recipe, preset)
+    recipe, about, words = with_chosen_preset(recipe, arguments[1:])
+    _, rest = taken(words, "--preset")
     flags, where, inputs, loading, computing, saving, watching = parse(
         (as_flags(recipe), Where, Inputs, Loading, Computing, Saving, Watching),
         rest,
@@ -63,24 +66,28 @@ def run(arguments: list[str]) -> int:
     options = Options(
         inputs=inputs, loading=loading, computing=computing, saving=saving, watching=watching
     )
-    mark = digest([plain(recipe), inputs.data])[:8]
-    folder = where.out or RUNS / f"{recipe.name}-{Path(inputs.data).name}-{mark}"
+    checked(where)
     if where.processes > 1 and "WORLD_SIZE" not in os.environ:
         if recipe.batch_size % where.processes:  # before torchrun buries the message
             text = f"expected a multiple of {where.processes} processes"
             raise SettingError([f"--batch-size is {recipe.batch_size}, {text}"])
         _become_several(where.processes, arguments)
-    with distributed.process_group(), _watching(recipe.name, folder) as listener:
+    with distributed.process_group(), _watching(recipe.name) as listener:
         device = distributed.find_device(where.device)
-        note = {"command": arguments, "environment": plain(environment(device, "training"))}
+        # a change is allowed once, not by every `vitbench resume` that comes after
+        command = [arguments[0], *(word for word in words if word != ALLOW)]
+        note = {"command": command, "environment": plain(environment(device, "training"))}
         try:
             path = train(
                 recipe,
-                folder,
+                where.out,
                 options,
                 device=device,
                 steps=where.steps,
+                allow_changes=where.allow_changes,
                 note=note,
+                about=about,
+                say=_say,
                 listener=listener,
             )
         except Stopped as stopped:
@@ -88,8 +95,32 @@ def run(arguments: list[str]) -> int:
                 print(stopped, file=sys.stderr)
             return stopped.exit_code
         if distributed.is_main():
-            print(f"{path}\n  vitbench eval knn {folder}")
+            print(f"{path}\n  vitbench eval knn {path.parent}")
     return 0
+
+
+def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, str, list[str]]:
+    """Return the recipe as a preset has it: the one that is named, else the one of the data.
+
+    Returns:
+        The recipe, a sentence on the choice, and the words with the preset among them.
+    """
+    named, rest = taken(words, "--preset")
+    data, _ = taken(rest, "--data")
+    preset = named or preset_for(data or "")
+    others = ", ".join(name for name in presets_of(recipe) if name != preset)
+    if preset is None:
+        return recipe, f"{recipe.name}, no preset: its code's defaults (--preset: {others})", rest
+    chosen = with_preset(recipe, preset)
+    if named:
+        return chosen, f"{recipe.name}, preset {preset}", list(words)
+    why = f"because the data is {preset} (--preset NAME takes another: {others})"
+    return chosen, f"{recipe.name}, preset {preset} {why}", ["--preset", preset, *rest]
+
+
+def _say(text: str) -> None:
+    if distributed.is_main():
+        print(text, file=sys.stderr, flush=True)
 
 
 def _become_several(processes: int, arguments: list[str]) -> None:
@@ -100,7 +131,7 @@ def _become_several(processes: int, arguments: list[str]) -> None:
 
 
 @contextmanager
-def _watching(name: str, folder: Path) -> Iterator[Any]:
+def _watching(name: str) -> Iterator[Any]:
     """Give a listener that shows the journal: a live line in a terminal, lines in a log."""
     console = Console(stderr=True)
     if not distributed.is_main():
@@ -111,7 +142,7 @@ def _watching(name: str, folder: Path) -> Iterator[Any]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
-        bar = bars.add_task(f"{name} in {folder}")
+        bar = bars.add_task(name)
 
         def show(row: Row) -> None:
             bars.update(

@@ -13,9 +13,9 @@ from torch import Tensor
 from vitbench.data.blur import blur, box_reach
 from vitbench.data.color import HUE, change, jitter, per_crop, solarize, to_grey
 from vitbench.data.crop_resize import crop_each, crop_packed
-from vitbench.data.image_files import Pixels
 from vitbench.data.multicrop import GLOBAL_CROPS, CropDraws, Floats, Ints, MultiCrop
 from vitbench.data.pil_augment import MEAN, STD
+from vitbench.data.sizes import Pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

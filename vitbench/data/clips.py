@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from vitbench.data.decode import decode, read_file
+from vitbench.data.label_images import read_label_image
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
 
 VOID = 255
-MASK_MODES = frozenset({"P", "L"})
+MASK_MODES = frozenset({"P", "L", "1"})
 
 Pixels = NDArray[np.uint8]
 
@@ -46,10 +47,21 @@ class Clip:
 class ClipDataset:
     """The clips of one split, in the order of its list."""
 
+    shared_files: Sequence[Path] = ()
+    class_names: Sequence[str] = ()
+
     def __init__(self, info: DatasetInfo, clips: Sequence[Clip]) -> None:
         self.info = info
         self.ids = [clip.id for clip in clips]
         self._clips = tuple(clips)
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the frames of one clip."""
+        return self._clips[index].frames
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the label maps of one clip."""
+        return self._clips[index].masks
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -59,17 +71,15 @@ class ClipDataset:
 
 
 def read_frame(path: Path) -> Pixels:
-    """Read a video frame, BGR, shape (H, W, 3).
+    """Read a video frame, BGR, shape (H, W, 3): the pixels that every other reader decodes.
 
     Raises:
-        DatasetError: The file is no image, or broken.
+        CorruptImage: The file is no image, is broken, or can't become 8-bit color.
     """
     import cv2
 
-    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if found is None:
-        raise unreadable(path, "a whole JPEG or PNG image")
-    return found.astype(np.uint8, copy=False)
+    frame = cv2.cvtColor(decode(str(path), read_file(path)), cv2.COLOR_RGB2BGR)
+    return frame.astype(np.uint8, copy=False)
 
 
 def read_labels(path: Path, *, binary: bool = False) -> Pixels:
@@ -77,33 +87,35 @@ def read_labels(path: Path, *, binary: bool = False) -> Pixels:
 
     Args:
         path: A single-channel PNG.
-        binary: The file holds 0 and 255, which become 0 and 1.
+        binary: The file holds 0 and 255, or 0 and 1; both become 0 and 1.
 
     Raises:
-        DatasetError: The file is missing, broken, has colors instead of indices, or is not binary.
+        DatasetError: The file is missing, broken, has colors or 16 bits instead of object numbers,
+            or is not binary.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in MASK_MODES:
-                raise DatasetError(
-                    f"the mask {str(path)!r} is no label map.",
-                    expected="a palette or grayscale PNG whose pixels are object numbers",
-                    found=f"an image of mode {image.mode}: colors, not numbers",
-                    hint="save it as a palette PNG",
-                )
-            labels = np.array(image, dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise unreadable(path, "a whole palette PNG", str(error)) from error
+    mode, found = read_label_image(path)
+    if mode not in MASK_MODES:
+        deep = mode.startswith("I")
+        raise DatasetError(
+            f"the mask {str(path)!r} is no label map.",
+            expected="a palette or grayscale PNG whose pixels are object numbers",
+            found=f"an image of mode {mode}: {'16 bits' if deep else 'colors'}, not numbers up to"
+            f" {VOID}",
+            hint="save it as a palette PNG",
+        )
+    labels: Pixels = found.astype(np.uint8)
     if not binary:
         return labels
-    if not np.isin(labels, (0, VOID)).all():
+    top = labels.max(initial=0)
+    if top not in (0, 1, VOID) or not np.isin(labels, (0, top)).all():
+        values = np.unique(labels)
         raise DatasetError(
             f"the mask {str(path)!r} is not binary.",
-            expected="0 and 255 only, as DAVIS-2016 has",
-            found=f"labels {listed([str(value) for value in np.unique(labels).tolist()])}",
-            hint="leave out --year 2016",
+            expected="0 and 255 only (or 0 and 1), as DAVIS-2016 has",
+            found=f"{len(values)} values: {listed([str(value) for value in values.tolist()])}",
+            hint="--year 2017 reads object numbers",
         )
-    return labels // VOID
+    return (labels > 0).astype(np.uint8)
 
 
 def palette() -> NDArray[np.uint8]:
@@ -122,12 +134,17 @@ def palette() -> NDArray[np.uint8]:
 
 def frame_files(folder: Path) -> tuple[Path, ...]:
     """Return the frames in one clip's folder, in the order of their names: JPEG files, else PNG."""
-    return tuple(sorted(folder.glob("*.jpg")) or sorted(folder.glob("*.png")))
+    return _named(folder, "*.jpg") or _named(folder, "*.png")
 
 
 def mask_files(folder: Path) -> tuple[Path, ...]:
     """Return the label maps of one clip's folder, in the order of their names."""
-    return tuple(sorted(folder.glob("*.png")))
+    return _named(folder, "*.png")
+
+
+def _named(folder: Path, pattern: str) -> tuple[Path, ...]:
+    """Return files in the order of their names; a leading dot is no data (Mac OS X adds `._`)."""
+    return tuple(sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")))
 
 
 def unreadable(path: Path, expected: str, reason: str = "") -> DatasetError:

@@ -1,40 +1,36 @@
 """COCO instances: `<root>/annotations/instances_val2017.json`, images in `<root>/val2017/`."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from pydantic import FiniteFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter
 
-from vitbench.data.dataset import Sample, fingerprint
-from vitbench.data.folders import read_image
-from vitbench.data.instances import Instance, Instances, RunLengths
-from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.data.coco_files import (
+    Category,
+    ImageEntry,
+    check_images,
+    check_known,
+    check_size,
+    check_unique,
+    contradiction,
+    find_annotations,
+    parse_annotations,
+    read_annotations,
+)
+from vitbench.data.dataset import Sample
+from vitbench.data.decode import read_image
+from vitbench.data.instances import (
+    FARTHEST,
+    Instance,
+    Instances,
+    RunLengths,
+    mask_area,
+    mask_box,
+)
 from vitbench.records import DatasetInfo
 
-YEARS = ("2017", "2014", "")  # of the file's and the image folder's name, looked for in this order
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """One image, as an annotation file lists it."""
-
-    id: int
-    file_name: str
-    height: PositiveInt
-    width: PositiveInt
-
-
-@dataclass(frozen=True, slots=True)
-class Category:
-    """One category, as an annotation file lists it."""
-
-    id: int
-    name: str
-    isthing: bool = True  # panoptic files tell things from stuff
+MOST_CATEGORIES = 20_000  # tables of scores have a row for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +38,8 @@ class _Annotation:
     id: int
     image_id: int
     category_id: int
-    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] = (0.0, 0.0, 0.0, 0.0)
-    area: FiniteFloat = 0.0
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+    area: FiniteFloat | None = None
     iscrowd: bool = False
     segmentation: list[list[FiniteFloat]] | RunLengths | None = None
 
@@ -62,6 +58,8 @@ class CocoDataset:
     needs no pixels works without the images.
     """
 
+    class_names: Sequence[str] = ()  # in the annotation file
+
     def __init__(
         self,
         info: DatasetInfo,
@@ -70,14 +68,26 @@ class CocoDataset:
         objects: Mapping[int, Sequence[Instance]],
         categories: Mapping[int, str],
         *,
+        file: Path,
         shift: int = 0,
+        notes: Sequence[str] = (),
     ) -> None:
         self.info = info
+        self.notes = tuple(notes)  # what a reader of the scores should know of the file
+        self.shared_files = (file,)  # the annotations, class names among them
         self.categories = categories  # category id, above 0 -> name
         self.shift = shift  # what was added to the ids of the file to get above 0
         self.ids = [entry.file_name for entry in images]
         self.files = [folder / entry.file_name for entry in images]
         self._images, self._objects = images, objects
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self.files[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return nothing: one file holds all annotations."""
+        return ()
 
     def __len__(self) -> int:
         return len(self._images)
@@ -107,18 +117,11 @@ def open_coco(root: Path, split: str) -> CocoDataset:
     parsed: _File = parse_annotations(path, content, TypeAdapter(_File))
     shift = max(0, 1 - min((category.id for category in parsed.categories), default=1))
     _check(path, parsed)
+    sizes = {entry.id: (entry.height, entry.width) for entry in parsed.images}
     objects: dict[int, list[Instance]] = {}
     for item in parsed.annotations:
-        objects.setdefault(item.image_id, []).append(
-            Instance(
-                id=item.id,
-                category=item.category_id + shift,
-                box=item.bbox,
-                area=item.area,
-                crowd=item.iscrowd,
-                segmentation=[] if item.segmentation is None else item.segmentation,
-            )
-        )
+        found = _instance(path, item, sizes[item.image_id], shift)
+        objects.setdefault(item.image_id, []).append(found)
     folder = root / path.stem.removeprefix("instances_")
     info = DatasetInfo(
         name=root.name,
@@ -126,7 +129,6 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         kind="instances",
         items=len(parsed.images),
         classes=len(parsed.categories),
-        fingerprint=annotation_fingerprint(path, content, folder, parsed.images),
     )
     names = {category.id + shift: category.name for category in parsed.categories}
     return CocoDataset(
@@ -135,134 +137,44 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         sorted(parsed.images, key=lambda entry: entry.id),
         objects,
         names,
+        file=path,
         shift=shift,
+        notes=_derived(path, parsed.annotations),
     )
 
 
-def find_annotations(root: Path, form: str, split: str) -> Path:
-    """Return the annotation file of a split, `form` being `instances` or `panoptic`.
-
-    Raises:
-        DatasetNotFound: There is none.
-    """
-    names = [f"annotations/{form}_{split}{year}.json" for year in YEARS]
-    for name in names:
-        if (root / name).is_file():
-            return root / name
-    folder = root / "annotations"
-    present = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
-    raise DatasetNotFound(
-        f"{str(root)!r} has no {form} annotations of the split {split!r}.",
-        expected=" or ".join(names),
-        found=listed(present) if folder.is_dir() else "no folder 'annotations'",
-        hint="--data names the folder that holds annotations/ and the image folders",
+def _instance(path: Path, item: _Annotation, size: tuple[int, int], shift: int) -> Instance:
+    """Return an object as the file has it; a box or an area that is not there, from its mask."""
+    outline = [] if item.segmentation is None else item.segmentation
+    box, area = item.bbox, item.area
+    if box is None:
+        if not outline:
+            raise contradiction(path, "has an object without box and mask", f"annotation {item.id}")
+        box = mask_box(item.id, outline, *size)
+    if area is None:
+        area = mask_area(item.id, outline, *size) if outline else box[2] * box[3]
+    return Instance(
+        id=item.id,
+        category=item.category_id + shift,
+        box=box,
+        area=area,
+        crowd=item.iscrowd,
+        segmentation=outline,
     )
 
 
-def read_annotations(path: Path) -> bytes:
-    """Return what an annotation file holds.
-
-    Raises:
-        DatasetError: It is empty.
-    """
-    content = path.read_bytes()
-    if not content.strip():
-        raise DatasetError(
-            f"the annotation file {str(path)!r} is empty.",
-            expected="a JSON object with 'images', 'annotations' and 'categories'",
-            found=f"{len(content)} bytes",
-            hint="take the file again from its source",
-        )
-    return content
-
-
-def parse_annotations(path: Path, content: bytes, adapter: TypeAdapter[Any]) -> Any:
-    """Parse an annotation file, or say what is wrong with its first three problems.
-
-    Raises:
-        DatasetError: It is no JSON, or not of the adapter's form.
-    """
-    try:
-        return adapter.validate_json(content)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, detail['loc'])) or 'file'}: {detail['msg']}"
-            for detail in error.errors(include_url=False, include_input=False)[:3]
-        ]
-        raise DatasetError(
-            f"the annotation file {str(path)!r} can't be read as COCO's.",
-            expected="a JSON object with 'images', 'annotations' and 'categories'",
-            found="; ".join(problems),
-            hint="take the file again from its source",
-        ) from error
-
-
-def annotation_fingerprint(
-    path: Path, content: bytes, folder: Path, images: Sequence[ImageEntry]
-) -> str:
-    """Hash an annotation file's content and its images' names and sizes in bytes (0: not there)."""
-    marks = [(f"{path.name}:{hashlib.sha256(content).hexdigest()}", len(content))]
-    for entry in images:
-        file = folder / entry.file_name
-        size = file.stat().st_size if file.is_file() else 0
-        marks.append((entry.file_name, size))
-    return fingerprint(marks)
-
-
-def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
-    """Check that images are listed once, below their folder, and that there are any.
-
-    Raises:
-        DatasetError: They are not.
-    """
-    if not images:
-        raise _contradiction(path, "lists no image", "'images': []")
-    check_unique(path, "image", [entry.id for entry in images])
-    for entry in images:
-        name = PurePosixPath(entry.file_name)
-        if name.is_absolute() or ".." in name.parts:
-            raise _contradiction(path, "names an image outside its folder", repr(entry.file_name))
-
-
-def check_unique(path: Path, what: str, ids: Sequence[int]) -> None:
-    """Check that no id occurs twice.
-
-    Raises:
-        DatasetError: One does.
-    """
-    twice = sorted(number for number, times in Counter(ids).items() if times > 1)
-    if twice:
-        raise _contradiction(path, f"has {what} ids twice", listed([str(i) for i in twice]))
-
-
-def check_known(path: Path, what: str, used: Sequence[int], known: Sequence[int]) -> None:
-    """Check that annotations use ids that the file declares.
-
-    Raises:
-        DatasetError: They don't.
-    """
-    unknown = sorted(set(used) - set(known))
-    if unknown:
-        raise _contradiction(
-            path,
-            f"has annotations of {what} ids that it doesn't list",
-            listed([str(i) for i in unknown]),
-        )
-
-
-def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
-    """Check that an image is as large as its annotations say; sizes are (width, height).
-
-    Raises:
-        DatasetError: It is not.
-    """
-    if found != expected:
-        raise DatasetError(
-            f"the image {str(path)!r} is not of the size that its annotations say.",
-            expected=f"{expected[0]} x {expected[1]} pixels",
-            found=f"{found[0]} x {found[1]} pixels",
-            hint="use the images that the annotations were made for, not resized ones",
-        )
+def _derived(path: Path, annotations: Sequence[_Annotation]) -> list[str]:
+    """Say what was taken from the masks, because the file does not have it."""
+    counts = {
+        "box": sum(item.bbox is None for item in annotations),
+        "area": sum(item.area is None for item in annotations),
+    }
+    return [
+        f"{count} of {len(annotations)} objects of {path.name} have no {part}: it is taken from "
+        f"the mask{', or the box' if part == 'area' else ''}"
+        for part, count in counts.items()
+        if count
+    ]
 
 
 def _check(path: Path, parsed: _File) -> None:
@@ -273,19 +185,27 @@ def _check(path: Path, parsed: _File) -> None:
     check_known(path, "image", [item.image_id for item in parsed.annotations], known)
     known = [category.id for category in parsed.categories]
     check_known(path, "category", [item.category_id for item in parsed.annotations], known)
-    odd = [
-        str(item.id)
-        for item in parsed.annotations
-        if isinstance(item.segmentation, list)
-        and any(len(points) % 2 for points in item.segmentation)
-    ]
-    if odd:
-        raise _contradiction(path, "has polygons with half a point", f"annotation {listed(odd)}")
+    if len(known) > MOST_CATEGORIES:
+        raise contradiction(path, f"has more than {MOST_CATEGORIES} categories", str(len(known)))
+    if max(known, default=0) - min(known, default=0) >= 1 << 31:
+        raise contradiction(path, "has category ids that are too far apart", str(max(known)))
+    for item in parsed.annotations:
+        wrong = _wrong(item)
+        if wrong:
+            raise contradiction(path, f"has an object whose {wrong}", f"annotation {item.id}")
 
 
-def _contradiction(path: Path, wrong: str, found: str) -> DatasetError:
-    return DatasetError(
-        f"the annotation file {str(path)!r} {wrong}.",
-        found=found,
-        hint="take the file again from its source, or correct it there",
-    )
+def _wrong(item: _Annotation) -> str:
+    """Say what can't be so of an object; an empty text where all can."""
+    if item.bbox is not None:
+        if min(item.bbox[2:]) < 0:
+            return f"box has a negative side ({item.bbox})"
+        if max(map(abs, item.bbox)) > FARTHEST:
+            return f"box lies beyond {FARTHEST:g} px ({item.bbox})"
+    if isinstance(item.segmentation, list):
+        for points in item.segmentation:
+            if len(points) % 2:
+                return "polygon has half a point"
+            if points and not -FARTHEST <= min(points) <= max(points) <= FARTHEST:
+                return f"polygon lies beyond {FARTHEST:g} px"
+    return ""

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own short name for it)
 from torch import Tensor
 
-from vitbench.data.image_files import Pixels
 from vitbench.data.multicrop import Bools, Ints
+from vitbench.data.sizes import Pixels
 
 Filter = Literal["bicubic", "bilinear"]
 SUPPORT = {"bicubic": 2.0, "bilinear": 1.0}  # half width of the filter, pixels of the coarser grid

@@ -1,8 +1,7 @@
 """Datasets as protocols see them: what is on disk, untransformed, one item at a time."""
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -36,7 +35,7 @@ class Dataset(Protocol[ItemT]):
 
     @property
     def info(self) -> DatasetInfo:
-        """Name, split, size and fingerprint."""
+        """Name, split and size."""
 
     @property
     def ids(self) -> Sequence[str]:
@@ -79,18 +78,26 @@ def open_dataset(
         name: A path, `synthetic`, or the name of a folder under `$VITBENCH_DATA`.
         kind: What the protocol reads: classification, instances, semantic or clips.
         split: `train` or `val`.
-        limit: Only the first `limit` items; changes the fingerprint.
+        limit: Only the first `limit` items; another set, so another fingerprint.
         progress: Told how far the built-in data is when it is made on its first use.
 
     Raises:
         DatasetNotFound: Nothing is there.
         DatasetError: What is there is not of this kind, or broken.
     """
-    root = synthetic_folder(kind, progress=progress) if name == SYNTHETIC else find_root(name)
-    dataset = readers.get(kind)(root, split)
+    dataset = readers.get(kind)(data_root(name, kind, progress=progress), split)
     if limit is None or limit >= len(dataset):
         return dataset
     return Subset(dataset, range(limit))
+
+
+def data_root(name: str, kind: DataKind, *, progress: Progress | None = None) -> Path:
+    """Return the folder of a dataset; the built-in data is made on its first use.
+
+    Raises:
+        DatasetNotFound: There is no such folder.
+    """
+    return synthetic_folder(kind, progress=progress) if name == SYNTHETIC else find_root(name)
 
 
 def find_root(name: str) -> Path:
@@ -123,13 +130,13 @@ def _found(path: Path, base: str | None) -> str:
 
 
 class Subset(Generic[T]):
-    """Some items of a dataset, in the order given; another fingerprint, because another set."""
+    """Some items of a dataset, in the order given."""
 
     def __init__(self, dataset: Dataset[T], indices: Sequence[int]) -> None:
         self._dataset, self._indices = dataset, list(indices)
         self.ids = [dataset.ids[index] for index in self._indices]
-        mark = fingerprint((dataset.info.fingerprint, index) for index in self._indices)
-        self.info = replace(dataset.info, items=len(self.ids), fingerprint=mark)
+        whole = dataset.info.of_items or dataset.info.items
+        self.info = replace(dataset.info, items=len(self.ids), of_items=whole)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # a copy on its way to another process has no parts yet
@@ -145,14 +152,14 @@ class Subset(Generic[T]):
     def __getitem__(self, index: int) -> T:
         return self._dataset[self._indices[index]]
 
+    def image_files(self, index: int) -> Sequence[Path]:
+        """Return the files that the pixels of one item come from."""
+        return self._dataset.image_files(self._indices[index])  # type: ignore[attr-defined,no-any-return]
+
+    def label_files(self, index: int) -> Sequence[Path]:
+        """Return the files that only the target of one item comes from."""
+        return self._dataset.label_files(self._indices[index])  # type: ignore[attr-defined,no-any-return]
+
     def target(self, index: int) -> Any:
         """Return what is known of one item without reading its image, where the dataset can."""
         return self._dataset.target(self._indices[index])  # type: ignore[attr-defined]
-
-
-def fingerprint(entries: Iterable[tuple[str, int]]) -> str:
-    """Hash a dataset by its sorted (id, size in bytes) list (sha256, hexadecimal)."""
-    digest = hashlib.sha256()
-    for name, size in sorted(entries):
-        digest.update(f"{name}\0{size}\n".encode())
-    return digest.hexdigest()

@@ -23,12 +23,14 @@ from vitbench.data.clips import (
     read_labels,
     unreadable,
 )
-from vitbench.data.dataset import fingerprint
+from vitbench.data.label_images import BROKEN
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
 RESOLUTION = "480p"
 SHORT_SIDE = 480  # px, at most
+ORIENTATION, UPRIGHT = 0x0112, 1  # EXIF's tag, and its value where nothing is to be turned
+LONGEST = 255  # bytes of a file name
 SHORTEST = 3  # frames: the first and the last are never scored
 
 
@@ -46,25 +48,21 @@ def open_clips(root: Path, split: str) -> ClipDataset:
     """
     with ThreadPoolExecutor() as pool:
         if (root / "ImageSets").is_dir():
-            names = _names(root, split)
+            names = _names(_split_list(root, split))
             clips = [_open_clip(root, name, split, pool) for name in names]
         else:
             clips = [_open_masks(folder, pool) for folder in _mask_folders(root, split)]
-    files = [path for clip in clips for path in (*clip.frames, *clip.masks)]
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind="clips",
         items=len(clips),
-        fingerprint=fingerprint(
-            (path.relative_to(root).as_posix(), path.stat().st_size) for path in files
-        ),
     )
     return ClipDataset(info, clips)
 
 
-def _names(root: Path, split: str) -> list[str]:
-    """Read the clip names of a split."""
+def _split_list(root: Path, split: str) -> Path:
+    """Return the file that names the clips of a split."""
     year, _, name = split.rpartition("/")
     folders = (year, RESOLUTION) if year else ("2017",)  # DAVIS-2016's own list is in 480p
     lists = [root / "ImageSets" / folder / f"{name}.txt" for folder in folders]
@@ -76,10 +74,15 @@ def _names(root: Path, split: str) -> list[str]:
             expected=f"{lists[0].relative_to(root).as_posix()}, the names of its clips",
             found=listed(known),
         )
+    return source
+
+
+def _names(source: Path) -> list[str]:
+    """Read the clip names of a split's list."""
     # one clip a line; DAVIS-2016 has one frame a line: /JPEGImages/480p/<clip>/00000.jpg …
-    lines = [line.split()[0] for line in source.read_text().splitlines() if line.strip()]
+    lines = [line.split()[0] for line in _read_list(source).splitlines() if line.strip()]
     names = list(dict.fromkeys(Path(x).parent.name if x.startswith("/") else x for x in lines))
-    outside = [name for name in names if Path(name).name != name or name in {".", ".."}]
+    outside = [name for name in names if not _is_name(name)]
     if outside or not names:
         raise DatasetError(
             f"the list {str(source)!r} does not name clips.",
@@ -87,6 +90,24 @@ def _names(root: Path, split: str) -> list[str]:
             found=repr(outside[0]) if outside else "an empty file",
         )
     return names
+
+
+def _read_list(source: Path) -> str:
+    try:
+        return source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"the list {str(source)!r} can't be read.",
+            expected="UTF-8 text, one clip name a line",
+            found=str(error),
+            hint="save the file as UTF-8",
+        ) from error
+
+
+def _is_name(name: str) -> bool:
+    """Tell whether a name is one of a folder, no path and no hidden file."""
+    plain = Path(name).name == name and not name.startswith(".") and "\0" not in name
+    return plain and len(name.encode()) <= LONGEST
 
 
 def _open_clip(root: Path, name: str, split: str, pool: ThreadPoolExecutor) -> Clip:
@@ -116,7 +137,11 @@ def _open_clip(root: Path, name: str, split: str, pool: ThreadPoolExecutor) -> C
 
 
 def _mask_folders(root: Path, split: str) -> list[Path]:
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and mask_files(path)]
+    folders = [
+        path
+        for path in sorted(root.iterdir())
+        if path.is_dir() and not path.name.startswith(".") and mask_files(path)
+    ]
     if not folders:
         raise DatasetNotFound(
             f"{str(root)!r} has no split {split!r} of clips.",
@@ -197,12 +222,33 @@ def _image_size(path: Path) -> tuple[int, int]:
     """Return the (height, width) of a frame whose file is whole."""
     try:
         with Image.open(path) as image:
-            size = image.height, image.width
+            size, deep = (image.height, image.width), _is_deep(image)
+            turned = image.getexif().get(ORIENTATION, UPRIGHT)
             image.draft("RGB", (1, 1))  # all bits are read, an eighth of the pixels made
             image.load()
-            return size
-    except (OSError, SyntaxError, ValueError) as error:
+    except BROKEN as error:
         raise unreadable(path, "a whole JPEG or PNG image", str(error)) from error
+    if deep:
+        raise DatasetError(
+            f"the frame {str(path)!r} has more than 8 bits a channel.",
+            expected="8 bits a channel, as the published frames have",
+            found=f"16 bits or floating point (mode {image.mode})",
+            hint="save the frames with 8 bits, by a scaling of your choice",
+        )
+    if turned not in (0, UPRIGHT):
+        raise DatasetError(
+            f"the frame {str(path)!r} is to be turned by its EXIF tag.",
+            expected="frames that are stored upright, as their masks are",
+            found=f"orientation {turned}",
+            hint="turn the pixels and drop the tag where the frames are made",
+        )
+    return size
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Tell whether a file has more than 8 bits a channel; PIL hides it where it reads RGB."""
+    raw = [str(part) for tile in getattr(image, "tile", []) for part in tile[3:]]
+    return image.mode[0] in "IF" or any(";16" in part for part in raw)
 
 
 def _top(path: Path, size: tuple[int, int], *, binary: bool) -> int:

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from threading import Lock
 
-from vitbench.data.image_files import Images, Pixels
+from vitbench.data.image_files import Images
+from vitbench.data.sizes import Pixels
 
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 SHARE = 0.5  # of the free memory
@@ -22,6 +23,11 @@ class DecodedCache:
         self._images, self._left = images, budget_bytes
         self._kept: dict[int, Pixels] = {}
         self._lock = Lock()
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds them."""
+        return self._images.root
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -1,31 +1,41 @@
 """Folders of images for pretraining: ImageFolder, COCO's layout, or any folder of pictures."""
 
-import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-
-from vitbench.data.folders import SUFFIXES
+from vitbench.data.decode import decode, read_file
+from vitbench.data.inside import follow_pointer
+from vitbench.data.listing import SUFFIXES, image_names
+from vitbench.data.sizes import Pixels
 from vitbench.errors import DatasetError, DatasetNotFound
 
-TRAIN_FOLDERS = ("train2017", "train")  # COCO's, ImageFolder's; else the folder itself
-END_OF_JPEG = b"\xff\xd9"
-TAIL_BYTES = 64  # some writers pad after the end mark
-
-Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
-
-
-class CorruptImage(DatasetError):
-    """A file that doesn't decode."""
+TRAIN_FOLDERS = (  # the first that is there holds the training images; else the folder itself
+    "train2017",  # COCO
+    "train2014",
+    "train",  # ImageFolder
+    "images/train2017",
+    "images/train",
+    "images/training",  # ADE20K
+    "leftImg8bit/train",  # Cityscapes
+    "JPEGImages/480p",  # DAVIS
+    "JPEGImages",  # PASCAL VOC
+)
+NOT_FOR_TRAINING = re.compile(  # folders of held-out images, or of labels stored as images
+    r"(val|valid|validation|test|testing)(20\d\d)?|annotations?|labels?|masks?|gt|gtfine|gtcoarse"
+    r"|ground_?truth|segmentations?|segmentation(class|object)|stuffthingmaps",
+    re.IGNORECASE,
+)
 
 
 class Images(Protocol):
     """A set of images, read by position."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds them, and nothing else that is an image."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -43,6 +53,11 @@ class ImageFiles:
 
     root: Path
     ids: tuple[str, ...]  # paths relative to the root, with forward slashes
+    dataset: Path  # the folder of the dataset: the root, or above it
+
+    def file(self, index: int) -> Path:
+        """Return the file of one image."""
+        return follow_pointer(self.root / self.ids[index], self.dataset)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,71 +66,58 @@ class ImageFiles:
         """Decode one image.
 
         Raises:
-            CorruptImage: The file can't be read or doesn't decode.
+            CorruptImage: The file can't be read, is broken, or can't become 8-bit RGB.
+            DatasetError: The file is a text that points out of the dataset.
         """
-        path = self.root / self.ids[index]
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise CorruptImage(f"{path}: the file can't be read.", found=str(error)) from error
-        return decode_named(str(path), data)
+        path = self.file(index)
+        return decode(str(path), read_file(path))
 
 
 def find_images(root: Path) -> ImageFiles:
-    """List the training images of a folder: `train2017/`, `train/`, or all that lies in it.
+    """List the training images of a folder: those of its training part, or all that lie in it.
 
     Raises:
         DatasetNotFound: There is no such folder, or no image in it.
+        DatasetError: Held-out images or label maps can't be told from training images.
     """
-    folder = next((root / name for name in TRAIN_FOLDERS if (root / name).is_dir()), root)
-    ids = sorted(
-        (Path(parent) / name).relative_to(folder).as_posix()
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    )
-    if not ids:
+    folder = train_folder(root)
+    if not folder.is_dir():
+        raise DatasetNotFound(f"no images at {str(folder)!r}.", found="no such folder")
+    names = image_names(folder)
+    if not names:
         raise DatasetNotFound(
             f"no images at {str(folder)!r}.",
             expected=f"files ending in {', '.join(sorted(SUFFIXES))}, at any depth",
-            found="an empty folder" if folder.is_dir() else "no such folder",
+            found=f"an empty folder, or only other files: {_first_files(folder)}",
+            hint="unpack the images, or name the folder that holds them with --data",
         )
-    return ImageFiles(folder, tuple(ids))
+    if folder == root:
+        _refuse_mixed(root, names)
+    return ImageFiles(folder, tuple(names), root)
 
 
-def decode_named(name: str, data: bytes) -> Pixels:
-    """Decode an image, naming it if it is broken.
-
-    Raises:
-        CorruptImage: It does not decode.
-    """
-    try:
-        return decode(data)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CorruptImage(
-            f"{name}: the image does not decode.",
-            found=str(error),
-            hint="replace the file, or let the run skip some with --skip-corrupt N",
-        ) from error
+def train_folder(root: Path) -> Path:
+    """Return the folder of the training images: that of a known layout, else the folder itself."""
+    return next((root / name for name in TRAIN_FOLDERS if (root / name).is_dir()), root)
 
 
-def decode(data: bytes) -> Pixels:
-    """Decode an image file to RGB pixels, exactly as PIL does.
-
-    A complete grey or RGB JPEG goes through OpenCV: the same libjpeg-turbo pixels without PIL's
-    copies, and without the interpreter's lock. A cut-off one is PIL's, which refuses it.
+def _refuse_mixed(root: Path, names: Sequence[str]) -> None:
+    """Refuse a folder where some images seem to be held out, or to be labels.
 
     Raises:
-        OSError: The data does not decode.
+        DatasetError: A folder in it has such a name.
     """
-    image = Image.open(BytesIO(data))
-    complete = END_OF_JPEG in data[-TAIL_BYTES:]
-    if image.format == "JPEG" and image.mode in ("L", "RGB") and complete:
-        import cv2
+    for name in names:
+        above = PurePosixPath(name).parts[:-1]
+        bad = next((part for part in above if NOT_FOR_TRAINING.fullmatch(part)), None)
+        if bad is not None:
+            raise DatasetError(
+                f"not all images of {str(root)!r} seem to be for training.",
+                expected=f"training images alone, or one of the folders {', '.join(TRAIN_FOLDERS)}",
+                found=f"a folder {bad!r}: {name}",
+                hint="--data names the folder of the training images, or call that folder train",
+            )
 
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if pixels is None:
-            raise UnidentifiedImageError("no JPEG decoder could read it")
-        return pixels.astype(np.uint8, copy=False)
-    return np.array(image.convert("RGB"))
+
+def _first_files(folder: Path) -> str:
+    return ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"

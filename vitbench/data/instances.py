@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from vitbench.errors import DatasetError
 
 CORNERS = 3  # a polygon with fewer points encloses nothing
+FARTHEST = 1e5  # px; what lies beyond is no place in an image
+SHORTEST_LIMIT = 100_000  # px of outline that any image may have
+LONGEST_RUN = 1 << 32  # pixels; keeps sums of run lengths within 64 bits
 
 Polygons = list[list[float]]  # each x, y, x, y, … in pixels
 
@@ -63,15 +66,69 @@ def encode_mask(instance: Instance, height: int, width: int) -> dict[str, Any]:
     Differs:
         `COCO.annToRLE` reads a polygon of four numbers as a box; here it has two points.
     """
+    return _encode(instance.id, instance.segmentation, height, width)
+
+
+def _encode(
+    annotation: int, outline: Polygons | RunLengths, height: int, width: int
+) -> dict[str, Any]:
     from pycocotools import mask as coco_mask
 
-    outline = instance.segmentation
     if isinstance(outline, RunLengths):
-        return encode_runs(f"annotation {instance.id}", outline, height, width)
+        return encode_runs(f"annotation {annotation}", outline, height, width)
     polygons = [points for points in outline if len(points) >= 2 * CORNERS]
     if not polygons:
         return coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))  # type: ignore[no-any-return]
+    _check_length(annotation, polygons, height, width)
     return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))  # type: ignore[no-any-return]
+
+
+def _check_length(annotation: int, polygons: Polygons, height: int, width: int) -> None:
+    """Check that outlines are not absurdly long: pycocotools holds every pixel on their way."""
+    limit = SHORTEST_LIMIT + 2 * height * width
+    for points in polygons:
+        corners = np.asarray(points, np.float64).reshape(-1, 2)
+        length = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
+        if length > limit:
+            raise DatasetError(
+                f"annotation {annotation} has an outline that is too long for its image.",
+                expected=f"at most {limit} pixels round an object of {width} x {height} pixels",
+                found=f"{length:.0f}",
+                hint="take the file again from its source, or correct it there",
+            )
+
+
+def mask_area(annotation: int, outline: Polygons | RunLengths, height: int, width: int) -> float:
+    """Return the area of an object's mask, square pixels.
+
+    Raises:
+        DatasetError: If the run lengths are not those of an image of this size.
+    """
+    from pycocotools import mask as coco_mask
+
+    return float(coco_mask.area(_encode(annotation, outline, height, width)))
+
+
+def mask_box(
+    annotation: int, outline: Polygons | RunLengths, height: int, width: int
+) -> tuple[float, float, float, float]:
+    """Return the box around an object's mask: left, top, width, height, pixels.
+
+    Polygons give their own extent, as COCO's boxes are made; run lengths that of their pixels.
+
+    Raises:
+        DatasetError: If the run lengths are not those of an image of this size.
+    """
+    from pycocotools import mask as coco_mask
+
+    if isinstance(outline, RunLengths):
+        coded = _encode(annotation, outline, height, width)
+        left, top, wide, high = (float(side) for side in coco_mask.toBbox(coded))
+        return left, top, wide, high
+    across = [place for points in outline for place in points[::2]] or [0.0]
+    down = [place for points in outline for place in points[1::2]] or [0.0]
+    left, top = min(across), min(down)
+    return left, top, max(across) - left, max(down) - top
 
 
 def decode_mask(instance: Instance, height: int, width: int) -> NDArray[np.uint8]:
@@ -114,6 +171,8 @@ def runs_total(counts: str) -> int:
     runs -= np.where(words[ends] & 0x10, 1 << (5 * lengths), 0)
     odd, even = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
     if min(odd.min(initial=0), even.min(initial=0), runs[0]) < 0:
+        return -1
+    if max(odd.max(initial=0), even.max(initial=0), runs[0]) > LONGEST_RUN:
         return -1
     return int(runs[0] + odd.sum() + even.sum())
 

@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from vitbench.data.image_files import TRAIN_FOLDERS, ImageFiles, find_images
+from vitbench.data.image_files import ImageFiles, find_images
 from vitbench.data.shards import INDEX
 from vitbench.draws import permutation
 from vitbench.records import atomic
 from vitbench.settings import setting
 
-HELD_OUT = "val"
+TRAIN, HELD_OUT = "train", "val"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,26 +70,35 @@ def pack_folder(
 def splits(root: Path) -> list[ImageFiles]:
     """List the training images and, where there are some, the held-out ones."""
     found = [find_images(root)]
-    if found[0].root.name in TRAIN_FOLDERS and (root / HELD_OUT).is_dir():
+    if found[0].root != root and (root / HELD_OUT).is_dir():
         found.append(find_images(root / HELD_OUT))
     return found
 
 
 def _parts(images: ImageFiles, packing: Packing) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     """Yield each shard's name and members."""
-    split = HELD_OUT if images.root.name == HELD_OUT else TRAIN_FOLDERS[-1]
+    split = HELD_OUT if images.root.name == HELD_OUT else TRAIN
     order = permutation(0, "pack", length=len(images)).tolist()
-    names, members, size = count(), list[tuple[str, bytes]](), 0
+    names, members, size, taken = count(), list[tuple[str, bytes]](), 0, set[str]()
     with ThreadPoolExecutor(packing.workers) as pool:
         encoded = pool.map(partial(small, images, packing), order)
         for index, data in zip(order, encoded, strict=True):
             if size + len(data) > packing.shard_megabytes * 2**20 and members:
                 yield f"{split}-{next(names):05}.tar", members
                 members, size = [], 0
-            name = PurePosixPath(split, images.ids[index]).with_suffix(".jpg")
-            members.append((str(name), data))
+            members.append((_member(split, images.ids[index], taken), data))
             size += len(data)
     yield f"{split}-{next(names):05}.tar", members
+
+
+def _member(split: str, image: str, taken: set[str]) -> str:
+    """Name an image in a shard: no dot but the suffix's, for a dot ends the name of a sample."""
+    path = PurePosixPath(split, image)
+    name = path.stem.replace(".", "_")
+    while str(path.with_name(f"{name}.jpg")) in taken:
+        name += "_"
+    taken.add(str(path.with_name(f"{name}.jpg")))
+    return str(path.with_name(f"{name}.jpg"))
 
 
 def small(images: ImageFiles, packing: Packing, index: int) -> bytes:

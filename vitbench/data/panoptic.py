@@ -7,20 +7,22 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from vitbench.data.coco import (
+from vitbench.data.coco_files import (
     Category,
     ImageEntry,
-    annotation_fingerprint,
     check_images,
     check_known,
     check_size,
     check_unique,
+    contradiction,
     find_annotations,
+    is_file_name,
     parse_annotations,
     read_annotations,
 )
 from vitbench.data.dataset import Sample
-from vitbench.data.folders import read_image
+from vitbench.data.decode import read_image
+from vitbench.data.label_images import read_label_image
 from vitbench.data.label_maps import BACKGROUND, LabelMap, Labels
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
@@ -49,20 +51,32 @@ class _File:
 class PanopticDataset:
     """Images with their segments, things and stuff, sorted by image id."""
 
+    class_names: Sequence[str] = ()  # in the annotation file
+
     def __init__(
         self,
         info: DatasetInfo,
+        file: Path,
         folders: tuple[Path, Path],
         images: Sequence[ImageEntry],
         annotations: Mapping[int, _Annotation],
         categories: Mapping[int, str],
     ) -> None:
         self.info = info
+        self.shared_files = (file,)  # the annotations, class names among them
         self.categories = categories  # category id -> name
         self.ids = [entry.file_name for entry in images]
         self.files = [folders[0] / entry.file_name for entry in images]
         self._maps = [folders[1] / Path(annotations[entry.id].file_name).name for entry in images]
         self._images, self._annotations = images, annotations
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self.files[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the segment map of one image."""
+        return (self._maps[index],)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -80,9 +94,18 @@ class PanopticDataset:
             DatasetError: The PNG is broken, of another size, or its ids are not the file's.
         """
         entry, path = self._images[index], self._maps[index]
-        colors = np.asarray(read_image(path), np.int32)  # (H, W, 3)
-        check_size(path, colors.shape[1::-1], (entry.width, entry.height))
-        ids, found = np.unique(colors @ np.array([1, 256, 65536]), return_inverse=True)
+        mode, colors = read_label_image(path)  # (H, W, 3)
+        if mode != "RGB":
+            raise DatasetError(
+                f"the segment map {str(path)!r} is no RGB image.",
+                expected="an RGB image, each segment's number as red + 256 green + 65536 blue",
+                found=f"mode {mode!r}",
+                hint="take the PNGs and the JSON from the same source",
+            )
+        check_size(path, (colors.shape[1], colors.shape[0]), (entry.width, entry.height))
+        ids, found = np.unique(
+            colors.astype(np.int32) @ np.array([1, 256, 65536]), return_inverse=True
+        )
         known = {item.id: item.category_id for item in self._annotations[entry.id].segments_info}
         unknown = [str(number) for number in ids.tolist() if number and number not in known]
         if unknown:
@@ -121,10 +144,9 @@ def open_panoptic(root: Path, split: str) -> PanopticDataset:
         kind="panoptic",
         items=len(images),
         classes=len(parsed.categories),
-        fingerprint=annotation_fingerprint(path, content, folder, images),
     )
     names = {category.id: category.name for category in parsed.categories}
-    return PanopticDataset(info, (folder, maps), images, annotations, names)
+    return PanopticDataset(info, path, (folder, maps), images, annotations, names)
 
 
 def _check(path: Path, maps: Path, parsed: _File) -> None:
@@ -134,6 +156,11 @@ def _check(path: Path, maps: Path, parsed: _File) -> None:
     check_known(path, "image", [item.image_id for item in parsed.annotations], images)
     used = [part.category_id for item in parsed.annotations for part in item.segments_info]
     check_known(path, "category", used, [category.id for category in parsed.categories])
+    odd = next(
+        (item for item in parsed.annotations if not is_file_name(Path(item.file_name).name)), None
+    )
+    if odd is not None:
+        raise contradiction(path, "names a segment map that is no file name", repr(odd.file_name))
     annotated = {item.image_id: maps / Path(item.file_name).name for item in parsed.annotations}
     missing = [
         entry.file_name

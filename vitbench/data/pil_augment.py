@@ -6,8 +6,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as ops
 
-from vitbench.data.image_files import Pixels
 from vitbench.data.multicrop import CropDraws, MultiCrop
+from vitbench.data.sizes import Pixels
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

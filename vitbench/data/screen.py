@@ -5,23 +5,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from vitbench.cache import cache_root
 from vitbench.data.dataset import Dataset, Subset
+from vitbench.data.decode import refusal
 from vitbench.errors import DatasetError, listed
 
 Progress = Callable[[str, int, int], None]
 
 
 def screen(
-    dataset: Dataset[Any], files: Sequence[Path], *, skip: int, workers: int, progress: Progress
+    dataset: Dataset[Any],
+    files: Sequence[Path],
+    *,
+    fingerprint: str,
+    skip: int,
+    workers: int,
+    progress: Progress,
 ) -> tuple[Dataset[Any], tuple[str, ...]]:
     """Decode every image once, and leave broken ones out.
 
     Args:
         dataset: The images.
         files: The file of every item.
+        fingerprint: Of the images; those that were found whole are not looked at again.
         skip: How many broken images may be left out.
         workers: Threads that decode.
         progress: Told how far it is.
@@ -32,37 +38,27 @@ def screen(
     Raises:
         DatasetError: More images are broken than may be left out; at most ten are named.
     """
-    marker = cache_root() / "screened" / dataset.info.fingerprint
+    marker = cache_root() / "screened" / fingerprint
     if marker.exists():
         return dataset, ()
-    reasons = []
+    refusals = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, reason in enumerate(pool.map(_reason, files), start=1):
-            reasons.append(reason)
+        for done, found in enumerate(pool.map(refusal, files), start=1):
+            refusals.append(found)
             if done % 100 == 0 or done == len(files):
                 progress(f"checking {dataset.info.split} images", done, len(files))
-    broken = [index for index, reason in enumerate(reasons) if reason]
+    broken = {index: error for index, error in enumerate(refusals) if error is not None}
     names = tuple(dataset.ids[index] for index in broken)
     if len(broken) > skip:
+        first = next(iter(broken.values()))
         raise DatasetError(
             f"{len(broken)} of {len(dataset)} images can't be read: {listed(names)}.",
-            expected=f"at most {skip} broken images" if skip else "whole image files",
-            found=f"{names[0]}: {reasons[broken[0]]}",
-            hint=f"restore them, or leave them out with --skip-corrupt {len(broken)}",
+            expected=f"at most {skip} broken images" if skip else first.expected,
+            found=f"{names[0]}: {first.found}",
+            hint=f"{first.cure}, or leave broken images out with --skip-corrupt {len(broken)}",
         )
     if not broken:
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
         return dataset, ()
-    return Subset(dataset, [n for n, reason in enumerate(reasons) if not reason]), names
-
-
-def _reason(path: Path) -> str:
-    """Say why a file can't be decoded, or nothing."""
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (1, 1))  # JPEG: all bits are read, an eighth of the pixels made
-            image.load()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        return str(error) or type(error).__name__
-    return ""
+    return Subset(dataset, [n for n, error in enumerate(refusals) if error is None]), names

@@ -1,55 +1,73 @@
 """Index maps in ADE20K's layout: `images/` and `annotations/`, each `training|validation/`."""
 
-import csv
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from vitbench.data.coco import check_size
-from vitbench.data.dataset import Sample, fingerprint
-from vitbench.data.folders import SUFFIXES, read_image
+from vitbench.data.class_lists import HIGHEST, ClassList, read_class_list
+from vitbench.data.coco_files import check_size
+from vitbench.data.dataset import Sample
+from vitbench.data.decode import read_image
+from vitbench.data.inside import follow_pointer
+from vitbench.data.label_images import read_label_image
+from vitbench.data.listing import SUFFIXES
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
 FOLDERS = {"train": "training", "val": "validation"}
 UNLABELLED, IGNORED = 0, 255
-LINK_BYTES = 512  # the longest path that is looked for in a file
 COUNTABLE = 1 << 16  # labels below this are counted, which is faster than sorting them
-INDEX_MODES = frozenset({"L", "P", "I", "I;16"})
+INDEX_MODES = frozenset({"1", "L", "P", "I", "I;16", "I;16B"})
 
 
 class SemanticDataset:
     """Images with a label for every pixel, sorted by name.
 
-    Labels are the file's: 0 is unlabelled, 1 to C are classes.
+    An item's target holds the labels as the file has them; which of them are classes is said by
+    `categories` and `void`, or by who asks.
     """
+
+    shared_files: Sequence[Path] = ()
 
     def __init__(
         self,
         info: DatasetInfo,
         files: Sequence[Path],
         maps: Sequence[Path],
-        classes: Mapping[int, str],
+        classes: ClassList,
     ) -> None:
         self.info = info
-        self.categories = classes  # label -> name; empty where no file says
+        self.categories = classes.names  # label -> name; empty where no file says
+        self.void = classes.void  # labels that the class file calls unlabeled or void
         self.files, self.maps = list(files), list(maps)
+        self.class_names = [
+            *(f"{label} {name}" for label, name in sorted(classes.names.items())),
+            *(f"{label} is no class" for label in sorted(classes.void)),
+        ]
         self.ids = [path.name for path in self.files]
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one image."""
+        return (self.files[index],)
+
+    def label_files(self, index: int) -> tuple[Path, ...]:
+        """Return the file of one label map."""
+        return (self.maps[index],)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Sample[NDArray[np.int32]]:
-        image, target = read_image(self.files[index]), self.target(index)
-        check_size(self.maps[index], (target.shape[1], target.shape[0]), image.size)
-        return Sample(self.ids[index], image, target)
+        image, labels = read_image(self.files[index]), read_index_map(self.maps[index])
+        check_size(self.maps[index], (labels.shape[1], labels.shape[0]), image.size)
+        return Sample(self.ids[index], image, labels)
 
     def target(self, index: int) -> NDArray[np.int32]:
         """Return the labels of one image without reading the image, shape (H, W).
+
+        What the class file knows as no class is 0: 255, and what it calls unlabeled or void.
 
         Raises:
             DatasetError: The file is broken, no index map, or has labels above the class count.
@@ -57,9 +75,8 @@ class SemanticDataset:
         path = self.maps[index]
         labels = read_index_map(path)
         if self.categories:
-            if IGNORED not in self.categories:
-                labels[labels == IGNORED] = UNLABELLED
-            unknown = sorted({*labels_in(labels)} - {UNLABELLED, *self.categories})
+            none = {*self.void, IGNORED} - {*self.categories}
+            unknown = sorted({*labels_in(labels)} - {UNLABELLED, *none, *self.categories})
             if unknown:
                 raise DatasetError(
                     f"the label file {str(path)!r} has labels that are no class.",
@@ -67,6 +84,7 @@ class SemanticDataset:
                     found=listed([str(label) for label in unknown]),
                     hint="use the labels that the class list was made for",
                 )
+            labels[np.isin(labels, list(none))] = UNLABELLED
         return labels
 
 
@@ -86,8 +104,8 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
             found=listed(sorted(path.name for path in root.iterdir())),
             hint="--data names the folder that holds images/ and annotations/",
         )
-    found = {path.stem: path for path in images.iterdir() if path.suffix.lower() in SUFFIXES}
-    maps = {path.stem: path for path in annotations.iterdir() if path.suffix.lower() == ".png"}
+    found = by_stem(images.iterdir(), SUFFIXES)
+    maps = by_stem(annotations.iterdir(), {".png"})
     alone = sorted(set(found) ^ set(maps))
     if alone or not found:
         raise DatasetError(
@@ -98,21 +116,15 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
             hint="add what is missing, or remove what has no partner",
         )
     names = sorted(found)
-    classes = read_classes(root)
-    files = [_follow(found[name]) for name in names]
-    labels = [maps[name] for name in names]
-    marks = [
-        (found[name].name, file.stat().st_size) for name, file in zip(names, files, strict=True)
-    ]
-    marks += [(hashlib.sha256(path.read_bytes()).hexdigest(), 0) for path in labels]
-    marks += [(f"class {label}", 0) for label in sorted(classes)]
+    classes = read_class_list(root)
+    files = [follow_pointer(found[name], root) for name in names]
+    labels = [follow_pointer(maps[name], root) for name in names]
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind="semantic",
         items=len(names),
-        classes=len(classes) or None,
-        fingerprint=fingerprint(marks),
+        classes=len(classes.names) or None,
     )
     return SemanticDataset(info, files, labels, classes)
 
@@ -131,12 +143,24 @@ def _refuse_full_ade20k(root: Path) -> None:
         )
 
 
-def _follow(path: Path) -> Path:
-    """Return the image that a link stands for, where a checkout wrote the link as a text file."""
-    if path.stat().st_size > LINK_BYTES:
-        return path
-    target = path.parent / path.read_bytes().decode("ascii", errors="replace").strip()
-    return target if target.suffix.lower() in SUFFIXES and target.is_file() else path
+def by_stem(paths: Iterable[Path], suffixes: Container[str]) -> dict[str, Path]:
+    """Return files by their names without suffix; names with a leading dot are no data.
+
+    Raises:
+        DatasetError: Two files have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(paths):
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+            continue
+        if path.stem in found:
+            raise DatasetError(
+                f"two files are called {path.stem!r}: {str(found[path.stem])!r} and {str(path)!r}.",
+                expected="one file a name",
+                hint="remove one of them",
+            )
+        found[path.stem] = path
+    return found
 
 
 def read_index_map(path: Path) -> NDArray[np.int32]:
@@ -145,83 +169,27 @@ def read_index_map(path: Path) -> NDArray[np.int32]:
     Raises:
         DatasetError: It is broken, or holds colors instead of indices.
     """
-    try:
-        with Image.open(path) as image:
-            mode, labels = image.mode, np.array(image)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise DatasetError(
-            f"the label file {str(path)!r} can't be read.",
-            expected="a whole PNG",
-            found=str(error) or type(error).__name__,
-            hint="restore the file",
-        ) from error
+    mode, found = read_label_image(path)
     if mode not in INDEX_MODES:
         raise DatasetError(
             f"the label file {str(path)!r} holds colors, not class indices.",
-            expected="one channel, each pixel its class (SceneParse150's form of ADE20K)",
+            expected="one channel, each pixel the number of its class (a palette is fine)",
             found=f"mode {mode!r}",
-            hint="the full ADE20K has color files; take ADEChallengeData2016, or convert them",
+            hint="take the data set's index maps (SceneParse150's of ADE20K, *_labelTrainIds of"
+            " Cityscapes), or turn each color into the number of its class",
         )
-    return labels.astype(np.int32)
+    labels = found.astype(np.int32)
+    if labels.min(initial=0) < 0 or labels.max(initial=0) > HIGHEST:
+        raise DatasetError(
+            f"the label file {str(path)!r} has numbers that are no labels.",
+            expected=f"0 to {HIGHEST}",
+            found=f"{labels.min()} to {labels.max()}",
+        )
+    return labels
 
 
 def labels_in(labels: NDArray[np.int32]) -> list[int]:
     """Return the labels that occur in a map, sorted."""
-    if labels.max(initial=0) < COUNTABLE:
+    if labels.max(initial=0) < COUNTABLE and labels.min(initial=0) >= 0:
         return np.flatnonzero(np.bincount(labels.ravel())).tolist()
     return np.unique(labels).tolist()  # type: ignore[no-any-return]
-
-
-def read_classes(root: Path) -> dict[int, str]:
-    """Read the class names (label -> name) from the file that says them; none is an empty dict.
-
-    Understood are `objectInfo150.csv` and `.txt` (ADE20K), `classes.yaml` (a mapping `classes`)
-    and `classes.txt` (a name a line, from label 1).
-
-    Raises:
-        DatasetError: The file is there but not of its form.
-    """
-    for name, read in CLASS_FILES.items():
-        path = root / name
-        if path.is_file():
-            try:
-                return read(path.read_text(encoding="utf-8"))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise DatasetError(
-                    f"the class file {str(path)!r} can't be read.",
-                    expected="columns Idx and Name, a mapping `classes`, or a name a line",
-                    found=f"{type(error).__name__}: {error}",
-                    hint="restore the file, or write classes.txt",
-                ) from error
-    return {}
-
-
-def _from_csv(text: str) -> dict[int, str]:
-    return {int(row["Idx"]): row["Name"].strip() for row in csv.DictReader(text.splitlines())}
-
-
-def _from_tabs(text: str) -> dict[int, str]:
-    rows = csv.DictReader(text.splitlines(), delimiter="\t", skipinitialspace=True)
-    return {int(row["Idx"]): row["Name"].strip() for row in rows}
-
-
-def _from_yaml(text: str) -> dict[int, str]:
-    import yaml
-
-    try:
-        named = yaml.safe_load(text)["classes"]
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-    return {int(label): str(name) for label, name in named.items() if int(label) != UNLABELLED}
-
-
-def _from_lines(text: str) -> dict[int, str]:
-    return dict(enumerate(filter(None, map(str.strip, text.splitlines())), start=1))
-
-
-CLASS_FILES: dict[str, Callable[[str], dict[int, str]]] = {
-    "objectInfo150.csv": _from_csv,
-    "objectInfo150.txt": _from_tabs,
-    "classes.yaml": _from_yaml,
-    "classes.txt": _from_lines,
-}

@@ -6,31 +6,41 @@ number of lanes, which follows from the shards and the batch size, not on the nu
 """
 
 import json
-import tarfile
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
-from pathlib import PurePosixPath
+from math import prod
 from typing import Any
 
 from vitbench.data.dataset import find_root
-from vitbench.data.folders import SUFFIXES
-from vitbench.data.image_files import Images, decode_named, find_images
+from vitbench.data.decode import decode
+from vitbench.data.image_files import Images, find_images, train_folder
+from vitbench.data.listing import is_hidden
 from vitbench.data.sources import Candidate, Place, Share
+from vitbench.data.tar_files import Encoded, count_images, read_images
 from vitbench.draws import permutation, uniforms
-from vitbench.errors import DatasetError, DatasetNotFound, MissingDependency, SettingError
+from vitbench.errors import (
+    DatasetError,
+    DatasetNotFound,
+    MissingDependency,
+    SettingError,
+    VitbenchError,
+)
 
 INDEX = "index.json"  # images of each shard, so that nothing is read to count them
 MOST_LANES = 64
 SHUFFLED = 8192  # images in the buffers of all lanes together
 BATCHES_AHEAD = 2
 DRAWN_AT_ONCE = 1024
-
-Encoded = tuple[str, bytes]
+MOST_SHARDS = 100_000  # that a pattern may stand for
+MOST_IMAGES = 100_000_000  # that an index may promise of one shard
+RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +53,16 @@ class Shards:
     def __len__(self) -> int:
         return sum(self.counts)
 
+    @property
+    def root(self) -> str:
+        """The folder or the URL that the shards lie in."""
+        return self.urls[0].rpartition("/")[0]
+
     def batches(self, share: Share, *, epoch: int, first_step: int) -> Iterator[list[Place]]:
         """Yield a process's places of each batch of an epoch, from a step on.
 
         Raises:
+            DatasetError: A shard is damaged, or does not hold the images that were counted.
             SettingError: The lanes do not divide among the processes.
         """
         lanes = self.lanes(share.batch_size)
@@ -91,7 +107,7 @@ class Shards:
         mine = permutation(seed, "shards", epoch, length=len(self.urls))[lane::lanes].tolist()
         size = max(1, SHUFFLED // lanes)
         while True:
-            images = (image for shard in mine for image in read_shard(self.urls[shard]))
+            images = (image for shard in mine for image in self._whole(shard))
             buffer = list(islice(images, size))
             if not buffer:
                 return
@@ -102,6 +118,20 @@ class Shards:
             for slot in permutation(seed, "rest", epoch, lane, length=len(buffer)).tolist():
                 yield buffer[slot]
 
+    def _whole(self, shard: int) -> Iterator[Encoded]:
+        """Yield the images of one shard; refuse it if they are not as many as were counted."""
+        read = 0
+        for image in read_shard(self.urls[shard]):
+            read += 1
+            yield image
+        if read != self.counts[shard]:
+            raise DatasetError(
+                f"the shard {self.urls[shard]!r} holds other images than when it was counted.",
+                expected=f"{self.counts[shard]} images, as {INDEX} or its headers said",
+                found=f"{read} images",
+                hint=f"restore the shard, or remove {INDEX}: shards are counted then",
+            )
+
 
 def read_shard(url: str) -> Iterator[Encoded]:
     """Yield name and bytes of each image of a tar file, in its order.
@@ -109,14 +139,11 @@ def read_shard(url: str) -> Iterator[Encoded]:
     Raises:
         MissingDependency: The packages for shards are not installed.
         DatasetNotFound: Nothing is there.
+        DatasetError: The file can't be read, is damaged or cut off.
     """
-    fsspec, iterate = _packages()
-    try:
-        with fsspec.open(url, "rb") as stream:
-            for item in iterate(stream, select_files=is_image):
-                yield item["fname"], item["data"]
-    except FileNotFoundError as error:
-        raise DatasetNotFound(f"no shard at {url!r}.") from error
+    fsspec, _ = _packages()
+    with _named(url), fsspec.open(url, "rb") as stream:
+        yield from read_images(stream)
 
 
 def open_training_images(name: str) -> Images | Shards:
@@ -128,33 +155,48 @@ def open_training_images(name: str) -> Images | Shards:
     if is_shards(name):
         return open_shards(name)
     root = find_root(name)
-    return open_shards(str(root)) if any(root.glob("*.tar")) else find_images(root)
+    if train_folder(root) == root and any(root.glob("*.tar")):
+        return open_shards(str(root))
+    return find_images(root)
 
 
 def open_shards(spec: str) -> Shards:
     """List shards: a folder (its `train-*.tar`, or all), one file, or a pattern such as `s3://bucket/x-{000..099}.tar`.
 
     Raises:
+        MissingDependency: The packages for shards are not installed.
         DatasetNotFound: There are none.
+        DatasetError: A shard or the index can't be read, or a shard holds no image.
     """
-    try:
+    with _named(spec):
         urls = _urls(spec)
-        return Shards(tuple(urls), tuple(_counts(urls)))
-    except (ImportError, ValueError, tarfile.TarError) as error:  # "Install s3fs to access S3"
-        raise DatasetError(f"the shards {spec!r} can't be read.", found=str(error)) from error
+    counts = tuple(_counts(urls))
+    empty = next((url for url, count in zip(urls, counts, strict=True) if not count), None)
+    if empty is not None:
+        raise DatasetError(
+            f"the shard {empty!r} holds no image.",
+            expected="tar files of images",
+            found="other files only, or tar files in a tar file",
+            hint="name the shards alone, or unpack them and name the folder of the images",
+        )
+    return Shards(tuple(urls), counts)
 
 
 def _urls(spec: str) -> list[str]:
-    fsspec, _ = _packages()
-    from webdataset.shardlists import expand_urls
-
+    fsspec, expand = _packages()
     urls = [spec]
     if not spec.endswith(".tar"):
         files, path = fsspec.core.url_to_fs(spec)
         names = files.glob(f"{path}/train-*.tar") or files.glob(f"{path}/*.tar")
+        names = [name for name in names if not is_hidden(name.rpartition("/")[2])]
         urls = sorted(files.unstrip_protocol(name) for name in names)
     elif "{" in spec:
-        urls = list(expand_urls(spec))
+        most = prod(abs(int(b) - int(a)) + 1 for a, b in RANGE.findall(spec))
+        if most > MOST_SHARDS:
+            raise SettingError(
+                [f"{spec!r} stands for {most} shards, expected at most {MOST_SHARDS}"]
+            )
+        urls = list(expand(spec))
     if not urls:
         raise DatasetNotFound(f"no shards at {spec!r}.", expected="files ending in .tar")
     return urls
@@ -165,31 +207,74 @@ def is_shards(spec: str) -> bool:
     return spec.endswith(".tar") or "://" in spec
 
 
-def is_image(name: str) -> bool:
-    """Whether a member of a tar file is an image, by its name."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
-
-
 def _counts(urls: list[str]) -> Iterator[int]:
     """Count the images of each shard: from the index beside it, or by reading its headers."""
     fsspec, _ = _packages()
-    indices: dict[str, dict[str, int]] = {}
+    indices: dict[str, dict[str, object]] = {}
     for url in urls:
         folder, _, name = url.rpartition("/")
         if folder not in indices:
-            try:
-                with fsspec.open(f"{folder}/{INDEX}" if folder else INDEX) as file:
-                    indices[folder] = json.load(file)
-            except FileNotFoundError:
-                indices[folder] = {}
+            with _named(url):
+                indices[folder] = _read_index(f"{folder}/{INDEX}" if folder else INDEX)
         if name in indices[folder]:
-            yield indices[folder][name]
+            yield _promised(url, indices[folder][name])
             continue
-        try:
-            with fsspec.open(url, "rb") as stream, tarfile.open(fileobj=stream) as shard:
-                yield sum(is_image(member.name) for member in shard)
-        except FileNotFoundError as error:
-            raise DatasetNotFound(f"no shard at {url!r}.") from error
+        with _named(url), fsspec.open(url, "rb") as stream:
+            yield count_images(stream)
+
+
+def _read_index(url: str) -> dict[str, object]:
+    """Read what an index says of each shard; none is an empty dict."""
+    fsspec, _ = _packages()
+    try:
+        with fsspec.open(url, "rb") as file:
+            found = json.load(file)
+    except OSError:  # some stores say "forbidden" of a file that they lack
+        return {}
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise _bad_index(url, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, dict):
+        raise _bad_index(url, f"a {type(found).__name__}")
+    return found
+
+
+def _promised(url: str, images: object) -> int:
+    """Return the number of images that an index gives a shard."""
+    if type(images) is not int or not 0 < images <= MOST_IMAGES:
+        raise _bad_index(url, f"{images!r} images in {url.rpartition('/')[2]!r}")
+    return images
+
+
+def _bad_index(url: str, found: str) -> DatasetError:
+    return DatasetError(
+        f"the index of {url!r} can't be used.",
+        expected='the number of images in each shard: {"x-000.tar": 1000}',
+        found=found,
+        hint=f"remove {INDEX}: shards are counted then",
+    )
+
+
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Name the shards in every error: file systems and compressions raise errors of all kinds."""
+    try:
+        yield
+    except VitbenchError:
+        raise
+    except FileNotFoundError as error:
+        raise DatasetNotFound(
+            f"no shard at {url!r}.",
+            expected="a tar file",
+            found="no such file",
+            hint="check the path, or the range of the pattern",
+        ) from error
+    except Exception as error:
+        raise DatasetError(
+            f"the shards {url!r} can't be read.",
+            expected="whole tar files, at a path or URL that fsspec can open",
+            found=f"{type(error).__name__}: {error}",
+            hint="restore the shard, or install what its URL needs (s3:// needs s3fs)",
+        ) from error
 
 
 def _slots(seed: int, epoch: int, lane: int, size: int) -> Iterator[int]:
@@ -208,7 +293,7 @@ def _places(taken: list[Future[list[Encoded]]]) -> list[Place]:
     places = []
     for lane in taken:
         candidates = [
-            Candidate(zlib.crc32(name.encode()), name, partial(decode_named, name, data))
+            Candidate(zlib.crc32(name.encode()), name, partial(decode, name, data))
             for name, data in lane.result()
         ]
         for number, first in enumerate(candidates):
@@ -217,12 +302,12 @@ def _places(taken: list[Future[list[Encoded]]]) -> list[Place]:
 
 
 def _packages() -> tuple[Any, Any]:
-    """Import fsspec and webdataset's reader of tar files."""
+    """Import fsspec and webdataset's reading of patterns."""
     try:
         import fsspec
-        from webdataset.tariterators import tar_file_iterator
+        from webdataset.shardlists import expand_urls
     except ImportError as error:
         raise MissingDependency(
             error.name or "webdataset", needed_for="reading shards", extra="shards"
         ) from error
-    return fsspec, tar_file_iterator
+    return fsspec, expand_urls

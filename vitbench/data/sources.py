@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from vitbench.data.image_files import Images, Pixels
+from vitbench.data.image_files import Images
+from vitbench.data.sizes import Pixels
 from vitbench.draws import permutation
 
 

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from vitbench.data.batched_augment import augment_batch, augment_packs, pack_images
+from vitbench.data.decode import CorruptImage
 from vitbench.data.decoded_cache import DecodedCache, memory_for_images
-from vitbench.data.image_files import CorruptImage, Images, Pixels
+from vitbench.data.image_files import Images
 from vitbench.data.multicrop import Bools, Ints, MultiCrop, draw_crops
 from vitbench.data.pil_augment import augment_with_pil
 from vitbench.data.shards import Shards
+from vitbench.data.sizes import Pixels
 from vitbench.data.sources import Candidate, Place, Share, ShuffledImages, Source
 from vitbench.errors import DatasetError, SettingError
 from vitbench.settings import setting
@@ -40,7 +42,12 @@ class Loading:
     augment: Literal["batched", "pil"] = setting(
         "batched", help="whole batches on the device, or the reference: image by image with PIL"
     )
-    skip_corrupt: int = setting(0, help="broken images to skip before stopping", minimum=0)
+    skip_corrupt: int = setting(
+        0,
+        help="broken images to skip before stopping",
+        minimum=0,
+        identity=False,  # where it matters, a run with another number would have stopped
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +190,8 @@ class TrainingLoader:
                 if len(self.corrupt) > self.loading.skip_corrupt:
                     raise DatasetError(
                         f"{len(self.corrupt)} broken images, {self.loading.skip_corrupt} allowed.",
-                        found=str(error),
-                        hint="replace the files, or --skip-corrupt N",
+                        expected=error.expected,
+                        found=f"{candidate.name}: {error.found}",
+                        hint=error.hint,
                     ) from error
         raise DatasetError("no image that could take a place in the batch decodes.")

@@ -48,3 +48,20 @@ class ImageView:
 def to_pixels(image: Image.Image) -> Tensor:
     """Return the pixels of an RGB image, uint8 (3, H, W)."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def cut_note(crop: int, stride: int) -> str:
+    """Say which part of a square crop a backbone sees, or nothing if that is all of it.
+
+    Args:
+        crop: Side of the crop, pixels.
+        stride: Pixels per token of the first stage; what exceeds a multiple is left out.
+
+    Example:
+        >>> cut_note(100, 16)
+        'the crop of 100 px is cut to 96 px, a multiple of the patch of 16 px'
+    """
+    seen = crop // stride * stride
+    if seen == crop:
+        return ""
+    return f"the crop of {crop} px is cut to {seen} px, a multiple of the patch of {stride} px"

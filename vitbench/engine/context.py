@@ -1,20 +1,23 @@
 """What a protocol borrows for one run: data, features, device, places to write, a voice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vitbench.data.dataset import Dataset, open_dataset
+from vitbench import distributed
+from vitbench.data.content import Digests, combined, fingerprint, images_fingerprint
+from vitbench.data.dataset import Dataset, data_root, open_dataset
 from vitbench.data.screen import screen
 from vitbench.data.transforms import Normalization
 from vitbench.engine.features import FeatureSpec, FeatureTable, Pass, autocast, extract
 from vitbench.engine.protocol import Precision
 from vitbench.models.backbone import Backbone
-from vitbench.records import DataKind
-from vitbench.settings import digest
+from vitbench.models.identity import WeightsIdentity
+from vitbench.records import DataKind, DatasetInfo
 
 Progress = Callable[[str, int, int], None]
 Say = Callable[[str], None]
@@ -22,7 +25,7 @@ Say = Callable[[str], None]
 
 @dataclass(kw_only=True)
 class Data:
-    """The data of a run: every split is opened and screened before any long work."""
+    """The data of a run: opened before anything else, screened and hashed before any long work."""
 
     name: str
     kind: DataKind
@@ -31,33 +34,72 @@ class Data:
     skip_corrupt: int
     workers: int
     progress: Progress
-    say: Say
+    notes: list[str] = field(default_factory=list)  # what the reader of a record must know
     opened: dict[str, Dataset[Any]] = field(default_factory=dict)
+    _images: dict[str, str] = field(default_factory=dict)  # fingerprints by split
+    _screened: set[str] = field(default_factory=set)
+    _marks: dict[str, str] = field(default_factory=dict)  # likewise, labels among them
+
+    def __post_init__(self) -> None:
+        root = data_root(self.name, self.kind, progress=self.progress)
+        self._digests = Digests(root, self.workers, self.progress)
 
     def dataset(self, split: str) -> Dataset[Any]:
-        """Open a split once; broken images are found now."""
+        """Open a split once."""
         if split not in self.opened:
-            dataset = open_dataset(
+            self.opened[split] = open_dataset(
                 self.name, self.kind, split, limit=self.limit, progress=self.progress
             )
-            files = getattr(dataset, "files", None)
-            if files is not None and self.decoded:
-                dataset, dropped = screen(
-                    dataset,
-                    files,
-                    skip=self.skip_corrupt,
-                    workers=self.workers,
-                    progress=self.progress,
-                )
-                if dropped:
-                    self.say(f"left out {len(dropped)} broken images: {', '.join(dropped)}")
-            self.opened[split] = dataset
         return self.opened[split]
 
-    def fingerprint(self, splits: tuple[str, ...]) -> str:
-        """Hash all that is read; one split keeps its own fingerprint."""
-        marks = [self.dataset(split).info.fingerprint for split in splits]
-        return marks[0] if len(marks) == 1 else digest(marks)
+    def screen(self, splits: tuple[str, ...]) -> None:
+        """Decode every image once if images are looked at; broken ones are found now.
+
+        Raises:
+            DatasetError: More are broken than may be left out.
+        """
+        for split in splits:
+            if self.decoded and split not in self._screened:
+                self.opened[split] = self._whole(self.dataset(split))
+                self._screened.add(split)
+
+    def describe(self, splits: tuple[str, ...]) -> DatasetInfo:
+        """Describe what is scored, the last split, with the fingerprint of all that is read.
+
+        One split alone keeps its own fingerprint.
+        """
+        for split in splits:
+            if split not in self._marks:
+                work = partial(fingerprint, self.dataset(split), self._digests, pixels=self.decoded)
+                self._marks[split] = distributed.compute_on_main(work)
+        mark = combined(self._marks[split] for split in splits)
+        return replace(self.dataset(splits[-1]).info, fingerprint=mark)
+
+    def images(self, split: str) -> str:
+        """Hash the images of a split in their order, whatever their labels."""
+        if split not in self._images:
+            dataset = self.dataset(split)
+            self._images[split] = distributed.compute_on_main(
+                lambda: images_fingerprint(dataset, self._digests)
+            )
+        return self._images[split]
+
+    def _whole(self, dataset: Dataset[Any]) -> Dataset[Any]:
+        files = getattr(dataset, "files", None)
+        if files is None:
+            return dataset
+        mark = distributed.compute_on_main(lambda: images_fingerprint(dataset, self._digests))
+        kept, dropped = screen(
+            dataset,
+            files,
+            fingerprint=mark,
+            skip=self.skip_corrupt,
+            workers=self.workers,
+            progress=self.progress,
+        )
+        if dropped:
+            self.notes.append(f"left out {len(dropped)} broken images: {', '.join(dropped)}")
+        return kept
 
 
 @dataclass(kw_only=True)
@@ -73,7 +115,7 @@ class RunContext:
     output: Path
     data: Data
     backbone: Backbone | None
-    content: str
+    weights: WeightsIdentity | None  # of the backbone
     progress: Progress
     note: Say
     tables: list[FeatureTable] = field(default_factory=list)
@@ -85,15 +127,16 @@ class RunContext:
     def features(self, split: str, spec: FeatureSpec) -> FeatureTable:
         """See `Context.features`."""
         assert self.backbone is not None, "features of what? the protocol must need a backbone"
+        assert self.weights is not None
         run = Pass(
             backbone=self.backbone,
-            content=self.content,
+            weights=self.weights,
             normalization=self.normalization,
             precision=self.precision,
             device=self.device,
             workers=self.workers,
         )
-        table = extract(run, self.dataset(split), spec, self.progress)
+        table = extract(run, self.dataset(split), self.data.images(split), spec, self.progress)
         self.tables.append(table)
         return table
 

@@ -1,20 +1,20 @@
 """Image-level features, extracted once, cached by content, shared by protocols.
 
-A store is one folder: `targets.npy`, `ids.npy` and one array a (layer, pooling). Its name hashes
-everything that the numbers depend on. While it is made, arrays carry the ending `.part` and a
+A store is one folder with one array a (layer, pooling). Its name hashes everything that the
+numbers depend on; labels are not among it. While it is made, arrays carry the ending `.part` and a
 journal tells which batches are in them, so a killed pass goes on where it stopped.
 """
 
 import fcntl
 import hashlib
 import json
-import shutil
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -26,10 +26,11 @@ from vitbench.data.dataset import Dataset, Sample
 from vitbench.data.loader import load_batches
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
+from vitbench.models.identity import WeightsIdentity
 from vitbench.records import atomic
 from vitbench.settings import as_dict, digest
 
-VERSION = 1  # +1 when the numbers of a pass can change
+VERSION = 2  # +1 when the numbers of a pass can change
 BATCH = {"cpu": 32, "cuda": 256}
 
 Progress = Callable[[str, int, int], None]
@@ -94,23 +95,21 @@ class Pass:
     """One pass of a dataset through a backbone: all that its numbers depend on."""
 
     backbone: Backbone
-    content: str  # sha256 of the backbone's tensors
+    weights: WeightsIdentity  # of the backbone
     normalization: Normalization
     precision: Literal["fp32", "bf16"]
     device: torch.device
     workers: int
 
-    def identity(self, dataset: Dataset[Any], view: ImageView) -> dict[str, Any]:
-        """Describe the pass; its digest names the store."""
-        info = self.backbone.info
+    def identity(self, images: str, view: ImageView) -> dict[str, Any]:
+        """Describe the pass over images of a fingerprint; its digest names the store."""
         return {
             "version": VERSION,
-            "checkpoint": self.content,
-            "arch": [info.arch, info.heads, info.position_rule, info.pooled_from],
+            "weights": self.weights.at((view.crop, view.crop)).digest,
             "normalization": as_dict(self.normalization),
             "view": as_dict(view),
             "precision": self.precision,
-            "dataset": dataset.info.fingerprint,
+            "images": images,
         }
 
 
@@ -120,14 +119,21 @@ def features_root() -> Path:
 
 
 def extract(
-    run: Pass, dataset: Dataset[Sample[int]], spec: FeatureSpec, progress: Progress
+    run: Pass, dataset: Dataset[Sample[int]], images: str, spec: FeatureSpec, progress: Progress
 ) -> FeatureTable:
     """Return the features of a dataset, from the cache or by one pass.
 
     Several processes share the pass by whole batches, so the numbers do not depend on how many.
+
+    Args:
+        run: The backbone and how it runs.
+        dataset: Whose images pass.
+        images: Fingerprint of those images in their order.
+        spec: The view, and which vectors are asked for.
+        progress: Told how far it is.
     """
     run.backbone.check_images(spec.view.crop, spec.view.crop)
-    identity = run.identity(dataset, spec.view)
+    identity = run.identity(images, spec.view)
     store = features_root() / digest(identity)[:32]
     start = time.perf_counter()
     if distributed.is_main():
@@ -137,24 +143,24 @@ def extract(
         wanted = _usable(run.backbone, spec.outputs)
         missing = [output for output in wanted if not _path(store, output).exists()]
         missing = distributed.from_main(missing)
-        images = 0
+        passed = 0
         if missing:
             extra = _usable(run.backbone, IMAGE_LEVEL)
             todo = [o for o in dict.fromkeys([*missing, *extra]) if not _path(store, o).exists()]
-            images = _fill(
+            passed = _fill(
                 run, dataset, spec.view, store, tuple(distributed.from_main(todo)), progress
             )
             if distributed.is_main():
-                _describe(store, identity, dataset)
+                _describe(store, identity, run.backbone.info.arch, dataset)
         distributed.barrier()
     return FeatureTable(
         ids=dataset.ids,
-        targets=np.load(store / "targets.npy", allow_pickle=False),
+        targets=np.asarray(dataset.targets, dtype=np.int64),  # type: ignore[attr-defined]
         arrays={o.key: np.load(_path(store, o), mmap_mode="r") for o in wanted},
         classes=dataset.info.classes or 0,
         hit=not missing,
         seconds=time.perf_counter() - start if missing else 0.0,
-        images=images,
+        images=passed,
     )
 
 
@@ -235,11 +241,10 @@ def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
     np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
 
 
-def _describe(store: Path, identity: dict[str, Any], dataset: Dataset[Any]) -> None:
-    targets: Any = dataset.targets  # type: ignore[attr-defined]
-    with atomic(store / "targets.npy") as path, path.open("wb") as stream:
-        np.save(stream, np.asarray(targets, dtype=np.int64))
-    about = {**identity, "dataset_name": dataset.info.name, "split": dataset.info.split}
+def _describe(store: Path, identity: dict[str, Any], arch: str, dataset: Dataset[Any]) -> None:
+    """Say for people what a store holds."""
+    labels = {"arch": arch, "dataset": dataset.info.name, "split": dataset.info.split}
+    about = {**identity, **labels}
     with atomic(store / "about.json") as path:
         path.write_text(json.dumps(about, indent=1))
 
@@ -250,40 +255,18 @@ def _locked(store: Path) -> Iterator[None]:
     if not distributed.is_main():
         yield
         return
-    with (store / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    while True:
+        store.mkdir(parents=True, exist_ok=True)
+        with (store / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _still_there(store, handle):
+                yield
+                return
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One store of the cache, as `vitbench cache ls` shows it."""
-
-    key: str
-    dataset: str
-    arch: str
-    outputs: tuple[str, ...]
-    size_bytes: int
-
-
-def stores() -> Iterator[Stored]:
-    """List the finished stores of the cache."""
-    for folder in sorted(features_root().glob("*")):
-        about = folder / "about.json"
-        if about.exists():
-            facts = json.loads(about.read_text())
-            yield Stored(
-                key=folder.name,
-                dataset=f"{facts['dataset_name']}/{facts['split']}",
-                arch=facts["arch"][0],
-                outputs=tuple(sorted(path.stem for path in folder.glob("block*.npy"))),
-                size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
-            )
-
-
-def clear() -> int:
-    """Remove every store; return how many there were."""
-    folders = list(features_root().glob("*"))
-    for folder in folders:
-        shutil.rmtree(folder)
-    return len(folders)
+def _still_there(store: Path, handle: IO[str]) -> bool:
+    """Tell whether a lock is still the store's: the cache may have been cleared meanwhile."""
+    try:
+        return os.path.samestat((store / "lock").stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False

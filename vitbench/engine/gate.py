@@ -17,15 +17,17 @@ from vitbench.data.synthetic import VERSION as SYNTHETIC_VERSION
 from vitbench.data.transforms import ImageView
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
+from vitbench.models.identity import identify_weights
 from vitbench.probe import Probe
 from vitbench.records import atomic
 from vitbench.settings import digest
 
-VERSION = 1  # +1 when a verdict can change
+VERSION = 2  # +1 when a verdict can change
 SIDE = 6  # patches: enough to tell classes apart, cheap for every patch size
 TRAIN, VAL = 400, 200
 FLOORS = frozenset({"random", "pixels"})  # what others are measured against
 PIXELS = "pixels:16"
+NOT_FINITE = "features are not finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class Gate:
         return all(check.passed for check in self.checks)
 
     @property
+    def finite(self) -> bool:
+        """Whether the features are numbers; without that nothing can be scored."""
+        return not any(check.text == NOT_FINITE for check in self.checks)
+
+    @property
     def verdict(self) -> str:
         """The outcome in one sentence, for the record."""
         failed = [check.text for check in self.checks if not check.passed]
@@ -65,7 +72,8 @@ def inspect(checkpoint: Checkpoint, backbone: Backbone) -> Gate:
     if checkpoint.method in FLOORS:
         return Gate((keys, Check(True, f"{checkpoint.method}: a floor, nothing to check")))
     info = backbone.info
-    identity = [VERSION, SYNTHETIC_VERSION, checkpoint.sha256, asdict(info)]
+    weights = identify_weights(backbone, checkpoint.sha256).digest
+    identity = [VERSION, SYNTHETIC_VERSION, weights, info.mean, info.std]
     kept = cache_root() / "gate" / f"{digest(identity)[:32]}.json"
     if kept.exists():
         return Gate((keys, *(Check(**check) for check in json.loads(kept.read_text()))))
@@ -88,7 +96,7 @@ def _behaviour(backbone: Backbone) -> tuple[Check, ...]:
     bank, labels = probe.vectors(backbone, probe.bank)
     finite = Check(bool(bank.isfinite().all()), "features are finite")
     if not finite.passed:
-        return (Check(False, "features are not finite"),)
+        return (Check(False, NOT_FINITE),)
     spread = bank.std(dim=0).norm().item()  # of unit vectors: 0 if all are the same
     if spread < 1e-3:
         return (finite, Check(False, f"features are constant (spread {spread:.1e} of 1)"))

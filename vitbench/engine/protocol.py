@@ -79,7 +79,11 @@ class Context(Protocol):
 
 
 class Scoring(Protocol):
-    """What protocols and scorers have in common. The fields of the dataclass are the flags."""
+    """What protocols and scorers have in common. The fields of the dataclass are the flags.
+
+    `default_data`, a class variable, may name the usual data set, a folder under `$VITBENCH_DATA`,
+    that is read where nobody names any.
+    """
 
     name: ClassVar[str]  # as typed on the command line
     version: ClassVar[int]  # +1 whenever a score can change
@@ -100,7 +104,8 @@ class EvaluationProtocol(Scoring, Protocol):
 
     One that does not need a backbone can run on the ground truth alone; `run` then gets None.
     A property `normalization` (`Normalization` or None) fixes the input where the published
-    protocol does.
+    protocol does. A property `image_size` (H, W) tells that every image passes at one size; where
+    that is a network's native size, rules for other sizes can't move the score.
     """
 
     needs: ClassVar[frozenset[Need]]  # checked before any work
@@ -123,6 +128,10 @@ def contract_problems(found: Any) -> list[str]:
     """List what a protocol's or scorer's class misses of the contract, as sentences."""
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         return ["it is no dataclass"]
+    fields = {item.name for item in dataclasses.fields(found)}
+    taken = sorted(fields & (RESERVED | {*_DECLARED, "needs", "default_data"}))
+    if taken:
+        return [f"its settings {', '.join(taken)} have names that vitbench itself uses"]
     missing = [name for name in _DECLARED if not hasattr(found, name)]
     if missing:
         return [f"it does not declare {', '.join(missing)}"]
@@ -136,6 +145,9 @@ def contract_problems(found: Any) -> list[str]:
         sentences.append("two of its metrics share a name")
     if not isinstance(declared.data, property) and declared.data not in get_args(DataKind):
         sentences.append(f"data is {declared.data!r}, expected one of {get_args(DataKind)}")
+    usual = getattr(found, "default_data", "")
+    if not isinstance(usual, str):
+        sentences.append(f"default_data is {usual!r}, expected the name of a data set")
     names = {item.name for item in dataclasses.fields(found)}
     sentences += [
         f"setting {item.name!r} has no help"
@@ -151,6 +163,14 @@ def contract_problems(found: Any) -> list[str]:
     return sentences
 
 
+# Flags of `vitbench eval` and `vitbench score`: no setting of a component may have these names.
+RESERVED = frozenset(
+    {
+        *("again", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
+        *("arch", "checkpoints", "mean", "pooling", "position_rule", "state_key", "std"),
+        *("help", "predictions", "preset", "workers"),
+    }
+)
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
 
 

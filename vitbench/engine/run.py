@@ -23,9 +23,10 @@ from vitbench.engine.protocol import Outcome, Precision, Scoring
 from vitbench.engine.provenance import environment, peak_memory
 from vitbench.errors import Stopped, VitbenchError
 from vitbench.models.backbone import Backbone
+from vitbench.models.identity import WeightsIdentity
 from vitbench.records import (
+    SCHEMA,
     Cost,
-    DatasetInfo,
     ErrorRef,
     ProtocolRef,
     Record,
@@ -36,7 +37,7 @@ from vitbench.records import (
     stem,
     write_record,
 )
-from vitbench.settings import as_dict, digest, setting
+from vitbench.settings import as_dict, asked_artifacts, digest, setting
 
 
 def _silent(*_: Any) -> None:
@@ -47,7 +48,11 @@ def _silent(*_: Any) -> None:
 class RunOptions:
     """How to run; only what is told to enter the identity can move a score."""
 
-    data: str = setting("synthetic", help="dataset: a name under $VITBENCH_DATA, or a path")
+    data: str = setting(
+        "",
+        help="data set: a name under $VITBENCH_DATA, a path, or synthetic; left out: the"
+        " protocol's usual one",
+    )
     results: Path = setting(Path("results"), help="folder of the records")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     precision: Precision = setting("fp32", help="of forward passes; enters the identity")
@@ -77,32 +82,34 @@ class Evaluation:
 
 @dataclass
 class Run:
-    """Who is scored, by what, how; `finish` does it."""
+    """Who is scored, by what, on what, how; `finish` does it."""
 
     component: Scoring
     subject: Subject
     options: RunOptions
     voice: Voice
+    data: Data
     device: torch.device
     normalization: Normalization
     backbone: Backbone | None = None
+    weights: WeightsIdentity | None = None  # of the backbone
     journal: Path | None = None  # of the training that made the checkpoint
 
     def finish(self, work: Callable[[RunContext], Outcome]) -> Evaluation:
         """Do the work unless a record of the same run exists, and write the record."""
         self.started, self.clock = datetime.now(UTC), time.perf_counter()
         self.notes: list[str] = []
-        self.info: DatasetInfo | None = None
         self.context: RunContext | None = None
         try:
-            data = self._open()
-            identity = self._identity()
+            self.data.screen(self.component.splits)
+            self.notes += self.data.notes
+            identity = self.identity()
             known = distributed.from_main(
                 find_record(self.options.results, self.component.name, identity)
             )
-            if known and not self.options.again:
-                return Evaluation(known, self._path(known), ran=False)
-            self.context = self._lend(data, identity)
+            if known and not self.options.again and self._answers(known):
+                return self._recalled(known)
+            self.context = self._lend(identity)
             outcome = work(self.context)
         except Stopped:  # no failure: the same run goes on from what it saved
             raise
@@ -114,34 +121,44 @@ class Run:
         )
         return self._write(record, outcome)
 
-    def _open(self) -> Data:
-        data = Data(
-            name=self.options.data,
-            kind=self.component.data,
-            limit=self.options.limit,
-            decoded=self.backbone is not None,
-            skip_corrupt=self.options.skip_corrupt,
-            workers=self.options.workers,
-            progress=self.voice.progress,
-            say=self._note,
-        )
-        infos = [data.dataset(split).info for split in self.component.splits]
-        self.info = replace(infos[-1], fingerprint=data.fingerprint(self.component.splits))
-        return data
-
-    def _identity(self) -> str:
-        subject = self.subject
+    def identity(self) -> str:
+        """Return the identity of the run: whatever can move its scores (sha256, hexadecimal)."""
+        seen: tuple[int, int] | None = getattr(self.component, "image_size", None)
         return digest(
             {
-                "subject": [subject.kind, subject.sha256, subject.arch, subject.position_rule],
+                "schema": SCHEMA,
+                "subject": [self.subject.kind, self.subject.sha256],
+                "weights": self.weights.at(seen).digest if self.weights else "",
                 "normalization": as_dict(self.normalization),
-                "spec": self._protocol().spec_id,
-                "dataset": self.info.fingerprint if self.info else "",
+                "spec": self.protocol().spec_id,
+                "dataset": self.data.describe(self.component.splits).fingerprint,
                 "seed": self.options.seed,
             }
         )
 
-    def _protocol(self) -> ProtocolRef:
+    def _answers(self, known: Record) -> bool:
+        """Tell whether a record has the files that are asked for, and still has those it names."""
+        folder = self._path(known).parent
+        asked = asked_artifacts(self.component)
+        return all(
+            known.protocol.settings.get(name) == value for name, value in asked.items()
+        ) and all((folder / file).exists() for file in known.artifacts.values())
+
+    def _recalled(self, known: Record) -> Evaluation:
+        """Return an earlier run's record, which from now on answers to the name typed too."""
+        name = self.subject.name
+        if name != known.subject.name and name not in known.subject.aliases:
+            aliases = (*known.subject.aliases, name)
+            known = replace(known, subject=replace(known.subject, aliases=aliases))
+            if distributed.is_main():
+                with suppress(
+                    VitbenchError
+                ):  # a read-only folder: the scores are there all the same
+                    write_record(known, self.options.results)
+        return Evaluation(known, self._path(known), ran=False)
+
+    def protocol(self) -> ProtocolRef:
+        """Describe how the subject is scored; `spec_id` hashes all settings that count."""
         component = self.component
         spec = {
             "name": component.name,
@@ -157,7 +174,7 @@ class Run:
             settings={**as_dict(component), "precision": self.options.precision},
         )
 
-    def _lend(self, data: Data, identity: str) -> RunContext:
+    def _lend(self, identity: str) -> RunContext:
         scratch = cache_root() / "runs" / identity[:32]
         name = f"{safe_name(self.subject.name)}.{identity[:8]}"
         output = self.options.results / safe_name(self.component.name) / name
@@ -174,9 +191,9 @@ class Run:
             workers=self.options.workers,
             scratch=scratch,
             output=output,
-            data=data,
+            data=self.data,
             backbone=self.backbone,
-            content=self.subject.sha256,
+            weights=self.weights,
             progress=self.voice.progress,
             note=self._note,
         )
@@ -190,8 +207,8 @@ class Run:
             id=identity,
             status=status,
             subject=self.subject,
-            protocol=self._protocol(),
-            dataset=self.info,
+            protocol=self.protocol(),
+            dataset=self.data.describe(self.component.splits),
             seed=self.options.seed,
             environment=environment(self.device, self.options.precision),
             cost=self._cost(),
@@ -219,7 +236,7 @@ class Run:
         message = str(error) if isinstance(error, VitbenchError) else repr(error)
         reference = ErrorRef(kind=type(error).__name__, message=message)
         with suppress(VitbenchError):
-            identity = digest([self._identity(), "failed"])
+            identity = digest([self.identity(), "failed"])
             write_record(self._record(identity, "failed", error=reference), self.options.results)
 
     def _write(self, record: Record, outcome: Outcome) -> Evaluation:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from vitbench.models.backbone import AnyArchitecture, Backbone, Features
+from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.facts import PositionRule
 from vitbench.models.state_dict import State
@@ -31,11 +31,9 @@ class AggregatedBackbone(Backbone):
         super().__init__()
         self.trunk, self.ca_head = trunk, ca_head
         self.info = replace(trunk.info, pooled_from="class_attention")
-
-    @property
-    def architecture(self) -> AnyArchitecture:
-        """See `Backbone.architecture`."""
-        return replace(self.trunk.architecture, class_attention=len(self.ca_head.cls_blocks))
+        if trunk.architecture is not None:
+            blocks = len(ca_head.cls_blocks)
+            self.architecture = replace(trunk.architecture, class_attention=blocks)
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
+from vitbench.models.facts import Activation, Blocks, Epsilon, Heads, Size, Tokens
+from vitbench.models.families import PLAIN_HINT, family_of_keys
 
 SIZES = {  # name: (D, depth, heads)
     "micro": (64, 4, 2),
@@ -24,21 +26,22 @@ class Architecture:
     """Everything needed to build a Vision Transformer, but its weights."""
 
     name: str
-    patch_size: int  # pixels
-    embed_dim: int  # D
-    depth: int  # blocks
-    heads: int  # can't be read from weights: the name, a manifest or the file's arguments say it
-    mlp_dim: int
-    grid: tuple[int, int]  # (h, w) of the positional table
+    patch_size: Size  # pixels
+    embed_dim: Size  # D
+    depth: Blocks
+    heads: Heads  # can't be read from weights: the name, a manifest or the file's arguments say it
+    mlp_dim: Size
+    grid: tuple[Size, Size]  # (h, w) of the positional table
     cls_token: bool = True
-    registers: int = 0
+    registers: Tokens = 0
     positions: bool = True  # a learned positional table
     prefix_positions: bool = True  # the table covers class and register tokens too
     final_norm: bool = True
     layer_scale: bool = False
     qkv_bias: bool = True
-    norm_eps: float = 1e-6
-    class_attention: int = 0  # SelfPatch's aggregation blocks on top
+    norm_eps: Epsilon = 1e-6
+    activation: Activation = "gelu"  # of the MLPs; weights do not tell it
+    class_attention: Tokens = 0  # SelfPatch's aggregation blocks on top
 
     @property
     def prefix_tokens(self) -> int:
@@ -55,6 +58,7 @@ class Architecture:
             f"{self.name}: patch {self.patch_size}, D {self.embed_dim}, {self.depth} blocks, "
             f"grid {self.grid[0]} x {self.grid[1]}, {' and '.join(prefix) or 'no prefix token'}, "
             f"{'a' if self.final_norm else 'no'} final norm"
+            f"{'' if self.activation == 'gelu' else f', activation {self.activation}'}"
         )
 
 
@@ -95,18 +99,22 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
     try:
         dim, _, patch, patch_w = shapes["patch_embed.proj.weight"]
         mlp_dim = shapes["blocks.0.mlp.fc1.weight"][0]
-    except (KeyError, ValueError) as error:
+        registers = shapes["reg_token"][1] if "reg_token" in shapes else 0
+        positions = shapes["pos_embed"][1] if "pos_embed" in shapes else 0
+    except (KeyError, ValueError, IndexError) as error:
+        family = family_of_keys(shapes)
         raise StateMismatch(
-            f"{name}: these are not the weights of a Vision Transformer.",
+            f"{name}: these are weights of {family}, which is no plain ViT or Swin."
+            if family
+            else f"{name}: these are not the weights of a Vision Transformer.",
             expected="patch_embed.proj.weight (D, 3, p, p), blocks.0.mlp.fc1.weight, …",
-            found=listed(list(shapes)),
+            found=listed([f"{key} {shape}" for key, shape in shapes.items()]),
+            hint=PLAIN_HINT if family else "",
         ) from error
     if patch != patch_w:
         raise StateMismatch(f"{name}: patches of {patch} x {patch_w} pixels are not square.")
     cls_token = "cls_token" in shapes
-    registers = shapes["reg_token"][1] if "reg_token" in shapes else 0
     prefix = int(cls_token) + registers
-    positions = shapes["pos_embed"][1] if "pos_embed" in shapes else 0
     grid, prefix_positions = _grid(positions, prefix, name)
     return Architecture(
         name=name,

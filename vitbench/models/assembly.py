@@ -13,7 +13,8 @@ from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
 from vitbench.models.swin_architecture import SwinArchitecture, named_swin
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import TimmBackbone
-from vitbench.models.timm_network import TimmNetwork, named_by_timm
+from vitbench.models.timm_names import named_by_timm
+from vitbench.models.timm_network import TimmNetwork
 
 
 def find_architecture(arch: str) -> AnyArchitecture:

@@ -64,7 +64,11 @@ class BackboneInfo:
             SettingError: If there is no such block.
         """
         if not -self.depth <= layer < self.depth:
-            raise SettingError([f"layer {layer} does not exist: {self.arch} has {self.depth}"])
+            last = self.depth - 1
+            raise SettingError(
+                [f"layer {layer} does not exist: {self.arch} has layers 0 to {last}, "
+                 f"or -{self.depth} to -1 counted from the end"]
+            )  # fmt: skip
         return layer % self.depth
 
     def stage(self, layer: int) -> Stage:
@@ -105,18 +109,7 @@ class Backbone(nn.Module, ABC):
     """
 
     info: BackboneInfo
-
-    @property
-    def architecture(self) -> AnyArchitecture:
-        """What the network was built from.
-
-        Raises:
-            MissingAbility: If nothing is known to build it from.
-        """
-        raise MissingAbility(
-            f"{self.info.arch} can't be written to a file: nothing says how to build it again.",
-            hint=f"give {type(self).__name__} the property `architecture`",
-        )
+    architecture: AnyArchitecture | None = None  # what builds it again; None: nothing known
 
     @abstractmethod
     def forward(

@@ -1,11 +1,11 @@
 """From what the user typed to weights with an identity, and from those to a backbone."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
-from vitbench.errors import CheckpointError
+from vitbench.errors import CheckpointError, SettingError, listed
 from vitbench.models.aggregated import CA_HEAD
 from vitbench.models.assembly import assemble, find_architecture, poolings
 from vitbench.models.backbone import AnyArchitecture, Backbone
@@ -20,6 +20,7 @@ from vitbench.models.state_dict import Accounting, State, check_complete, conten
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_state import recognise_timm
+from vitbench.models.weight_values import check_values
 
 T = TypeVar("T")
 
@@ -45,19 +46,6 @@ class Checkpoint:
     said: tuple[str, ...]  # what was inferred and chosen, as lines for people
     state: State = field(repr=False, compare=False)
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Everything of a checkpoint that can move a score, as plain values."""
-        return {
-            "sha256": self.sha256,
-            "heads": self.architecture.heads,  # and what else weights do not tell
-            "norm_eps": self.architecture.norm_eps,
-            "pooled_from": self.pooled_from,
-            "position_rule": self.position_rule,
-            "mean": list(self.mean),
-            "std": list(self.std),
-        }
-
 
 def resolve(
     spec: str,
@@ -68,6 +56,8 @@ def resolve(
     position_rule: PositionRule | None = None,
     pooling: Pooling | None = None,
     state_key: str | None = None,
+    heads: int | None = None,
+    native_px: int | None = None,
     progress: Progress = quiet,
 ) -> Checkpoint:
     """Find, open and check a checkpoint.
@@ -82,19 +72,25 @@ def resolve(
         pooling: Image-level feature, where the weights offer more than one. Left out: class
             attention if the file has it, else the class token, else the mean patch.
         state_key: Dotted path of the weights inside the file.
+        heads: Attention heads of a ViT; overrules whatever else says them.
+        native_px: Image size that a Swin Transformer was made for, likewise.
         progress: Told about a download, if there is one.
 
     Raises:
-        CheckpointError: If it can't be found or read, or its heads are unknown.
+        CheckpointError: If it can't be found or read, its weights are no finite numbers, or its
+            heads are unknown.
         StateMismatch: If a key is left over or a parameter not filled.
+        SettingError: If a mean or standard deviation is out of its range.
         UnknownName: If the spec is neither a path nor a known name.
     """
+    _check_normalization(mean, std)
     source = find_source(spec, progress)
     manifest, told = source.manifest, source.facts
     found = _recognised(source, arch, state_key)
-    architecture, heads_from = identify(found, source, arch)
-    architecture, pooled_from = _pooled(architecture, pooling, source.name)
+    architecture, identified = identify(found, source, arch, heads=heads, native=native_px)
+    architecture, pooled_from = _pooled(architecture, pooling, told.pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
+    check_values(state, subject=source.name)
     mean_used, mean_from = _first(
         mean, manifest.mean if manifest else None, told.mean, IMAGENET_MEAN, "ImageNet default"
     )
@@ -117,11 +113,12 @@ def resolve(
         source.origin,
         f"format {found.format.name} ({found.format.about}), weights in {found.where}",
         f"architecture {architecture.describe()}",
-        f"{architecture.heads} heads, from {heads_from}".replace("(", "").replace(")", ""),
+        *identified,
         f"image-level feature: {pooled_from}",
         accounting.summary(),
         f"positions resized by rule {rule!r}, from {rule_from}",
         f"mean {mean_used}, std {std_used}, from {normalization_from}",
+        *_others(found.others),
     )
     return Checkpoint(
         spec=spec,
@@ -161,7 +158,7 @@ def _recognised(source: Source, arch: str | None, state_key: str | None) -> Reco
     manifest = source.manifest
     key = state_key or (manifest.state_key or None if manifest else None)
     ignore = manifest.ignore if manifest else ()
-    said = arch or (manifest.arch if manifest else None)
+    said = arch or (manifest.arch if manifest else source.facts.arch)
     wanted = find_architecture(said) if said else source.facts.architecture
     if isinstance(wanted, TimmArchitecture):
         return recognise_timm(
@@ -183,7 +180,7 @@ def _account(
 
 
 def _pooled(
-    architecture: AnyArchitecture, pooling: Pooling | None, name: str
+    architecture: AnyArchitecture, pooling: Pooling | None, trained: Pooling | None, name: str
 ) -> tuple[AnyArchitecture, Pooling]:
     """Settle the image-level feature, and leave out of the architecture what it does not need."""
     offered = poolings(architecture)
@@ -192,9 +189,33 @@ def _pooled(
             f"{name}: these weights have no {pooling!r} as image-level feature.",
             expected=f"one of {', '.join(offered)}",
         )
+    if pooling is None:
+        pooling = trained if trained in offered else offered[0]
     if pooling == "mean_pool":
         architecture = replace(architecture, class_attention=0)
-    return architecture, pooling or offered[0]
+    return architecture, pooling
+
+
+def _check_normalization(mean: Triple | None, std: Triple | None) -> None:
+    """Demand what RGB in [0, 1] can have."""
+    problems = []
+    if mean is not None and not all(0 <= value <= 1 for value in mean):
+        problems.append(f"mean {mean} is out of range: each from 0 to 1, of RGB in 0 to 1")
+    if std is not None and not all(0 < value <= 1 for value in std):
+        problems.append(f"std {std} is out of range: each above 0 and at most 1, of RGB in 0 to 1")
+    if problems:
+        raise SettingError(problems, hint="values of RGB in 0 to 255, divided by 255")
+
+
+def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Say where else in the file weights lie, and how one gets them."""
+    addressed = [path for path in paths if path]
+    if not addressed:
+        return ()
+    return (
+        f"more weights in the file: {listed(addressed)}; --state-key {addressed[0]} takes "
+        f"{'those' if len(addressed) == 1 else 'the first of them'}",
+    )
 
 
 def _first(

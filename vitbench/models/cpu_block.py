@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from vitbench.models.linear import ONEDNN, product
+from vitbench.models.facts import Activation
+from vitbench.models.linear import FUSED, ONEDNN, product
 
 LONG = 512  # tokens from which attention goes head by head, a few queries at a time
 QUERIES = 512  # rows of one head's attention held at once; a few MB, so that they stay in cache
@@ -30,17 +31,19 @@ def usable(tokens: Tensor) -> bool:
     )
 
 
-def run_block(block: Any, tokens: Tensor) -> Tensor:
-    """Apply one of timm's blocks to tokens (B, T, D) in evaluation mode.
+def run_block(block: Any, tokens: Tensor, activation: Activation = "gelu") -> Tensor:
+    """Apply one of timm's blocks, whose MLP has this activation, to tokens (B, T, D); evaluation.
 
     The residual stream stays float32. Products are float32, or bfloat16 under `torch.autocast`.
     """
     dtype = _precision()
+    fused = activation if activation in FUSED else "none"
     with torch.autocast("cpu", enabled=False):
         inner = _linear(block.norm1(tokens).to(dtype), block.attn.qkv)
         inner = _attention(inner, block.attn.num_heads)
         tokens = tokens + block.ls1(_linear(inner, block.attn.proj))
-        inner = _linear(block.norm2(tokens).to(dtype), block.mlp.fc1, "gelu")
+        inner = _linear(block.norm2(tokens).to(dtype), block.mlp.fc1, fused)
+        inner = inner if fused == activation else block.mlp.act(inner)
         out: Tensor = tokens + block.ls2(_linear(inner, block.mlp.fc2))
     return out
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from vitbench.errors import MissingAbility
 from vitbench.models.backbone import Backbone
 from vitbench.models.file_facts import FACTS, METADATA, FileFacts
 from vitbench.records import atomic
@@ -17,6 +18,11 @@ def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
         path: The file; a run's folder is a checkpoint if it holds `sources.RUN_FILE`.
         method: How the weights were made, such as "dino".
     """
+    if backbone.architecture is None:
+        raise MissingAbility(
+            f"{backbone.info.arch} can't be written: nothing says how to build it again.",
+            hint=f"give {type(backbone).__name__} an `architecture`",
+        )
     facts = FileFacts(
         architecture=backbone.architecture,
         method=method,

@@ -1,14 +1,16 @@
 """What a file of weights says of itself, beside its tensors."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import SIZES
 from vitbench.models.backbone import AnyArchitecture
-from vitbench.models.facts import PositionRule, Triple
+from vitbench.models.facts import Activation, Epsilon, Heads, Mean, Pooling, PositionRule, Std
 from vitbench.models.weight_file import WeightFile
 
 
@@ -17,11 +19,15 @@ class FileFacts:
     """What a file says of itself; None where it is silent. Our own files say all of it."""
 
     architecture: AnyArchitecture | None = None
-    heads: int | None = None
-    norm_eps: float | None = None
+    arch: str | None = None  # its name, where only that is told
+    heads: Heads | None = None
+    heads_from: str = "the file"  # who says the heads, in words
+    norm_eps: Epsilon | None = None
+    activation: Activation | None = None
+    pooling: Pooling | None = None  # image-level feature that the weights were trained for
     method: str = ""
-    mean: Triple | None = None
-    std: Triple | None = None
+    mean: Mean | None = None
+    std: Std | None = None
     position_rule: PositionRule | None = None
 
 
@@ -33,13 +39,29 @@ def facts_of(file: WeightFile) -> FileFacts:
     """Read what a file says of itself: our metadata, or the arguments of a training run."""
     own = file.metadata.get(METADATA)
     if own is not None:
-        try:
-            return FACTS.validate_python(own)
-        except ValidationError as error:
-            raise CheckpointError(
-                "this file's own facts can't be read.", found=str(error.errors()[0]["msg"])
-            ) from error
+        return checked_facts(own, "this file's own facts")
     arguments = file.content.get("args")
     said = getattr(arguments, "arch", "") if isinstance(arguments, Namespace) else ""
     size = str(said).removeprefix("vit_").removeprefix("deit_")
-    return FileFacts(heads=SIZES[size][2] if size in SIZES else None)
+    if size not in SIZES:
+        return FileFacts()
+    return FileFacts(heads=SIZES[size][2], heads_from=f"the file's arguments, arch {said}")
+
+
+def checked_facts(told: Mapping[str, Any], where: str) -> FileFacts:
+    """Take facts from a document of a stranger.
+
+    Args:
+        told: The fields of `FileFacts` that it tells.
+        where: What an error names.
+
+    Raises:
+        CheckpointError: Naming every field that is wrong.
+    """
+    try:
+        return FACTS.validate_python(told)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc'])) or 'all'}: {e['msg']}" for e in error.errors()]
+        raise CheckpointError(
+            f"{where} can't be used: {len(wrong)} fields are wrong.", found="; ".join(wrong[:10])
+        ) from error

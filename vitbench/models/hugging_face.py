@@ -1,18 +1,37 @@
-"""Folders as transformers writes them, and the Hub that holds such folders."""
+"""Folders as transformers and timm write them, and the Hub that holds such folders."""
 
 import json
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.constants import ENDPOINT
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
-from vitbench.errors import CheckpointError
-from vitbench.models.file_facts import FileFacts
+from vitbench.errors import CheckpointError, listed
+from vitbench.models.file_facts import FileFacts, checked_facts
 
 HUB_CONFIG = "config.json"
 HUB_INPUT = "preprocessor_config.json"
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+ACTIVATIONS = {  # transformers' names and timm's
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_tanh": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+}
+POOLINGS = {"token": "cls_token", "avg": "mean_pool"}  # timm's names
+SWIN_EPS = 1e-5  # of timm's Swin Transformers
+LAYERS = ("norm_layer", "block_fn", "attn_layer", "mlp_layer")  # arguments that shapes don't show
+CONNECT = 5  # seconds
 
 
 def fetch_from_hub(repository: str) -> Path:
@@ -21,12 +40,13 @@ def fetch_from_hub(repository: str) -> Path:
     Raises:
         CheckpointError: If it can't be reached, does not exist, or has no weights of ours.
     """
+    offline = not _reachable()  # then what was fetched before is used
     try:
-        folder = Path(hf_hub_download(repository, HUB_CONFIG)).parent
-        _fetch_first(repository, (HUB_INPUT,))
-        if not is_timms(folder):  # timm fetches its own
-            _fetch_first(repository, HUB_WEIGHTS)
-    except (OSError, ValueError, EntryNotFoundError) as error:
+        with _without_retry_lines():
+            folder = Path(hf_hub_download(repository, HUB_CONFIG, local_files_only=offline)).parent
+            _fetch_first(repository, (HUB_INPUT,), offline)
+            _fetch_first(repository, HUB_WEIGHTS, offline)
+    except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError) as error:
         raise CheckpointError(
             f"hf-hub:{repository} can't be fetched.",
             found=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
@@ -35,27 +55,100 @@ def fetch_from_hub(repository: str) -> Path:
     return folder
 
 
-def is_timms(folder: Path) -> bool:
-    """Whether timm wrote the folder, not transformers."""
-    return "architecture" in _read(folder / HUB_CONFIG)
+def describes_weights(folder: Path) -> bool:
+    """Whether a folder has the facts that transformers or timm write beside weights."""
+    return bool({"architecture", "model_type"} & _read(folder / HUB_CONFIG).keys())
 
 
 def facts_of_folder(folder: Path) -> FileFacts:
-    """Read what transformers says of weights: heads, the norms' epsilon, input normalization."""
+    """Read what transformers or timm say of weights beside them.
+
+    Raises:
+        CheckpointError: If a file there can't be read, or a fact in it is out of its range.
+    """
     config, seen = _read(folder / HUB_CONFIG), _read(folder / HUB_INPUT)
-    return FileFacts(
-        heads=config.get("num_attention_heads"),
-        norm_eps=config.get("layer_norm_eps"),
-        mean=tuple(seen["image_mean"]) if "image_mean" in seen else None,
-        std=tuple(seen["image_std"]) if "image_std" in seen else None,
-    )
+    told = _timms(config) if "architecture" in config else _transformers(config, seen)
+    return checked_facts(told, str(folder / HUB_CONFIG))
 
 
-def _fetch_first(repository: str, names: tuple[str, ...]) -> None:
+def _transformers(config: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "heads": config.get("num_attention_heads"),
+        "heads_from": HUB_CONFIG,
+        "norm_eps": config.get("layer_norm_eps"),
+        "activation": _activation(config.get("hidden_act")),
+        "mean": seen.get("image_mean"),
+        "std": seen.get("image_std"),
+    }
+
+
+def _timms(config: dict[str, Any]) -> dict[str, Any]:
+    """Take what timm says; sizes are left out, the weights tell them."""
+    inputs, arguments = _mapping(config, "pretrained_cfg"), _mapping(config, "model_args")
+    odd = [name for name in LAYERS if name in arguments]
+    if odd:
+        raise CheckpointError(
+            f"{HUB_CONFIG}: the network is built of layers that our networks don't have.",
+            found=listed([f"{name} {arguments[name]!r}" for name in odd]),
+        )
+    name = config["architecture"]
+    return {
+        "arch": name,
+        "heads": arguments.get("num_heads"),
+        "heads_from": HUB_CONFIG,
+        "norm_eps": SWIN_EPS if str(name).startswith("swin_") else None,
+        "activation": _activation(arguments.get("act_layer")),
+        "pooling": POOLINGS.get(str(config.get("global_pool"))),
+        "mean": inputs.get("mean"),
+        "std": inputs.get("std"),
+        "position_rule": "timm",
+    }
+
+
+def _mapping(config: dict[str, Any], key: str) -> dict[str, Any]:
+    found = config.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _activation(said: Any) -> str | None:
+    if said is not None and said not in ACTIVATIONS:
+        raise CheckpointError(
+            f"{HUB_CONFIG}: activation {said!r} is not one that our networks have.",
+            expected=f"one of {', '.join(ACTIVATIONS)}",
+        )
+    return None if said is None else ACTIVATIONS[said]
+
+
+def _reachable() -> bool:
+    """Whether the Hub answers at all; the library would try six times before it gives up."""
+    if getproxies().get("https"):
+        return True
+    address = urlsplit(ENDPOINT)
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((address.hostname or "", port), timeout=CONNECT).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _without_retry_lines() -> Iterator[None]:
+    """Keep the library's log of its attempts out of the terminal; the last error says it all."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _fetch_first(repository: str, names: tuple[str, ...], offline: bool) -> None:
     """Fetch the first of some files that the repository has; none is no error here."""
     for name in names:
         try:
-            hf_hub_download(repository, name)
+            hf_hub_download(repository, name, local_files_only=offline)
             return
         except EntryNotFoundError:
             continue
@@ -66,6 +159,6 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: this is not JSON: {error}") from error
     return found if isinstance(found, dict) else {}

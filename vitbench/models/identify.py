@@ -1,14 +1,17 @@
 """Which architecture weights have: shapes say nearly all, the rest is told and never guessed."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import Architecture, Shape, infer
-from vitbench.models.assembly import find_architecture
+from vitbench.models.assembly import assemble, find_architecture
 from vitbench.models.backbone import AnyArchitecture
 from vitbench.models.layout import Recognised
 from vitbench.models.sources import Source
-from vitbench.models.swin_architecture import NATIVE_PX, SwinArchitecture, infer_swin
+from vitbench.models.state_dict import check_complete
+from vitbench.models.swin_architecture import SwinArchitecture, infer_swin, native_px
 from vitbench.models.timm_architecture import TimmArchitecture
 
 SWIN = "layers.0.blocks.0.attn.relative_position_bias_table"
@@ -16,28 +19,40 @@ CHECKED = {  # what a named architecture and the shapes must agree on
     Architecture: ("patch_size", "embed_dim", "depth", "mlp_dim"),
     SwinArchitecture: ("patch_size", "embed_dim", "depths", "heads", "window"),
 }
+Ours = Architecture | SwinArchitecture
+Told = tuple[Ours, tuple[str, ...]]  # an architecture, and lines on who said its facts
 
 
-def identify(found: Recognised, source: Source, arch: str | None) -> tuple[AnyArchitecture, str]:
-    """Return the architecture of recognised weights, and who said its heads.
+def identify(
+    found: Recognised,
+    source: Source,
+    arch: str | None,
+    *,
+    heads: int | None = None,
+    native: int | None = None,
+) -> tuple[AnyArchitecture, tuple[str, ...]]:
+    """Return the architecture of recognised weights, and who said what shapes do not tell.
 
     Args:
         found: The weights by our names.
         source: Where they come from, with what the manifest and the file say.
-        arch: What the user says.
+        arch: The architecture's name, if the user says it.
+        heads: Attention heads of a ViT, if the user says them; they overrule all else.
+        native: Image size in pixels that a Swin was made for, likewise.
 
     Raises:
-        CheckpointError: If the heads are unknown, or the name said is not that of these shapes.
+        CheckpointError: If the heads or a Swin's native size are unknown, two that should know the
+            heads disagree, or the name said is not that of these shapes.
+        StateMismatch: If the weights are those of no plain ViT or Swin.
         UnknownName: If nobody knows the name.
     """
-    if source.facts.architecture is not None and arch is None:
-        return source.facts.architecture, "the file"
-    said = arch or (source.manifest.arch if source.manifest else None)
+    facts = source.facts
+    said = arch or (source.manifest.arch if source.manifest else facts.arch)
     wanted = find_architecture(said) if said else None
-    if isinstance(wanted, TimmArchitecture):
-        return wanted, "the architecture"
+    network = wanted or facts.architecture
+    if isinstance(network, TimmArchitecture):
+        return network, ()
     shapes = {key: tuple(value.shape) for key, value in found.state.items()}
-    told_eps = source.facts.norm_eps
     family = SwinArchitecture if SWIN in shapes else Architecture
     if wanted is not None and not isinstance(wanted, family):
         raise CheckpointError(
@@ -46,61 +61,169 @@ def identify(found: Recognised, source: Source, arch: str | None) -> tuple[AnyAr
             found="a Swin Transformer" if SWIN in shapes else "a plain Vision Transformer",
             hint="links of published files are known to be swapped; name what it is by --arch",
         )
+    if facts.arch and arch and wanted:
+        told_too = find_architecture(facts.arch)
+        _agree(told_too, wanted, (*CHECKED[type(told_too)], "heads"), source.name)
+    own = facts.architecture
+    if isinstance(own, TimmArchitecture):
+        raise CheckpointError(
+            f"{source.name}: the weights are not those of a {said}.",
+            expected=own.describe(),
+            hint="leave --arch out: the file knows",
+        )
+    if own is not None and heads is None and native is None:
+        if wanted is not None:
+            _agree(own, wanted, (*CHECKED[family], "heads"), source.name)
+            own = replace(own, name=wanted.name)
+        return own, (f"{own.heads} heads, from the file",)
     if SWIN in shapes:
-        inferred, heads_from = _swin(found, shapes, wanted, told_eps, source.name)
+        swin = wanted if isinstance(wanted, SwinArchitecture) else None
+        inferred, told = _swin(found, shapes, swin, source, native)
     else:
-        inferred, heads_from = _vit(found, shapes, wanted, arch, source)
-    if wanted is not None:
-        _agree(inferred, wanted, source.name)
-        inferred = replace(inferred, name=wanted.name)
-    return inferred, heads_from
+        vit = wanted if isinstance(wanted, Architecture) else None
+        inferred, told = _vit(found, shapes, vit, source, arch, heads)
+    return (replace(inferred, name=wanted.name) if wanted else inferred), told
 
 
 def _swin(
     found: Recognised,
-    shapes: dict[str, Shape],
-    wanted: AnyArchitecture | None,
-    told_eps: float | None,
-    name: str,
-) -> tuple[AnyArchitecture, str]:
-    native = wanted.image_px if isinstance(wanted, SwinArchitecture) else NATIVE_PX
-    eps = told_eps if told_eps is not None else found.format.swin_norm_eps
-    inferred = infer_swin(shapes, image_px=native, norm_eps=eps, name=name)
+    shapes: Mapping[str, Shape],
+    wanted: SwinArchitecture | None,
+    source: Source,
+    native: int | None,
+) -> Told:
+    eps = source.facts.norm_eps
+    inferred = infer_swin(
+        shapes,
+        image_px=1,  # settled below
+        norm_eps=found.format.swin_norm_eps if eps is None else eps,
+        name=source.name,
+    )
+    if wanted:
+        _agree(inferred, wanted, CHECKED[SwinArchitecture], source.name)
+    native, who = _native(found, shapes, wanted, source.name, native)
     sizes = f"d{inferred.embed_dim}_patch{inferred.patch_size}_window{inferred.window}_{native}"
-    return replace(inferred, name=f"swin_{sizes}"), "the weights"
+    inferred = replace(inferred, image_px=native, name=f"swin_{sizes}")
+    heads = ", ".join(map(str, inferred.heads))
+    return inferred, (f"{heads} heads, from the weights", f"native size {native} px, from {who}")
+
+
+def _native(
+    found: Recognised,
+    shapes: Mapping[str, Shape],
+    wanted: SwinArchitecture | None,
+    name: str,
+    flag: int | None,
+) -> tuple[int, str]:
+    """Return the image size that a Swin was made for, and who says it."""
+    if flag is not None:
+        return flag, "--native-px"
+    native, who = native_px(shapes, found.derived)
+    if wanted and who and _windows(wanted) != _windows(replace(wanted, image_px=native)):
+        raise CheckpointError(
+            f"{name}: the weights are not those of a {wanted.name}.",
+            expected=f"images of {wanted.image_px} px",
+            found=f"images of {native} px, by {who}",
+            hint="--arch with that image size at its end",
+        )
+    if wanted:
+        return wanted.image_px, f"the name {wanted.name}"
+    if not who:
+        raise CheckpointError(
+            f"{name}: the image size that this Swin Transformer was made for is not known.",
+            expected="it to be said: it decides which windows shift, and weights do not tell it",
+            found="no masks of windows in the file, and tables of one size",
+            hint=f"--arch swin_tiny_patch4_window7_224, or --native-px {native} (the size at which "
+            "the last stage is one window, as published models have it)",
+        )
+    return native, who
+
+
+def _windows(swin: SwinArchitecture) -> list[int]:
+    """Return the windows along a side of each stage: what the native size decides."""
+    return [math.ceil(grid / swin.window) for grid in swin.grids]
 
 
 def _vit(
     found: Recognised,
-    shapes: dict[str, Shape],
-    wanted: AnyArchitecture | None,
-    arch: str | None,
+    shapes: Mapping[str, Shape],
+    wanted: Architecture | None,
     source: Source,
-) -> tuple[AnyArchitecture, str]:
-    vit = wanted if isinstance(wanted, Architecture) else None
+    arch: str | None,
+    heads: int | None,
+) -> Told:
     inferred = infer(shapes, heads=1, name=source.name)
-    said = (
-        (vit.heads if vit and arch else None, f"--arch {arch}"),
-        (source.manifest.heads if source.manifest else None, "the manifest"),
-        (source.facts.heads, "the file"),
-        (found.format.heads_of(inferred.embed_dim), "the format"),
+    eps = (source.facts.norm_eps, found.format.norm_eps, wanted.norm_eps if wanted else None, 1e-6)
+    inferred = replace(
+        inferred,
+        norm_eps=next(value for value in eps if value is not None),
+        activation=source.facts.activation or (wanted.activation if wanted else "gelu"),
+        name=f"vit_d{inferred.embed_dim}_patch{inferred.patch_size}",
     )
-    heads, heads_from = next((pair for pair in said if pair[0] is not None), (None, ""))
-    if heads is None:
+    if wanted:
+        _agree(inferred, wanted, CHECKED[Architecture], source.name)
+    number, who = _heads(found, inferred, wanted, source, arch, heads)
+    if inferred.embed_dim % number:
+        raise CheckpointError(
+            f"{source.name}: weights {inferred.embed_dim} wide can't have {number} heads.",
+            expected="a number that divides the width",
+            found=f"{number} heads, from {who}",
+            hint="--num-heads N",
+        )
+    return replace(inferred, heads=number), (f"{number} heads, from {who}",)
+
+
+def _heads(
+    found: Recognised,
+    inferred: Architecture,
+    wanted: Architecture | None,
+    source: Source,
+    arch: str | None,
+    heads: int | None,
+) -> tuple[int, str]:
+    """Return the heads of a ViT and who says them; whoever says otherwise is named too."""
+    manifest, facts = source.manifest, source.facts
+    name = arch or facts.arch
+    sayings = (
+        (heads, "--num-heads"),
+        (manifest.heads if manifest else None, "the manifest"),
+        (found.format.heads_of(inferred.embed_dim), f"the format {found.format.name}"),
+        (facts.heads, facts.heads_from),
+        (
+            wanted.heads if wanted and name else None,
+            f"--arch {arch}" if arch else f"the name {name}",
+        ),
+    )
+    known = [(number, who) for number, who in sayings if number is not None]
+    if not known:
+        _account_for_keys(found, inferred, source.name)
         raise CheckpointError(
             f"{source.name}: the number of attention heads is not known.",
             expected="it to be said: weights do not tell (6 and 12 heads have the same shapes)",
             found="neither a manifest nor the file's own arguments",
             hint="--arch NAME, such as --arch vit_small_patch16_224 (6 heads of ViT-S)",
         )
-    epsilons = (source.facts.norm_eps, found.format.norm_eps, vit.norm_eps if vit else None, 1e-6)
-    eps = next(value for value in epsilons if value is not None)
-    name = f"vit_d{inferred.embed_dim}_patch{inferred.patch_size}"
-    return replace(inferred, heads=heads, norm_eps=eps, name=name), heads_from
+    number, who = known[0]
+    others = [f"{other} by {speaker}" for other, speaker in known[1:] if other != number]
+    if others and heads is None and arch and known[-1][0] != number:
+        raise CheckpointError(
+            f"{source.name}: {arch} has {known[-1][0]} attention heads, these weights {number}.",
+            expected=f"{number} heads, from {who}",
+            found=others[-1],
+            hint=f"leave --arch out, or --num-heads {known[-1][0]} if you know better",
+        )
+    return number, who + (f" (not {', '.join(others)})" if others else "")
 
 
-def _agree(inferred: AnyArchitecture, wanted: AnyArchitecture, name: str) -> None:
-    facts = CHECKED[type(inferred)]
+def _account_for_keys(found: Recognised, inferred: Architecture, name: str) -> None:
+    """Demand that the weights are a plain ViT's, before anything is asked about its heads."""
+    expected = assemble(replace(inferred, heads=1)).own_state()
+    check_complete(found.state, expected, subject=name, where=found.where)
+
+
+def _agree(
+    inferred: AnyArchitecture, wanted: AnyArchitecture, facts: tuple[str, ...], name: str
+) -> None:
     wrong = [fact for fact in facts if getattr(inferred, fact) != getattr(wanted, fact)]
     if wrong:
         raise CheckpointError(

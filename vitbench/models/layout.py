@@ -9,11 +9,20 @@ from typing import Any
 from torch import Tensor
 
 from vitbench.errors import CheckpointError, StateMismatch, listed
+from vitbench.models.architecture import Shape
 from vitbench.models.facts import PositionRule
+from vitbench.models.families import PLAIN, PLAIN_HINT, family_of
 from vitbench.models.state_dict import State
+from vitbench.models.weight_places import inside, tensors_of, weight_places
+from vitbench.models.weight_values import check_dense
 
 HEADS = ("head.*", "head_dist.*", "fc.*", "pre_logits.*")
 DERIVED = ("*.relative_position_index", "*.attn_mask")  # a Swin's buffers, made again from nothing
+# what torch.compile, FSDP, checkpointing, Fabric and DDP put into names
+WRAPPED = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
+)
+PARALLEL = re.compile(r"^(?:module\.)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +32,8 @@ class Format:
     name: str
     about: str
     at: tuple[str, ...]  # dotted paths, inside the file, where the weights may be; "" is the top
-    signs: tuple[str, ...]  # patterns: each matches some key there in full
+    signs: tuple[str, ...]  # patterns: each matches some key there in full, wrappers taken off
+    anywhere: bool = False  # no other layout has these signs, so a user may say another place
     strip: str = ""  # pattern taken off the front of every key
     rename: tuple[tuple[str, str], ...] = ()  # patterns and replacements, in order, after `strip`
     ignore: tuple[str, ...] = HEADS  # shell patterns of our names that are left out on purpose
@@ -35,8 +45,15 @@ class Format:
     norm_eps: float | None = None  # of a ViT, where the layout's code differs from the field's 1e-6
     swin_norm_eps: float = 1e-5
 
+    def places(self, state_key: str | None) -> tuple[str, ...]:
+        """Return where this layout's weights may be, given what the user says."""
+        if state_key is None:
+            return self.at
+        return (state_key,) if self.anywhere or state_key in self.at else ()
+
     def our_name(self, key: str) -> str:
         """Return timm's name of a key of the file."""
+        key = unwrapped(key)
         key = re.sub(f"^{self.strip}", "", key) if self.strip else key
         for pattern, replacement in self.rename:
             key = re.sub(pattern, replacement, key)
@@ -56,6 +73,13 @@ class Recognised:
     state: State
     renamed: tuple[tuple[str, str], ...]
     ignored: tuple[str, ...]
+    derived: Mapping[str, Shape]  # buffers among the ignored, by our names
+    others: tuple[str, ...]  # paths of more weights in the file
+
+
+def unwrapped(key: str) -> str:
+    """Return a key without what wrappers of the module put into it."""
+    return PARALLEL.sub("", WRAPPED.sub("", key))
 
 
 def recognise(
@@ -80,27 +104,53 @@ def recognise(
         StateMismatch: If two keys of the file get the same name.
     """
     for layout in formats:
-        for where in layout.at if state_key is None else (state_key,):
-            tensors = tensors_at(content, where)
-            if all(any(re.fullmatch(sign, key) for key in tensors) for sign in layout.signs):
-                return _renamed(layout, where, tensors, subject, (*layout.ignore, *ignore))
-    raise CheckpointError(
-        f"{subject}: no known layout of a Vision Transformer's weights.",
-        expected=f"one of {', '.join(layout.name for layout in formats)}"
-        + (f" at {state_key!r}" if state_key else ""),
+        for where in layout.places(state_key):
+            tensors = tensors_of(inside(content, where))
+            keys = [unwrapped(key) for key in tensors]
+            if all(any(re.fullmatch(sign, key) for key in keys) for sign in layout.signs):
+                others = tuple(path for path in weight_places(content) if path != where)
+                return _renamed(layout, where, tensors, subject, (*layout.ignore, *ignore), others)
+    raise _unknown(content, formats, subject, state_key)
+
+
+def _unknown(
+    content: Mapping[str, Any], formats: Sequence[Format], subject: str, state_key: str | None
+) -> CheckpointError:
+    places = weight_places(content)
+    family = family_of(content if state_key is None else inside(content, state_key))
+    if family:
+        return CheckpointError(
+            f"{subject}: these are weights of {family}, which is no plain ViT or Swin.",
+            expected=PLAIN,
+            found=listed(list(map(str, content))),
+            hint=PLAIN_HINT,
+        )
+    return CheckpointError(
+        f"{subject}: no known layout of a Vision Transformer's weights"
+        + (f" at {state_key!r}." if state_key else "."),
+        expected=f"one of {', '.join(layout.name for layout in formats)}",
         found=listed(list(map(str, content))),
-        hint="--state-key PATH says where inside the file the weights are (such as model.encoder)",
+        hint="--state-key PATH says where inside the file the weights are; here "
+        + (" or ".join(path or "(left out)" for path in places) if places else "none are known"),
     )
 
 
 def _renamed(
-    layout: Format, where: str, tensors: dict[str, Tensor], subject: str, ignore: tuple[str, ...]
+    layout: Format,
+    where: str,
+    tensors: Mapping[str, Tensor],
+    subject: str,
+    ignore: tuple[str, ...],
+    others: tuple[str, ...],
 ) -> Recognised:
     state: dict[str, Tensor] = {}
+    derived: dict[str, Shape] = {}
     renamed, ignored = [], []
     for key, tensor in tensors.items():
         name = layout.our_name(key)
-        if any(fnmatchcase(name, pattern) for pattern in (*ignore, *DERIVED)):
+        if any(fnmatchcase(name, pattern) for pattern in DERIVED):
+            derived[name] = () if tensor.is_nested else tuple(tensor.shape)
+        if name in derived or any(fnmatchcase(name, pattern) for pattern in ignore):
             ignored.append(key)
             continue
         if name in state:
@@ -112,29 +162,23 @@ def _renamed(
         state[name] = tensor
         if name != key:
             renamed.append((key, name))
-    state = _converted(layout, state, subject)
-    return Recognised(layout, where or "the file", state, tuple(renamed), tuple(ignored))
+    check_dense(state, subject=subject)
+    return Recognised(
+        layout,
+        where or "the file",
+        _converted(layout, state, subject),
+        tuple(renamed),
+        tuple(ignored),
+        derived,
+        others,
+    )
 
 
 def _converted(layout: Format, state: dict[str, Tensor], subject: str) -> dict[str, Tensor]:
     try:
         return layout.convert(state) if layout.convert else state
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, IndexError) as error:
         raise StateMismatch(
             f"{subject}: looks like {layout.about}, but can't be converted.",
             found=f"{type(error).__name__}: {error}",
         ) from error
-
-
-def _inside(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """Follow a dotted path; nothing there is an empty mapping."""
-    here: Any = content
-    for step in filter(None, where.split(".")):
-        here = here.get(step) if isinstance(here, Mapping) else None
-    return here if isinstance(here, Mapping) else {}
-
-
-def tensors_at(content: Mapping[str, Any], where: str) -> dict[str, Tensor]:
-    """Return the tensors at a dotted path inside a file's content, by name."""
-    here = _inside(content, where)
-    return {str(key): value for key, value in here.items() if isinstance(value, Tensor)}

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+# what oneDNN applies while a product is in cache: our name -> its name and algorithm
+FUSED = {"none": ("none", ""), "gelu": ("gelu", "none"), "gelu_tanh": ("gelu", "tanh")}
 ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
@@ -32,10 +34,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, act: str = "none") -> Tensor:
-    """Return the same by oneDNN, followed by `act` ("none" or "gelu"); without gradients."""
-    algorithm = "none" if act == "gelu" else ""  # exact GELU, not its tanh form
+    """Return the same by oneDNN, followed by an activation; without gradients.
+
+    Args:
+        x: Inputs (..., n).
+        weight: Weights (m, n).
+        bias: Biases (m), or None.
+        act: "none", "gelu" (exact) or "gelu_tanh".
+    """
+    name, algorithm = FUSED[act]
     compute: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
-    return compute(x, weight, bias, act, [], algorithm)
+    return compute(x, weight, bias, name, [], algorithm)
 
 
 def put_linear_layers(module: nn.Module) -> None:

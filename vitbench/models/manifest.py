@@ -3,18 +3,39 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError, UnknownName
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
+from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Heads, Mean, PositionRule, Std
 
 GROUP = "vitbench.checkpoints"
+# weights that every network needs: a pattern that leaves one out is too wide
+NEEDED = (
+    "patch_embed.proj.weight",
+    "blocks.0.attn.qkv.weight",
+    "blocks.0.mlp.fc1.weight",
+    "layers.0.blocks.0.attn.qkv.weight",
+    "norm.weight",
+)
+
+
+def _pattern(text: str) -> str:
+    hit = next((name for name in NEEDED if fnmatchcase(name, text)), None)
+    if hit:
+        raise ValueError(f"the pattern {text!r} leaves out {hit}, which every network needs")
+    return text
+
+
+Line = Annotated[str, Field(min_length=1, max_length=1000)]
+Pattern = Annotated[Line, AfterValidator(_pattern)]
+Url = Annotated[str, Field(pattern=r"^(https?://[^\s/]+/\S*[^\s/.])?$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +44,9 @@ class PublishedScore:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    protocol: str
-    metric: str  # our key, such as top1_k20
-    value: float  # in the metric's unit; percent is 0 to 100
+    protocol: Line
+    metric: Line  # our key, such as top1_k20
+    value: Annotated[float, Field(allow_inf_nan=False)]  # in the metric's unit; percent is 0 to 100
     source: str  # where it is printed
     note: str = ""  # what differs from our protocol of that name
 
@@ -36,20 +57,20 @@ class Manifest:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    name: str  # also the file's stem
-    method: str
-    arch: str  # our name or timm's
-    heads: int | None = None  # attention heads; only a Swin's weights tell them
-    license: str
-    source: str  # paper and repository
-    url: str = ""  # empty: not to be had by a plain download, `note` says where it is
-    file_sha256: str = ""
-    size_bytes: int = 0
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # also the file's stem
+    method: Line
+    arch: Line  # our name or timm's
+    heads: Heads | None = None  # attention heads; only a Swin's weights tell them
+    license: Line
+    source: Line  # paper and repository
+    url: Url = ""  # empty: not to be had by a plain download, `note` says where it is
+    file_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    size_bytes: Annotated[int, Field(ge=0)] = 0
     state_key: str = ""  # dotted path of the weights inside the file
-    ignore: tuple[str, ...] = ()  # patterns of keys left out, beside those of the layout
+    ignore: tuple[Pattern, ...] = ()  # patterns of keys left out, beside those of the layout
     position_rule: PositionRule = "dino"
-    mean: Triple = IMAGENET_MEAN
-    std: Triple = IMAGENET_STD
+    mean: Mean = IMAGENET_MEAN
+    std: Std = IMAGENET_STD
     published: tuple[PublishedScore, ...] = ()
     note: str = ""
 

@@ -8,20 +8,20 @@ from urllib.parse import parse_qs
 
 from vitbench.cache import cache_root
 from vitbench.errors import CheckpointError, SettingError
-from vitbench.models.architecture import Architecture
 from vitbench.models.assembly import build
 from vitbench.models.download import Progress, download, file_sha256
 from vitbench.models.file_facts import FileFacts, facts_of
+from vitbench.models.folders import no_checkpoint
 from vitbench.models.hugging_face import (
     HUB_CONFIG,
     HUB_WEIGHTS,
+    describes_weights,
     facts_of_folder,
     fetch_from_hub,
-    is_timms,
 )
 from vitbench.models.manifest import Manifest, find_manifest, manifest_names
 from vitbench.models.pixels import pixel_weights
-from vitbench.models.timm_pretrained import pretrained_by_timm
+from vitbench.models.timm_names import pretrained_by_timm
 from vitbench.models.weight_file import read_weight_file
 
 RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
@@ -64,6 +64,8 @@ def find_source(spec: str, progress: Progress) -> Source:
 def _from_path(path: Path) -> Source:
     if path.is_dir() and not (path / RUN_FILE).exists():
         return _hugging_face(path, path.resolve().name)
+    if path.name in HUB_WEIGHTS and describes_weights(path.parent):
+        return _hugging_face(path.parent, path.resolve().parent.name, path.name)
     file_path = path / RUN_FILE if path.is_dir() else path
     file = read_weight_file(file_path)
     return Source(
@@ -75,16 +77,12 @@ def _from_path(path: Path) -> Source:
     )
 
 
-def _hugging_face(folder: Path, name: str) -> Source:
-    """Open a folder that transformers wrote, or the Hub's copy of one."""
-    path = next((folder / file for file in HUB_WEIGHTS if (folder / file).exists()), None)
+def _hugging_face(folder: Path, name: str, file_name: str | None = None) -> Source:
+    """Open a folder that transformers or timm wrote, or the Hub's copy of one."""
+    names = (file_name,) if file_name else HUB_WEIGHTS
+    path = next((folder / file for file in names if (folder / file).exists()), None)
     if path is None or not (folder / HUB_CONFIG).exists():
-        raise CheckpointError(
-            f"{folder}: this folder holds no checkpoint.",
-            expected=f"{RUN_FILE}, or {HUB_CONFIG} and {HUB_WEIGHTS[0]}",
-            found="a folder without them",
-            hint="name the file itself",
-        )
+        raise no_checkpoint(folder, f"{RUN_FILE}, or {HUB_CONFIG} and {HUB_WEIGHTS[0]}")
     file = read_weight_file(path)
     return Source(
         name=name,
@@ -158,15 +156,14 @@ def _timm(name: str) -> Source:
         architecture=found.architecture,
         mean=found.mean,
         std=found.std,
-        position_rule="timm" if isinstance(found.architecture, Architecture) else "own",
+        position_rule="timm",
+        pooling=found.pooling,
     )
     return Source(name=name, origin=f"timm's {name}", content=found.state, facts=facts)
 
 
 def _hub(repository: str) -> Source:
     folder = fetch_from_hub(repository)
-    if is_timms(folder):
-        return _timm(f"hf-hub:{repository}")
     return _hugging_face(folder, repository.replace("/", "-"))
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vitbench.errors import StateMismatch, listed
+from vitbench.models.families import PLAIN_HINT, family_of_keys
 
 State = Mapping[str, Tensor]
 
@@ -57,23 +58,29 @@ def check_complete(state: State, expected: State, *, subject: str, where: str) -
         for keys, label in ((left_over, "not used"), (missing, "not filled"), (shapes, "shape"))
         if keys
     ]
+    family = family_of_keys(state)
     raise StateMismatch(
-        f"{subject}: {', '.join(told)}.",
+        f"{subject}: {', '.join(told)}."
+        if not family
+        else f"{subject}: these are weights of {family}, which is no plain ViT or Swin.",
         expected=f"all {len(expected)} parameters filled and every key used or ignored",
         found="; ".join([*found, f"in {where}, {len(state)} keys"]),
-        hint="another --state-key; or a manifest whose `ignore` names what is not needed",
+        hint=PLAIN_HINT
+        if family
+        else "another --state-key; or a manifest whose `ignore` names what is not needed",
     )
 
 
 def content_sha256(state: State) -> str:
-    """Hash tensors by content: the same weights in another wrapper are the same checkpoint.
+    """Hash tensors by value: the same weights in another wrapper are the same checkpoint.
 
-    Over the tensors sorted by name: name, dtype, shape and bytes (little-endian, row-major).
+    Over the tensors sorted by name: name, shape and values in single precision, which the network
+    computes with, so that a file that holds the same numbers in half precision counts as equal
+    (little-endian, row-major).
     """
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        digest.update(f"{name}|{dtype}|{tuple(tensor.shape)}|".encode())
+        tensor = state[name].detach().cpu().float().contiguous()
+        digest.update(f"{name}|float32|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -47,7 +47,8 @@ class SwinBackbone(Backbone):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        shape = self._architecture = architecture
+        self.architecture: SwinArchitecture = architecture
+        shape = architecture
         rates = iter(torch.linspace(0, drop_path, sum(shape.depths)).tolist())
         widths = [shape.embed_dim * 2**stage for stage in range(len(shape.depths))]
         with torch.device("meta"):
@@ -75,11 +76,6 @@ class SwinBackbone(Backbone):
                 for stage, (blocks, width) in enumerate(zip(shape.depths, widths, strict=True))
             ),
         )
-
-    @property
-    def architecture(self) -> SwinArchitecture:
-        """See `Backbone.architecture`."""
-        return self._architecture
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True

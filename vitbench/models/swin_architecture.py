@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
 from vitbench.models.architecture import Shape, count_blocks
+from vitbench.models.facts import Blocks, Epsilon, Heads, Size, Tokens
 
 PerStage = tuple[int, ...]
 SIZES: dict[str, tuple[int, PerStage, PerStage]] = {  # D of the first stage, blocks, heads of each
@@ -14,6 +15,7 @@ SIZES: dict[str, tuple[int, PerStage, PerStage]] = {  # D of the first stage, bl
     "tiny": (96, (2, 2, 6, 2), (3, 6, 12, 24)),
     "small": (96, (2, 2, 18, 2), (3, 6, 12, 24)),
     "base": (128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "large": (192, (2, 2, 18, 2), (6, 12, 24, 48)),
 }
 GRAMMAR = re.compile(r"swin_(?P<size>\w+)_patch(?P<patch>\d+)_window(?P<window>\d+)_(?P<image>\d+)")
 NATIVE_PX = 224  # where nothing says another
@@ -24,14 +26,14 @@ class SwinArchitecture:
     """Everything needed to build a Swin Transformer, but its weights."""
 
     name: str
-    patch_size: int  # pixels of a token of the first stage
-    embed_dim: int  # D of the first stage; each later one has twice its predecessor's
-    depths: tuple[int, ...]  # blocks of each stage
-    heads: tuple[int, ...]  # attention heads of each stage
-    window: int  # tokens of a window's sides
-    image_px: int = NATIVE_PX  # decides which stages are one window, and so never shift
-    norm_eps: float = 1e-6
-    class_attention: int = 0  # SelfPatch's aggregation blocks on top
+    patch_size: Size  # pixels of a token of the first stage
+    embed_dim: Size  # D of the first stage; each later one has twice its predecessor's
+    depths: tuple[Blocks, ...]  # blocks of each stage
+    heads: tuple[Heads, ...]  # attention heads of each stage
+    window: Size  # tokens of a window's sides
+    image_px: Size = NATIVE_PX  # decides which stages are one window, and so never shift
+    norm_eps: Epsilon = 1e-6
+    class_attention: Tokens = 0  # SelfPatch's aggregation blocks on top
 
     @property
     def grids(self) -> tuple[int, ...]:
@@ -52,7 +54,7 @@ def named_swin(arch: str) -> SwinArchitecture | None:
     """Return the architecture of a name, without weights, or None if it is none of ours.
 
     Args:
-        arch: `swin_{mini|tiny|small|base}_patch{pixels}_window{tokens}_{image size}`.
+        arch: `swin_{mini|tiny|small|base|large}_patch{pixels}_window{tokens}_{image size}`.
     """
     match = GRAMMAR.fullmatch(arch)
     if match is None or match["size"] not in SIZES:
@@ -89,7 +91,8 @@ def infer_swin(
         tables = [
             shapes[f"layers.{stage}.blocks.0.attn.relative_position_bias_table"] for stage in stages
         ]
-        window = (math.isqrt(tables[0][0]) + 1) // 2  # a table has (2 window - 1)^2 rows
+        window = _window(shapes, 0)
+        heads = tuple(count for _, count in tables)
     except (KeyError, ValueError, IndexError) as error:
         raise StateMismatch(
             f"{name}: these are not the weights of a Swin Transformer.",
@@ -101,9 +104,41 @@ def infer_swin(
         patch_size=patch,
         embed_dim=dim,
         depths=tuple(count_blocks(shapes, f"layers.{stage}.blocks.") for stage in stages),
-        heads=tuple(heads for _, heads in tables),
+        heads=heads,
         window=window,
         image_px=image_px,
         norm_eps=norm_eps,
         class_attention=count_blocks(shapes, "ca_head.cls_blocks."),
     )
+
+
+def native_px(shapes: Mapping[str, Shape], buffers: Mapping[str, Shape]) -> tuple[int, str]:
+    """Tell the image size that a Swin was made for, and from what.
+
+    The size decides which stages are one window: they never shift, and a stage that is smaller than
+    the window has a smaller table of biases. The masks of shifted windows, which the official code
+    saves, count the windows of a stage.
+
+    Args:
+        shapes: Shape of every tensor, by the official names.
+        buffers: Shapes of the masks, where the file has them.
+
+    Returns:
+        The size in pixels, and who says it: the masks, the tables, or "" if nothing does. Then it
+        is the size at which the last stage is one window.
+    """
+    patch = shapes["patch_embed.proj.weight"][-1]
+    windows = [_window(shapes, stage) for stage in range(count_blocks(shapes, "layers."))]
+    for stage, window in enumerate(windows):
+        count = (buffers.get(f"layers.{stage}.blocks.1.attn_mask") or (0,))[0]
+        side = math.isqrt(count)
+        if side and side * side == count:
+            return patch * 2**stage * window * side, "the masks of its windows"
+    stage = len(windows) - 1
+    told = "the last stage's table of biases" if windows[-1] < windows[0] else ""
+    return patch * 2**stage * windows[-1], told
+
+
+def _window(shapes: Mapping[str, Shape], stage: int) -> int:
+    rows = shapes[f"layers.{stage}.blocks.0.attn.relative_position_bias_table"][0]
+    return (math.isqrt(rows) + 1) // 2  # a table has (2 window - 1)^2 rows

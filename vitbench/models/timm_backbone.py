@@ -7,22 +7,25 @@ from itertools import islice
 from typing import Any, Literal
 
 import torch
-from timm.layers.attention import Attention
-from timm.layers.mlp import Mlp
-from timm.layers.norm import LayerNorm
-from timm.models.vision_transformer import Block, VisionTransformer
+from timm.layers import GELUTanh, QuickGELU
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from vitbench.errors import SettingError
 from vitbench.models import cpu_block
 from vitbench.models.architecture import Architecture, named
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
+from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Activation, PositionRule, Triple
 from vitbench.models.initialization import initialize
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.positions import resize_positions
 
 KEPT_SIZES = 64  # image sizes whose positions are kept
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu_tanh": GELUTanh,
+    "quick_gelu": QuickGELU,
+}
 
 
 class TimmBackbone(Backbone):
@@ -48,11 +51,11 @@ class TimmBackbone(Backbone):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        vit = _timm_vit(architecture, drop_path)
+        vit = timm_vit(architecture, drop_path)
         put_linear_layers(vit)
         self.cls_token, self.reg_token, self.pos_embed = vit.cls_token, vit.reg_token, vit.pos_embed
         self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
-        self._architecture = architecture
+        self.architecture: Architecture = architecture
         self.drop_path_rates = torch.linspace(0, drop_path, architecture.depth).tolist()
         self.info = BackboneInfo(
             arch=architecture.name,
@@ -68,11 +71,6 @@ class TimmBackbone(Backbone):
             std=std,
         )
         self._resized: dict[Any, Tensor] = {}  # positions by image size, while frozen
-
-    @property
-    def architecture(self) -> Architecture:
-        """See `Backbone.architecture`."""
-        return self._architecture
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
@@ -134,7 +132,7 @@ class TimmBackbone(Backbone):
             block.attn.num_heads, block.attn.head_dim = heads, self.info.embed_dim // heads
             block.attn.scale = block.attn.head_dim**-0.5
         self.info = replace(self.info, heads=heads)
-        self._architecture = replace(self._architecture, heads=heads)
+        self.architecture = replace(self.architecture, heads=heads)
 
     def _change_grid(self, side: int) -> None:
         """Resize the positional table to a square grid, once."""
@@ -146,11 +144,13 @@ class TimmBackbone(Backbone):
             )
             self.pos_embed = nn.Parameter(torch.cat([prefix, resized], dim=1))
         self.info = replace(self.info, grid=(side, side))
-        self._architecture = replace(self._architecture, grid=(side, side))
+        self.architecture = replace(self.architecture, grid=(side, side))
 
     def _run(self, block: Any, tokens: Tensor) -> Tensor:
         fast = not self.training and cpu_block.usable(tokens)
-        out: Tensor = cpu_block.run_block(block, tokens) if fast else block(tokens)
+        if fast:
+            return cpu_block.run_block(block, tokens, self.architecture.activation)
+        out: Tensor = block(tokens)
         return out
 
     def _embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -234,59 +234,8 @@ def build_backbone(
     return backbone
 
 
-def plain_vit(network: Any, arch: str) -> Architecture | None:
-    """Return the architecture of a network of timm that `TimmBackbone` computes, else None.
-
-    Args:
-        network: As timm built it, without classifier.
-        arch: Name to give the architecture.
-    """
-    if type(network) is not VisionTransformer or not all(map(_is_plain, network.blocks)):
-        return None
-    architecture = _described(network, arch)
-    ours = TimmBackbone(architecture)
-    state = network.state_dict()
-    same = {key: value.shape for key, value in ours.state_dict().items()} == {
-        key: value.shape for key, value in state.items()
-    }
-    return architecture if same else None
-
-
-def _is_plain(block: Any) -> bool:
-    """Whether a block is attention and an MLP, each with a norm before, and nothing besides."""
-    return (
-        type(block) is Block
-        and type(block.attn) is Attention
-        and type(block.mlp) is Mlp
-        and type(block.mlp.act) is nn.GELU
-        and block.mlp.act.approximate == "none"
-        and all(type(norm) is LayerNorm for norm in (block.norm1, block.norm2))
-    )
-
-
-def _described(vit: Any, arch: str) -> Architecture:
-    block: Any = vit.blocks[0]
-    height, width = vit.patch_embed.grid_size
-    return Architecture(
-        name=arch,
-        patch_size=vit.patch_embed.patch_size[0],
-        embed_dim=vit.embed_dim,
-        depth=len(vit.blocks),
-        heads=block.attn.num_heads,
-        mlp_dim=block.mlp.fc1.out_features,
-        grid=(height, width),
-        cls_token=vit.cls_token is not None,
-        registers=vit.num_reg_tokens,
-        positions=vit.pos_embed is not None,
-        prefix_positions=not vit.no_embed_class,
-        final_norm=isinstance(vit.norm, nn.LayerNorm),
-        layer_scale=not isinstance(block.ls1, nn.Identity),
-        qkv_bias=block.attn.qkv.bias is not None,
-        norm_eps=block.norm1.eps,
-    )
-
-
-def _timm_vit(architecture: Architecture, drop_path: float) -> Any:
+def timm_vit(architecture: Architecture, drop_path: float = 0.0) -> Any:
+    """Build timm's network on the meta device."""
     shape = architecture
     return VisionTransformer(
         img_size=(shape.grid[0] * shape.patch_size, shape.grid[1] * shape.patch_size),
@@ -307,6 +256,7 @@ def _timm_vit(architecture: Architecture, drop_path: float) -> Any:
         final_norm=shape.final_norm,
         drop_path_rate=drop_path,
         norm_layer=partial(nn.LayerNorm, eps=shape.norm_eps),
+        act_layer=ACTIVATIONS[shape.activation],
         weight_init="skip",
         device="meta",
     )

@@ -7,21 +7,19 @@ from itertools import groupby
 from typing import Any, Literal, TypeVar
 
 import torch
-from timm import create_model, is_model
+from timm import create_model
 from timm.layers.drop import DropPath
 from timm.models import model_entrypoint
 from timm.models._manipulate import reinit_non_persistent_buffers
 from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError
-from vitbench.models.architecture import Architecture
 from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.initialization import seeded
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
-from vitbench.models.timm_backbone import plain_vit
 
 COUNTERS = ".num_batches_tracked"  # of batch norms; they move no feature, and old files lack them
 T = TypeVar("T")
@@ -63,7 +61,7 @@ class TimmNetwork(Backbone):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        self._architecture = architecture
+        self.architecture: TimmArchitecture = architecture
         with torch.device("meta"):
             network = _create(architecture, drop_path)
         put_linear_layers(network)
@@ -84,11 +82,6 @@ class TimmNetwork(Backbone):
         # one grid of tokens for all layers; pyramids pad by themselves
         self._crops = _takes_any(network) and hasattr(network, "blocks")
         self.info = _info(architecture, network, self._pools, prefix, mean, std)
-
-    @property
-    def architecture(self) -> TimmArchitecture:
-        """See `Backbone.architecture`."""
-        return self._architecture
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
@@ -186,21 +179,6 @@ class TimmNetwork(Backbone):
         return images[..., : height // patch * patch, : width // patch * patch]
 
 
-def named_by_timm(arch: str) -> Architecture | TimmArchitecture | None:
-    """Return the architecture of one of timm's networks, or None if timm has no such name.
-
-    A plain Vision Transformer is one of ours.
-
-    Args:
-        arch: timm's name, without the tag of its weights.
-    """
-    if not is_model(arch):
-        return None
-    with torch.device("meta"):
-        network: Any = create_model(arch, pretrained=False, num_classes=0)
-    return plain_vit(network, arch) or described(network, arch)
-
-
 def described(network: Any, arch: str) -> TimmArchitecture:
     """Return what builds a network again, from the network as timm built it."""
     _, height, width = network.pretrained_cfg["input_size"]
@@ -210,7 +188,7 @@ def described(network: Any, arch: str) -> TimmArchitecture:
         if name not in ("num_classes", "drop_path_rate", "drop_rate")
     }
     return TimmArchitecture(
-        name=arch,
+        timm_name=arch,
         image_size=(height, width),
         heads=_last(network, "num_heads", int, 0),
         norm_eps=_last(network, "eps", float, 0.0),
@@ -220,7 +198,7 @@ def described(network: Any, arch: str) -> TimmArchitecture:
 
 def conversion_of(network: TimmNetwork) -> Callable[[Any, Any], Any] | None:
     """Return timm's own conversion of other names to those of a network, if it has one."""
-    module = inspect.getmodule(model_entrypoint(network.architecture.name))
+    module = inspect.getmodule(model_entrypoint(network.architecture.timm_name))
     found: Callable[[Any, Any], Any] | None = getattr(module, "checkpoint_filter_fn", None)
     return found
 
@@ -229,7 +207,7 @@ def classifier_names(architecture: TimmArchitecture) -> set[str]:
     """Return the names of the weights that a network has for the sake of its classes."""
     options: dict[str, Any] = dict(architecture.options)
     with torch.device("meta"):
-        network: Any = create_model(architecture.name, **{**options, "num_classes": 1})
+        network: Any = create_model(architecture.timm_name, **{**options, "num_classes": 1})
         return set(network.state_dict()) - set(_create(architecture).state_dict())
 
 
@@ -246,7 +224,7 @@ def _create(architecture: TimmArchitecture, drop_path: float = 0.0) -> Any:
         options["drop_path_rate"] = drop_path
     for more in ({"dynamic_img_size": True}, {}):
         try:
-            return create_model(architecture.name, pretrained=False, **{**options, **more})
+            return create_model(architecture.timm_name, pretrained=False, **{**options, **more})
         except TypeError as error:  # of a builder that does not know the argument
             told = str(error)
             if "dynamic_img_size" in told:

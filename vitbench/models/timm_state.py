@@ -9,16 +9,17 @@ from torch import Tensor
 
 from vitbench.errors import StateMismatch, listed
 from vitbench.models.formats import WRAPPERS
-from vitbench.models.layout import Format, Recognised, tensors_at
+from vitbench.models.layout import Format, Recognised, unwrapped
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_network import COUNTERS, TimmNetwork, classifier_names, conversion_of
+from vitbench.models.weight_places import dictionaries, inside, tensors_of
+from vitbench.models.weight_values import check_dense
 
-PLACES = ("", "state_dict", "model", "model_state_dict", "teacher", "student")
 BY_TIMM = Format(
     name="timm",
     about="a network of timm, by timm's names or by names that timm converts",
-    at=PLACES,
+    at=("",),
     signs=(),
     position_rule="own",
 )
@@ -34,8 +35,8 @@ def recognise_timm(
 ) -> Recognised:
     """Find the weights of a network of timm in a file.
 
-    Of the places where weights usually lie, that counts which has most of the network's names, or
-    none having any, most tensors.
+    Of the dictionaries in the file, that counts which has most of the network's names, or none
+    having any, most tensors; of equals the first.
     Classifiers are left out. Names that are not timm's go through timm's own conversion.
 
     Args:
@@ -50,11 +51,13 @@ def recognise_timm(
     """
     network = TimmNetwork(architecture)
     expected = network.own_state()
-    places = PLACES if state_key is None else (state_key,)
-    found = {where: _our_names(tensors_at(content, where), expected) for where in places}
+    places = dict(dictionaries(content))
+    if state_key is not None:
+        places = {state_key: inside(content, state_key)}
+    found = {where: _our_names(tensors_of(here), expected) for where, here in places.items()}
     where = max(found, key=lambda at: (len(found[at].keys() & expected.keys()), len(found[at])))
     names = found[where]  # our name: name in the file
-    tensors = tensors_at(content, where)
+    tensors = tensors_of(places[where])
     state: State = {name: tensors[key] for name, key in names.items()}
     if not names.keys() >= expected.keys():
         state = _converted(network, state)
@@ -72,6 +75,8 @@ def recognise_timm(
         if name not in classifiers
         and not any(fnmatchcase(name, pattern) for pattern in (*ignore, f"*{COUNTERS}"))
     }
+    whole = {name for name, value in expected.items() if not value.is_floating_point()}  # indices
+    check_dense({name: kept[name] for name in kept if name not in whole}, subject=subject)
     return Recognised(
         format=BY_TIMM,
         where=where or "the file",
@@ -80,13 +85,15 @@ def recognise_timm(
             (names.get(name, "timm's conversion"), name) for name in kept if names.get(name) != name
         ),
         ignored=tuple(names.get(name, name) for name in state if name not in kept),
+        derived={},
+        others=tuple(at for at in found if at != where and found[at].keys() >= expected.keys()),
     )
 
 
 def _our_names(tensors: Mapping[str, Tensor], expected: State) -> dict[str, str]:
     """Map timm's names to those in the file, without the prefixes of wrapping modules if any."""
     as_they_are = {name: name for name in tensors}
-    stripped = {re.sub(f"^{WRAPPERS}", "", name): name for name in tensors}
+    stripped = {re.sub(f"^{WRAPPERS}", "", unwrapped(name)): name for name in tensors}
     if len(stripped) < len(tensors):
         return as_they_are
     return max(as_they_are, stripped, key=lambda names: len(names.keys() & expected.keys()))

@@ -71,6 +71,7 @@ def _plain(checkpoint: Checkpoint, toolbox: Toolbox) -> Architecture:
             "no positional table": not shape.positions,
             "a class token without a position": shape.cls_token and not shape.prefix_positions,
             "no bias of queries, keys and values": not shape.qkv_bias,
+            f"activation {shape.activation}": shape.activation != "gelu",
         }
         found = ", ".join(name for name, there in odd.items() if there)
         if not found:

@@ -1,37 +1,33 @@
 """Open a file of weights by its content, without ever running code that it carries."""
 
-import argparse
 import json
-import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 
-from vitbench.errors import CheckpointError, UnsafeCheckpoint, listed
+from vitbench.errors import CheckpointError
+from vitbench.models.torch_file import read_torch
 
-HEADER = 16  # bytes that tell the kinds apart
-
-
-class InertSettings(dict[str, Any]):
-    """Stands for the settings class that some training files carry (yacs); does nothing."""
+HEADER = 512  # bytes that tell the kinds apart
 
 
-SCALAR = np.float64(0).__reduce__()[0]  # how numpy restores a number; its module moved in 2.0
-# What training files carry beside tensors; none of it can run code.
-HARMLESS: tuple[Any, ...] = (
-    argparse.Namespace,
-    (InertSettings, "yacs.config.CfgNode"),
-    (SCALAR, "numpy.core.multiarray.scalar"),
-    (SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")),
+# What else lies about under such names: first bytes, and what they say.
+OTHERS = (
+    (b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (b"BZh", "a bzip2 archive: unpack it first"),
+    (b"\xfd7zXZ", "an xz archive: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive: unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
+    (b"\x89HDF", "an HDF5 file (Keras, TensorFlow)"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"GGUF", "a GGUF file (llama.cpp)"),
+    (b"version https://git-lfs", "a Git LFS pointer: `git lfs pull` fetches the file itself"),
 )
+SHOWN = 16  # bytes of an unknown file that an error quotes
+TAR = slice(257, 262)  # where a tar archive says that it is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +51,15 @@ def read_weight_file(path: Path) -> WeightFile:
             f"{path}: no such file.",
             hint="check the path, or `vitbench list checkpoints` for the names that are known",
         )
-    with path.open("rb") as file:
-        head = file.read(HEADER)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER)
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be opened.", found=str(error)) from error
     if head[6:9] == b"\0\0{":  # the header's length, 8 bytes that may begin as a pickle does
         return _read_safetensors(path)
     if head.startswith(b"PK\x03\x04") or head.startswith(b"\x80"):
-        return WeightFile("torch", _read_torch(path))
+        return WeightFile("torch", read_torch(path))
     raise CheckpointError(
         f"{path}: this is not a file of weights.",
         expected="a PyTorch file (zip or pickle) or a safetensors file",
@@ -69,53 +68,12 @@ def read_weight_file(path: Path) -> WeightFile:
     )
 
 
-def _read_torch(path: Path) -> Mapping[str, Any]:
-    try:
-        with torch.serialization.safe_globals(list(HARMLESS)):
-            content = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-            )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        refused = _refused(path, str(error))
-        if refused:
-            raise UnsafeCheckpoint(
-                f"{path}: reading this file would run code, so it was not read.",
-                expected="tensors, numbers, text and containers of them",
-                found=listed(refused),
-                hint="ask its author for a file of weights only, or save model.state_dict() alone",
-            ) from error
-        raise CheckpointError(
-            f"{path}: the file is damaged or not complete.",
-            expected="a whole PyTorch file",
-            found=f"{path.stat().st_size} bytes; {_first_sentence(str(error))}",
-            hint="download or copy it again, and compare its size with the source's",
-        ) from error
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f"{path}: this PyTorch file holds no dictionary of weights.",
-            expected="a state dict, alone or inside a dictionary",
-            found=type(content).__name__,
-        )
-    return content
-
-
-def _refused(path: Path, message: str) -> list[str]:
-    """Name what a file would have called, from the message or from the file's own listing."""
-    if "Weights only load failed" not in message or "GLOBAL" not in message.upper():
-        return []
-    if zipfile.is_zipfile(path):
-        with torch.serialization.safe_globals(list(HARMLESS)):
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    words = message.partition("GLOBAL ")[2].split()
-    return words[:1]
-
-
 def _read_safetensors(path: Path) -> WeightFile:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return WeightFile("safetensors", tensors, _documents(file.metadata() or {}))
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(
             f"{path}: the safetensors file is damaged or not complete.",
             found=f"{path.stat().st_size} bytes; {error}",
@@ -138,11 +96,12 @@ def _describe(path: Path, head: bytes) -> str:
     size = path.stat().st_size
     if size == 0:
         return "an empty file"
+    if head[TAR] == b"ustar":
+        return "a tar archive (a packed folder, or a PyTorch file of 2016): unpack it first"
+    other = next((text for start, text in OTHERS if head.startswith(start)), "")
+    if other:
+        return other
     try:
-        return f"text, {size} bytes: {head.decode('utf-8')!r}…"
+        return f"text, {size} bytes: {head[:SHOWN].decode('utf-8')!r}…"
     except UnicodeDecodeError:
-        return f"{size} bytes that begin with {head!r}"
-
-
-def _first_sentence(text: str) -> str:
-    return text.strip().splitlines()[0][:160] if text.strip() else "it ends too early"
+        return f"{size} bytes that begin with {head[:SHOWN]!r}"

@@ -10,11 +10,11 @@ from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.distillation import (
     Distillation,
     DistillationObjective,
-    at_least_single,
     entropy,
     targets,
 )
 from vitbench.objectives.objective import Branch, CropSet, Progress, TermLoss
+from vitbench.objectives.precision import single_precision
 from vitbench.settings import setting
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
@@ -65,6 +65,7 @@ class DinoObjective(DistillationObjective[Dino]):
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
 
 
+@single_precision
 def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
     """Return the mean cross-entropy over all pairs of a teacher crop and another crop.
 
@@ -78,7 +79,7 @@ def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
     """
     V, B, _ = student.shape
     T = len(wanted)
-    logits = at_least_single(student) / temperature
+    logits = student / temperature
     spread = logits.logsumexp(dim=-1)  # (V, B)
     same = torch.einsum("tbk,tbk->", wanted, logits[:T])
     agreement = torch.einsum("bk,vbk->", wanted.sum(dim=0), logits) - same

@@ -10,6 +10,7 @@ from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.centring import Centre
 from vitbench.objectives.heads import ProjectionHead
 from vitbench.objectives.objective import Objective, Progress
+from vitbench.objectives.precision import single_precision
 from vitbench.settings import setting
 
 
@@ -97,22 +98,19 @@ class DistillationObjective(Objective, Generic[SettingsT]):
         self.centre.forget()
 
 
+@single_precision
 def targets(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
-    """Turn a teacher's logits into target distributions, at least in single precision.
+    """Turn a teacher's logits into target distributions.
 
     Args:
         logits: Shape (..., K).
         centre: What is taken off first, shape (1, K).
         temperature: Of the softmax; small is sharp.
     """
-    return ((at_least_single(logits) - centre) / temperature).softmax(dim=-1)
+    return ((logits - centre) / temperature).softmax(dim=-1)
 
 
+@single_precision
 def entropy(distributions: Tensor) -> Tensor:
     """Return the mean entropy of distributions (..., K), in nats: 0 to log K."""
     return -torch.xlogy(distributions, distributions).sum(dim=-1).mean()
-
-
-def at_least_single(tensor: Tensor) -> Tensor:
-    """Return the tensor in single precision, or as it is if it has more."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()

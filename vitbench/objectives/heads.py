@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from vitbench.models.linear import Linear, linear
 from vitbench.objectives.batch_norm import BatchNorm
+from vitbench.objectives.precision import at_least_single
 
 
 class ProjectionHead(nn.Module):
@@ -46,7 +47,8 @@ class ProjectionHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (..., D) to logits of shape (..., K)."""
-        return self.last_layer(functional.normalize(self.mlp(features), dim=-1))  # type: ignore[no-any-return]
+        points = functional.normalize(at_least_single(self.mlp(features)), dim=-1)
+        return self.last_layer(points)  # type: ignore[no-any-return]
 
     def freeze_last_layer(self) -> None:
         """Drop the last layer's gradients, so that the optimizer leaves it as it is."""

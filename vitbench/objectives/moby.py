@@ -12,8 +12,8 @@ from vitbench.errors import SettingError
 from vitbench.models.backbone import BackboneInfo
 from vitbench.models.linear import Linear
 from vitbench.objectives.batch_norm import BatchNorm
-from vitbench.objectives.distillation import at_least_single
 from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
+from vitbench.objectives.precision import single_precision
 from vitbench.settings import setting
 
 
@@ -108,9 +108,10 @@ class KeyMlp(nn.Module):
         return self.linear_out(self.linear_hidden(x))  # type: ignore[no-any-return]
 
 
+@single_precision
 def unit(rows: Tensor) -> Tensor:
-    """Bring rows to length 1, at least in single precision."""
-    return functional.normalize(at_least_single(rows), dim=-1)
+    """Bring rows to length 1."""
+    return functional.normalize(rows, dim=-1)
 
 
 def spread(queues: Tensor) -> Tensor:
@@ -124,6 +125,7 @@ def spread(queues: Tensor) -> Tensor:
     return 1 - queues.mean(dim=2).square().sum(dim=1).mean()
 
 
+@single_precision
 def contrast(predicted: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """Return the mean cross-entropy of telling each row's own key from those of a queue.
 
@@ -135,4 +137,4 @@ def contrast(predicted: Tensor, keys: Tensor, queue: Tensor, temperature: float)
     """
     own = (predicted * keys).sum(dim=-1, keepdim=True)
     logits = torch.cat([own, predicted @ queue], dim=1) / temperature
-    return (at_least_single(logits).logsumexp(dim=1) - logits[:, 0]).mean()
+    return (logits.logsumexp(dim=1) - logits[:, 0]).mean()

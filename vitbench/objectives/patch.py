@@ -13,12 +13,12 @@ from vitbench.models.class_attention import ClassAttention
 from vitbench.objectives.distillation import (
     Distillation,
     DistillationObjective,
-    at_least_single,
     entropy,
     targets,
 )
 from vitbench.objectives.objective import Branch, CropSet, Progress, TermLoss
 from vitbench.objectives.positives import Rule, choose_positives
+from vitbench.objectives.precision import single_precision
 from vitbench.settings import setting
 
 
@@ -92,9 +92,10 @@ class PatchObjective(DistillationObjective[Patch]):
         return _aggregation(backbone).summarize(patch_tokens(features), index, keep).flatten(0, 1)
 
 
+@single_precision
 def patch_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
     """Return the mean cross-entropy of logits (rows, K) against distributions (rows, K)."""
-    logits = at_least_single(student) / temperature
+    logits = student / temperature
     return logits.logsumexp(dim=-1).mean() - (wanted * logits).sum() / len(logits)
 
 

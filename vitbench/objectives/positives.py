@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitbench.errors import SettingError
+from vitbench.objectives.precision import single_precision
 
 Rule = Literal["topk", "threshold", "ground-truth"]
 FORWARD = ((0, 1), (1, -1), (1, 0), (1, 1))  # the other four neighbours are their opposites
@@ -52,6 +53,7 @@ def neighbour_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tenso
     return index.flatten(0, 1), (exists | wrap).flatten(0, 1)
 
 
+@single_precision
 def neighbour_similarities(patches: Tensor) -> Tensor:
     """Return the cosine between each patch and its eight neighbours on the torus.
 

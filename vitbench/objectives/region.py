@@ -11,11 +11,11 @@ from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.distillation import (
     Distillation,
     DistillationObjective,
-    at_least_single,
     entropy,
     targets,
 )
 from vitbench.objectives.objective import Branch, Progress, TermLoss
+from vitbench.objectives.precision import single_precision
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
 
@@ -63,6 +63,7 @@ class RegionObjective(DistillationObjective[Region]):
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
 
 
+@single_precision
 def best_match(regions: Tensor, others: Tensor) -> Tensor:
     """Return, for each region, the most similar one of another crop by cosine.
 
@@ -73,11 +74,11 @@ def best_match(regions: Tensor, others: Tensor) -> Tensor:
     Returns:
         Indices below N, shape (B, n).
     """
-    with torch.autocast(regions.device.type, enabled=False):
-        unit, other = (functional.normalize(at_least_single(x), dim=-1) for x in (regions, others))
-        return (unit @ other.transpose(1, 2)).argmax(dim=-1)
+    unit, other = (functional.normalize(x, dim=-1) for x in (regions, others))
+    return (unit @ other.transpose(1, 2)).argmax(dim=-1)
 
 
+@single_precision
 def region_loss(
     student: list[Tensor], wanted: Tensor, matches: list[list[Tensor]], temperature: float
 ) -> Tensor:
@@ -91,7 +92,7 @@ def region_loss(
     """
     pairs = []
     for crop, regions in enumerate(student):
-        logits = at_least_single(regions) / temperature
+        logits = regions / temperature
         spread = logits.logsumexp(dim=-1).mean()
         for other, targets_ in enumerate(wanted):
             if other != crop:

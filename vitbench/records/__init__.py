@@ -15,6 +15,7 @@ from vitbench.records.parts import (
     SubjectKind,
     Unit,
 )
+from vitbench.records.removal import RecordFiles
 from vitbench.records.store import (
     ItemScores,
     Unreadable,
@@ -22,6 +23,7 @@ from vitbench.records.store import (
     atomic,
     find_record,
     json_schema,
+    read_files,
     read_items,
     read_record,
     read_records,
@@ -41,6 +43,7 @@ __all__ = [
     "MetricSpec",
     "ProtocolRef",
     "Record",
+    "RecordFiles",
     "RecordedScore",
     "Subject",
     "SubjectKind",
@@ -50,6 +53,7 @@ __all__ = [
     "atomic",
     "find_record",
     "json_schema",
+    "read_files",
     "read_items",
     "read_record",
     "read_records",

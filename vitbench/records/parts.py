@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA = 1
+SCHEMA = 2  # 1: data was known by names and sizes, a network by its name and heads
 
 SubjectKind = Literal["checkpoint", "predictions", "ground-truth"]
 DataKind = Literal["classification", "instances", "panoptic", "semantic", "clips"]
@@ -28,15 +28,19 @@ class Subject:
 
     kind: SubjectKind
     name: str
+    aliases: tuple[str, ...] = ()  # other names under which the same subject was typed
     sha256: str  # content: of the backbone's tensors, or of the prediction files
     method: str = ""
-    arch: str = ""
+    arch: str = ""  # a name; what the network is stands in `network`
+    network: Mapping[str, Any] = field(default_factory=dict)  # all that moves a feature
     file_sha256: str = ""
     position_rule: str = ""
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     normalization_from: str = ""  # flag, preset, manifest, file or default
     gate: str = ""  # the load gate's verdict in words
+    training: tuple[int, int] | None = None  # steps done and planned of the run it comes from
+    gate_passed: bool | None = None  # None: there was nothing to check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,8 @@ class DatasetInfo:
     split: str
     kind: DataKind
     items: int
-    fingerprint: str  # sha256 over the sorted (id, size) list
+    fingerprint: str = ""  # sha256 of all content that can move a score
+    of_items: int | None = None  # items of the whole split, where only some were taken
     classes: int | None = None
     license: str = ""
 
@@ -117,7 +122,7 @@ class Record:
     """One run's outcome. Numbers are kept at full precision and rounded only when shown."""
 
     schema: int = SCHEMA
-    id: str  # sha256 of subject, protocol, dataset, seed, limit
+    id: str  # sha256 of subject, input normalization, protocol, data and seed
     status: Literal["ok", "failed"]
     source: Literal["measured", "published"] = "measured"
     citation: str = ""  # where a published value stands: table, section, paper

@@ -1,9 +1,11 @@
 """Records on disk: one JSON file a run, written to a temporary name and renamed."""
 
 import json
+import lzma
 import os
 import re
 import tempfile
+import tokenize
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +18,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import RecordError
 from vitbench.records.parts import SCHEMA, Record
+from vitbench.records.regular import (
+    LARGEST_ITEMS,
+    LARGEST_RECORD,
+    regular_arrays,
+    regular_bytes,
+)
 
 if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
     from numpy.typing import NDArray
 
+# What reading an archive of arrays can raise, whatever is in it.
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, TypeError, NotImplementedError, RuntimeError, MemoryError),
+    *(BadZipFile, zlib.error, lzma.LZMAError, SyntaxError, KeyError, tokenize.TokenError),
+)
 ItemScores = Mapping[str, "NDArray[Any]"]  # "ids" (n,) text; one array (n, …) per metric
 
 
@@ -44,7 +57,7 @@ def json_schema() -> dict[str, Any]:
 
 def stem(record: Record) -> str:
     """Return the file name of a record without its ending: `<subject>.<id8>`."""
-    return f"{safe_name(record.subject.name)}.{record.id[:8]}"
+    return f"{safe_name(record.subject.name)}.{safe_name(record.id[:8])}"
 
 
 def safe_name(name: str) -> str:
@@ -108,7 +121,7 @@ def read_record(path: Path) -> Record:
         RecordError: The file is no record, or of a newer schema.
     """
     try:
-        raw = path.read_bytes()
+        raw = regular_bytes(path, LARGEST_RECORD)
         document = json.loads(raw)
         schema = document.get("schema") if isinstance(document, dict) else None
         if isinstance(schema, int) and schema > SCHEMA:
@@ -117,18 +130,26 @@ def read_record(path: Path) -> Record:
                 expected=f"schema {SCHEMA} or older",
                 found=f"schema {schema}",
             )
-        return adapter().validate_json(raw)
+        record = adapter().validate_json(raw)
+        _check_paths(record)
+        return record
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path.name} is no record.", found=_reason(error)) from error
 
 
 def read_records(folder: Path) -> Iterator[Record | Unreadable]:
     """Read every record below a folder, in the order of their paths; name what is none."""
+    for _, found in read_files(folder):
+        yield found
+
+
+def read_files(folder: Path) -> Iterator[tuple[Path, Record | Unreadable]]:
+    """Read every record below a folder, each with the file that it lies in."""
     for path in sorted(folder.glob("*/*.json")):
         try:
-            yield read_record(path)
+            yield path, read_record(path)
         except RecordError as error:
-            yield Unreadable(path, error.found or error.wrong)
+            yield path, Unreadable(path, error.found or error.wrong)
 
 
 def find_record(folder: Path, protocol: str, identity: str) -> Record | None:
@@ -151,16 +172,20 @@ def read_items(record: Record, folder: Path) -> "dict[str, NDArray[Any]]":
     """
     if not record.items:
         return {}
-    import numpy as np
-
     path = folder / safe_name(record.protocol.name) / Path(record.items).name
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error, TypeError) as error:
+        return regular_arrays(path, LARGEST_ITEMS)
+    except UNREADABLE as error:
         raise RecordError(
             f"the per-item scores {path.name} can't be read.", found=str(error)
         ) from error
+
+
+def _check_paths(record: Record) -> None:
+    """Refuse names of files that no file can have."""
+    for name, relative in (("items", record.items), *record.artifacts.items()):
+        if "\0" in relative:
+            raise ValueError(f"the file name of {name!r} holds a NUL character")
 
 
 def _reason(error: Exception) -> str:

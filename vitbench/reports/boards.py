@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vitbench.records import DatasetInfo, ProtocolRef, Record, RecordedScore, Unit
+from vitbench.reports import marks
 
 LEVEL = 0.05  # of the corrected p-value below which runs are told apart
 
@@ -92,8 +93,8 @@ class Board:
         """Protocol, variant and data in one line."""
         version = f"v{self.protocol.version}" if self.protocol.version else ""
         preset = f"preset {self.protocol.preset}" if self.protocol.preset else ""
-        items = f"{self.dataset.items:,} {self.items_name}" if self.dataset.items else ""
-        parts = (f"{self.protocol.name} {version}".strip(), preset, self.data_name, items)
+        size = marks.size(self.dataset)
+        parts = (f"{self.protocol.name} {version}".strip(), preset, self.data_name, size)
         return " · ".join(part for part in parts if part)
 
     @property
@@ -105,7 +106,7 @@ class Board:
     @property
     def items_name(self) -> str:
         """What the items of the data are called."""
-        return "clips" if self.dataset.kind == "clips" else "images"
+        return marks.items_name(self.dataset)
 
     @property
     def primary(self) -> Column | None:
@@ -266,5 +267,5 @@ def _unique_names(records: Sequence[Record]) -> list[str]:
             fact(record) for fact in facts if len({fact(other) for other in same}) == len(same)
         ]
         suffix = f" ({(telling or [facts[-1](record)])[0]})" if len(same) > 1 else ""
-        names.append(record.subject.name + suffix)
+        names.append(" = ".join(marks.names(record.subject)) + suffix)
     return names

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vitbench.records import Unit
-from vitbench.reports import clean
+from vitbench.reports import clean, marks
 from vitbench.reports.boards import Board, Column, Comparison, Line
 
 ABSENT = "—"
@@ -52,6 +52,12 @@ class Row:
     line: Line
     cells: tuple[Cell, ...]
     gap: str  # to the printed value of the same method; empty where none is known
+    marks: tuple[str, ...]  # what is the matter with the run
+
+    @property
+    def sign(self) -> str:
+        """What stands beside the name of a run that something is the matter with."""
+        return f" {marks.SIGN}" if self.marks else ""
 
 
 def write(board: Board) -> list[Row]:
@@ -73,6 +79,7 @@ def write(board: Board) -> list[Row]:
                 for column in board.columns
             ),
             _gap(board.primary, line, printed.get(line.name)),
+            marks.run_marks(line.record),
         )
         for line in board.ranked()
     ]
@@ -107,7 +114,12 @@ def remarks(board: Board) -> list[str]:
 
 def notes(board: Board) -> list[str]:
     """Say what else there is to know of the lines of a board."""
-    said = []
+    said = list(marks.data_marks(board.dataset))
+    said += [
+        f"{marks.SIGN} {name(line.name)}: {text}"
+        for line in board.lines
+        for text in marks.run_marks(line.record)
+    ]
     presets = {line.record.protocol.preset for line in board.lines if line.published}
     if len(presets) > 1:
         said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))

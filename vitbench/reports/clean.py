@@ -18,6 +18,7 @@ LATEX = {
     "—": "---",
     "·": r"\(\cdot\)",
     "±": r"\(\pm\)",
+    "†": r"\(\dagger\)",
     "…": r"\dots{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }

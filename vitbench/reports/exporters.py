@@ -9,7 +9,7 @@ from typing import Literal
 
 from vitbench.errors import MissingDependency, RecordError
 from vitbench.records import stem
-from vitbench.reports import clean
+from vitbench.reports import clean, marks
 from vitbench.reports.boards import Board, Line
 from vitbench.reports.table import Table
 
@@ -77,6 +77,7 @@ def _run(board: Board, line: Line) -> Run:
         "spec_id": board.protocol.spec_id,
         "data": board.data_name,
         "seed": str(record.seed),
+        "marks": "; ".join(marks.marks(record)),
         "command": record.command,
         "commit": record.environment.git_commit,
         **{f"settings/{key}": str(value) for key, value in board.protocol.settings.items()},

@@ -6,7 +6,7 @@ import json as json_module
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from vitbench.reports import cells, clean
+from vitbench.reports import cells, clean, marks
 from vitbench.reports.boards import Board
 from vitbench.reports.published import SEPARATOR
 from vitbench.reports.table import Table
@@ -25,10 +25,11 @@ class Row:
     low: float | None
     high: float | None
     source: str  # "measured" or "published"
+    marks: tuple[str, ...]  # what must be known before the value is believed
 
 
 def rows(table: Table) -> Iterator[Row]:
-    """List every score of a table."""
+    """List every score of a table, then the runs that failed, without a value."""
     for board in table.boards:
         for line in board.lines:
             for metric, score in line.scores.items():
@@ -42,7 +43,22 @@ def rows(table: Table) -> Iterator[Row]:
                     low=score.low,
                     high=score.high,
                     source=line.record.source,
+                    marks=marks.marks(line.record),
                 )
+    for record in table.failed:
+        data = record.dataset
+        yield Row(
+            checkpoint=record.subject.name,
+            protocol=record.protocol.name,
+            spec_id=record.protocol.spec_id,
+            dataset=f"{data.name}/{data.split}" if data else "",
+            metric="",
+            value=None,
+            low=None,
+            high=None,
+            source=record.source,
+            marks=marks.marks(record),
+        )
 
 
 def json(table: Table) -> str:
@@ -56,9 +72,8 @@ def csv(table: Table) -> str:
     writer = csv_module.writer(stream, lineterminator="\n")
     writer.writerow(Row.__dataclass_fields__)
     for row in rows(table):
-        writer.writerow(
-            clean.csv(value) if isinstance(value, str) else value for value in asdict(row).values()
-        )
+        values = {**asdict(row), "marks": "; ".join(row.marks)}.values()
+        writer.writerow(clean.csv(value) if isinstance(value, str) else value for value in values)
     return stream.getvalue()
 
 
@@ -88,7 +103,7 @@ def _markdown_line(row: cells.Row) -> list[str]:
     for cell in row.cells:
         text = f"*{cell.full}*" if row.line.published else cell.full
         written.append(f"**{text}**" if cell.best else text)
-    name = clean.markdown(cells.name(row.line.name))
+    name = clean.markdown(cells.name(row.line.name)) + row.sign
     return [name, *written, row.line.record.source, clean.markdown(row.gap)]
 
 
@@ -121,6 +136,7 @@ def latex(table: Table) -> str:
                 ]
             )
         )
+    parts += [f"% {clean.plain(text)}\n" for text in left_out(table)]
     return "\n".join(parts)
 
 
@@ -148,7 +164,7 @@ def _latex_line(row: cells.Row, shared: str) -> str:
         text = rf"\textit{{{text}}}" if row.line.published else text
         written.append(rf"\textbf{{{text}}}" if cell.best else text)
     name = cells.name(row.line.name)
-    name = clean.latex(name.removesuffix(shared) if row.line.published else name)
+    name = clean.latex((name.removesuffix(shared) if row.line.published else name) + row.sign)
     return " & ".join([name, *written, row.line.record.source]) + r" \\"
 
 

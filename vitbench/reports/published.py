@@ -1,6 +1,6 @@
 """Scores that others printed, as reference records that stand beside measured ones."""
 
-import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +18,7 @@ from vitbench.records import (
     Record,
     RecordedScore,
     Subject,
+    safe_name,
 )
 
 PRIMARY = {"ap_box", "miou", "jf_mean", "top1", "top1_k20", "positives_mean"}
@@ -26,6 +27,7 @@ UNKNOWN = {"name": "as printed", "split": "val", "kind": "classification", "item
 NOWHERE = Environment(
     vitbench="", python="", platform="", packages={}, device="", precision="", processes=0
 )
+_TABLE = re.compile(r"table\d+$|appendix-[a-z]$")
 SEPARATOR = " · "  # of the words that make a printed row's name
 
 
@@ -41,6 +43,16 @@ def published_records() -> tuple[Record, ...]:
     ]
     manifests = [find_manifest(name) for name in manifest_names()]
     return (*tables, *(record for one in manifests for record in _of_manifest(document, one)))
+
+
+def row_id(printed: Record) -> str:
+    """Return the id of the printed row that a reference record stands in: `table3/selfpatch`.
+
+    A record's own id goes on with its protocol: `table3/selfpatch/davis`. Rows that stand in a
+    manifest have the manifest's name.
+    """
+    parts = printed.id.split("/")
+    return "/".join(parts[:2] if _TABLE.match(parts[0]) else parts[:1])
 
 
 def join_measured(published: Iterable[Record], measured: Iterable[Record]) -> list[Record]:
@@ -71,6 +83,7 @@ def _of_row(document: Mapping[str, Any], row: Mapping[str, Any], key: str) -> Re
     table = document["tables"][str(row["table"])]
     details = [row[name] for name in ("backbone", "pretrained_on") if name in row]
     return _record(
+        f"{row['id']}/{key}",
         Subject(
             kind="ground-truth" if row["method"] == "ground-truth" else "checkpoint",
             name=SEPARATOR.join([row["name"], *details, table.split(",")[0]]),
@@ -109,6 +122,7 @@ def _of_manifest(document: Mapping[str, Any], manifest: Manifest) -> Iterator[Re
             name=name, version=0, spec_id=f"published:{note}", settings={"as printed": note}
         )
         yield _record(
+            "/".join(filter(None, (manifest.name, name, safe_name(note) if note else ""))),
             subject,
             f"{scores[0].source}; {manifest.source}",
             protocol if note or not key else _protocol(document, key),
@@ -130,6 +144,7 @@ def _protocol(document: Mapping[str, Any], key: str) -> ProtocolRef:
 
 
 def _record(
+    identity: str,
     subject: Subject,
     citation: str,
     protocol: ProtocolRef,
@@ -139,7 +154,7 @@ def _record(
 ) -> Record:
     primary = next((metric for metric in scores if metric in PRIMARY), next(iter(scores)))
     return Record(
-        id=hashlib.sha256(f"{subject.name} {protocol.spec_id}".encode()).hexdigest(),
+        id=identity,
         status="ok",
         source="published",
         citation=citation,

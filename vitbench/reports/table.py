@@ -8,7 +8,13 @@ from vitbench.errors import IncomparableRecords
 from vitbench.records import Record, Unreadable
 from vitbench.reports.boards import Board, build_boards
 from vitbench.reports.published import join_measured, published_records
-from vitbench.reports.select import check_names, same, select_measured, select_published
+from vitbench.reports.select import (
+    check_names,
+    runs_of,
+    same,
+    select_measured,
+    select_published,
+)
 from vitbench.reports.significance import with_comparisons
 
 
@@ -53,9 +59,9 @@ def build_table(
     runs = [record for record in chosen if record.status == "ok"]
     if strict:
         _refuse_differences(build_boards(runs))
-    rows = select_published(known, compare, published)
+    rows = select_published(known, compare, published, read)
     shown = join_measured(rows, runs)
-    if published != "none":
+    if published in {"", "all"}:
         methods = {record.subject.method for record in runs} - {""}
         others = [
             row
@@ -71,8 +77,20 @@ def build_table(
         failed=tuple(record for record in chosen if record.status == "failed"),
         skipped=tuple(item for item in found if isinstance(item, Unreadable)),
         folder=folder,
-        hidden=len(select_published(known, compare, "all")) - len(rows),
+        hidden=_hidden(known, compare, rows, read),
     )
+
+
+def _hidden(
+    known: Sequence[Record],
+    compare: Sequence[str],
+    rows: Sequence[Record],
+    read: Sequence[Record],
+) -> int:
+    """Count the printed rows of the compared methods that are not shown."""
+    methods = [name for name in compare if not runs_of(read, name)]
+    every = select_published(known, methods, "all") if methods else []
+    return len([row for row in every if row not in rows])
 
 
 def _refuse_differences(boards: Sequence[Board]) -> None:

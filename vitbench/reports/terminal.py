@@ -53,7 +53,7 @@ def _grid(rows: Sequence[cells.Row], strip: range) -> Grid:
         grid.add_column("gap", no_wrap=True)
     for row in rows:
         style = "italic cyan" if row.line.published else ""
-        shown = [Text(clean.plain(row.line.name, NAME), style=style)]
+        shown = [Text(clean.plain(row.line.name, NAME) + row.sign, style=style)]
         for index in strip:
             best = " bold" if row.cells[index].best else ""
             shown.append(Text(row.cells[index].full, style=(style + best).strip()))
@@ -71,7 +71,7 @@ def _label(cell: cells.Cell) -> str:
 
 def _strips(rows: Sequence[cells.Row], width: int) -> list[range]:
     """Cut the columns of a board into groups that fit the width, one at least in each."""
-    name = max(len(clean.plain(row.line.name, NAME)) for row in rows)
+    name = max(len(clean.plain(row.line.name, NAME) + row.sign) for row in rows)
     room = width - min(name, width // 3) - max(len(row.gap) for row in rows) - EDGES
     strips, start, used = [], 0, 0
     for index, cell in enumerate(rows[0].cells):

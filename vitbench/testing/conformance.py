@@ -73,7 +73,8 @@ def _run(
     protocol = from_preset(kind, None, **settings)
     checkpoint = resolve(SMALL) if "backbone" in kind.needs else None
     before = content_sha256(checkpoint.state) if checkpoint else ""
-    options = RunOptions(data=data, results=folder, limit=limit, device="cpu", workers=2)
+    device = "auto" if "gpu" in kind.needs else "cpu"
+    options = RunOptions(data=data, results=folder, limit=limit, device=device, workers=2)
     try:
         record = evaluate(protocol, checkpoint, options).record
     except Exception as error:  # whatever it is, it is the finding

@@ -27,6 +27,7 @@ from vitbench.training.fit import SNAPSHOTS, Clock
 from vitbench.training.interrupt import Interrupt
 from vitbench.training.journal import Journal
 from vitbench.training.optimizer import average_gradients
+from vitbench.training.resources import first_line, memory_ran_out
 from vitbench.training.schedules import Schedule
 from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
 
@@ -131,7 +132,7 @@ class FineTuning(Generic[SampleT]):
         """Make the steps that are left.
 
         Raises:
-            Stopped: After saving, on SIGTERM or ctrl-C.
+            Stopped: After saving, on SIGTERM, SIGUSR1 or ctrl-C.
             TrainingError: The loss is not finite, memory or disk ran out.
         """
         course, around = self.course, self.around
@@ -145,16 +146,22 @@ class FineTuning(Generic[SampleT]):
             with Interrupt() as interrupt:
                 for samples in self._clock.waiting(self.batches()):
                     self._make_step(samples, journal, interrupt)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"the memory of {around.device} ran out in step {self.step + 1}.",
-                expected=f"room for {self._share // course.accumulate} samples at once",
-                found=str(error).splitlines()[0],
-                hint=f"a batch in {2 * course.accumulate} parts (accumulate), or more processes",
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if memory_ran_out(error):
+                raise self._out_of_memory(error) from error
+            raise
         finally:
             journal.close()
         self._save()
+
+    def _out_of_memory(self, error: Exception) -> TrainingError:
+        parts = self.course.accumulate
+        return TrainingError(
+            f"the memory of {self.around.device} ran out in step {self.step + 1}.",
+            expected=f"room for {self._share // parts} samples at once",
+            found=first_line(error),
+            hint=f"a batch in {2 * parts} parts (accumulate), or more processes",
+        )
 
     def _make_step(self, samples: list[SampleT], journal: Journal, interrupt: Interrupt) -> None:
         alone, last = distributed.world_size() == 1, self.step + 1 == self.course.steps
@@ -252,7 +259,7 @@ class FineTuning(Generic[SampleT]):
         distributed.barrier()
 
     def _resume(self) -> None:
-        found = self.snapshots.latest()
+        found = distributed.from_main(self.snapshots.latest())
         if found is not None:
             state = load_snapshot(found, self.around.device)
             self.task.model.load_state_dict(state["model"])

@@ -4,19 +4,19 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-import torch
+from typing import Any, Protocol, TypeVar
 
 from vitbench import distributed
 from vitbench.data.training_loader import CropBatch
-from vitbench.errors import SettingError, Stopped, TrainingError
+from vitbench.errors import Stopped, TrainingError
 from vitbench.models.export import save_backbone
 from vitbench.models.sources import RUN_FILE
 from vitbench.probe import Probe
-from vitbench.settings import digest, plain, setting
+from vitbench.settings import setting
+from vitbench.training.identity import Identity, changes, refused
 from vitbench.training.interrupt import Interrupt
 from vitbench.training.journal import Journal, Row
+from vitbench.training.resources import first_line, memory_ran_out, writing
 from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
 from vitbench.training.trainer import Trainer
 
@@ -60,11 +60,15 @@ class Run:
         trainer: What learns.
         loader: What it learns from.
         folder: Where everything goes.
-        data: Name of what it learns from; with the recipe it makes the run's identity.
+        identity: What the run must have in common with the one that wrote a snapshot.
+        allow_changes: Go on from a snapshot all the same if it has not.
         saving: When snapshots are written.
         watching: How often the journal is.
         probe: The online 20-NN, where there are labels.
         listener: Told every line of the journal.
+
+    Raises:
+        SettingError: The folder holds a run that was made otherwise.
     """
 
     def __init__(
@@ -73,7 +77,8 @@ class Run:
         loader: Loader,
         folder: Path,
         *,
-        data: str = "",
+        identity: Identity,
+        allow_changes: bool = False,
         saving: Saving = Saving(),  # noqa: B008  (frozen values)
         watching: Watching = Watching(),
         probe: Probe | None = None,
@@ -82,7 +87,8 @@ class Run:
         self.trainer, self.loader, self.folder = trainer, loader, folder
         self.saving, self.watching, self.probe = saving, watching, probe
         self.snapshots = Snapshots(folder / SNAPSHOTS, saving)
-        self.identity = digest([plain(trainer.recipe), data])
+        self.identity, self.allow_changes = identity, allow_changes
+        self.changed: dict[str, tuple[Any, Any]] = {}  # since the snapshot: what was, what is
         self.best = float("-inf")
         self._resume()
         self.journal = Journal(
@@ -102,7 +108,7 @@ class Run:
             The file with the teacher's backbone, a checkpoint.
 
         Raises:
-            Stopped: After saving, on SIGTERM or ctrl-C.
+            Stopped: After saving, on SIGTERM, SIGUSR1 or ctrl-C.
             TrainingError: The loss is not finite, memory or disk ran out.
         """
         trainer = self.trainer
@@ -111,8 +117,8 @@ class Run:
             with Interrupt() as interrupt:
                 while trainer.step < last:
                     self._epoch(last, interrupt)
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if memory_ran_out(error):
                 raise out_of_memory(error, trainer) from error
             raise
         finally:
@@ -176,11 +182,13 @@ class Run:
         """Write a snapshot and, for `eval`, the teacher's backbone."""
         trainer = self.trainer
         if distributed.is_main():
-            facts = {"recipe": self.identity, "best": self.best, "epoch": trainer.progress.epoch}
+            epoch = trainer.progress.epoch
+            facts = {"identity": self.identity, "best": self.best, "epoch": epoch}
             state = {**trainer.state_dict(), **facts}
             self.snapshots.save(state, step=trainer.step, names=names)
             teacher = trainer.pair.teacher.backbone
-            save_backbone(teacher, self.folder / RUN_FILE, method=trainer.recipe.name)
+            with writing("the teacher's backbone", self.folder):
+                save_backbone(teacher, self.folder / RUN_FILE, method=trainer.recipe.name)
         self._saved_at = time.monotonic()
         distributed.barrier()
 
@@ -201,17 +209,25 @@ class Run:
         return kept
 
     def _resume(self) -> None:
-        found = self.snapshots.latest()
+        found = distributed.from_main(self.snapshots.latest())
         if found is None:
             return
         state = load_snapshot(found, self.trainer.device)
-        if state["recipe"] != self.identity:
-            raise SettingError(
-                [f"{str(self.folder)!r} holds a run of another recipe or of other data"],
-                hint="--out names another folder, or repeat the settings of the run",
-            )
-        self.best = state["best"]
-        self.trainer.load_state_dict(state)
+        self.changed = changes(state.get("identity", {}), self.identity)
+        if self.changed and not self.allow_changes:
+            raise refused(repr(str(self.folder)), self.changed)
+        try:
+            self.trainer.load_state_dict(state)
+            self.best = state["best"]
+        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+            if memory_ran_out(error):
+                raise out_of_memory(error, self.trainer) from error
+            raise TrainingError(
+                f"the snapshot {str(found)!r} does not fit these settings.",
+                expected="weights and memories of the same names and shapes",
+                found=str(error).splitlines()[-1].strip(),
+                hint="repeat the settings of the run, or --out NEW for another training",
+            ) from error
 
 
 class Clock:
@@ -248,7 +264,8 @@ def out_of_memory(error: Exception, trainer: Trainer) -> TrainingError:
     return TrainingError(
         f"the memory of {trainer.device} ran out in step {trainer.step + 1}.",
         expected=f"room for {share} images at once, {len(recipe.crops.sizes)} crops each",
-        found=str(error).splitlines()[0],
+        found=first_line(error),
         hint=f"--accumulate {2 * parts} keeps the batch of {recipe.batch_size}; or fewer "
-        "--crops.local-crops, --precision bf16, a smaller --batch-size",
+        "--crops.local-crops, --precision bf16, a smaller --batch-size (a run that has a snapshot "
+        "wants --allow-changes too)",
     )

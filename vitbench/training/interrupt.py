@@ -7,9 +7,12 @@ from vitbench import distributed
 
 
 class Interrupt:
-    """While open, SIGTERM and ctrl-C are noted and not obeyed; a second ctrl-C is obeyed."""
+    """While open, SIGTERM, SIGUSR1 and ctrl-C are noted and not obeyed; a second ctrl-C is.
 
-    WATCHED = (signal.SIGTERM, signal.SIGINT)
+    Slurm sends SIGUSR1 ahead of the end of a job where it is asked to (`--signal=USR1@120`).
+    """
+
+    WATCHED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
     def __init__(self) -> None:
         self.asked = 0  # number of the signal, 0 for none

@@ -12,6 +12,8 @@ from torch import Tensor
 from vitbench import distributed
 from vitbench.errors import TrainingError
 from vitbench.models.sources import RUN_JOURNAL
+from vitbench.records import atomic
+from vitbench.training.resources import writing
 
 TENSORBOARD = "tensorboard"
 Row = dict[str, Any]
@@ -37,10 +39,11 @@ class Journal:
         self._waiting: list[tuple[int, dict[str, Tensor]]] = []
         self._board: Any = None
         if distributed.is_main():
-            _keep_up_to(self._path, first_step)
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first_step)
+            with writing("the journal", folder):
+                _keep_up_to(self._path, first_step)
+                self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first_step)
 
     def take(self, step: int, values: Mapping[str, Tensor]) -> bool:
         """Keep the values of a step, counted from 1; tell whether it is time to write."""
@@ -72,21 +75,26 @@ class Journal:
                 raise TrainingError(
                     f"the loss of step {step} is not finite.",
                     found=told,
-                    hint="resume with another --seed, a lower learning rate, --precision fp32, "
-                    "or --on-nonfinite skip N",
+                    hint="--on-nonfinite skip N goes on without such steps; or a run of its own "
+                    "with a lower learning rate, --precision fp32 or another --seed",
                 )
         means = dict(zip(names, rows.mean(dim=0).tolist(), strict=True))
         self.write({"step": steps[-1], **means, **facts})
 
     def write(self, row: Row) -> None:
-        """Write one line, with its `step`."""
+        """Write one line, with its `step`.
+
+        Raises:
+            TrainingError: It can't be written.
+        """
         if self._board is None:
             return
-        with self._path.open("a") as stream:
-            stream.write(json.dumps(row) + "\n")
-        for name, value in row.items():
-            if name != "step" and isinstance(value, int | float):
-                self._board.add_scalar(name, value, row["step"])
+        with writing("the journal", self._path.parent):
+            with self._path.open("a") as stream:
+                stream.write(json.dumps(row) + "\n")
+            for name, value in row.items():
+                if name != "step" and isinstance(value, int | float):
+                    self._board.add_scalar(name, value, row["step"])
         self._listener(row)
 
     def close(self) -> None:
@@ -111,4 +119,5 @@ def _keep_up_to(path: Path, step: int) -> None:
     """Drop the lines of steps that will be made again."""
     kept = [row for row in read_metrics(path.parent) if row["step"] <= step]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    with atomic(path) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))

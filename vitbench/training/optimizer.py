@@ -29,7 +29,9 @@ class AdamW:
     )
     batch_unit: int = setting(256, help="batch that the learning rate is given for", minimum=1)
     weight_decay: Schedule = setting(Cosine(0.04, 0.4), help="decay of matrices, not of vectors")
-    betas: tuple[float, float] = setting((0.9, 0.999), help="decay of the running moments")
+    betas: tuple[float, float] = setting(
+        (0.9, 0.999), help="decay of the running moments", minimum=0, maximum=0.999999
+    )
     clip: float = setting(3.0, help="largest norm of a gradient; 0 for no limit", minimum=0)
     clip_by: Literal["tensor", "global"] = setting(
         "tensor", help="norm of each parameter, or of all together", choices=("tensor", "global")

@@ -5,6 +5,7 @@ Where the paper and the released code disagree, the docstring says which one a p
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from vitbench.errors import SettingError, UnknownName
@@ -146,12 +147,19 @@ PRESETS: dict[str, Callable[[Recipe], Recipe]] = {
     "coco-swin": coco_swin,
     "small": small,
 }
+OF_DATA = ("imagenet", "imagenet10", "coco")  # named after the data that they are for
 OF_DINO = ("imagenet-dino-100", "imagenet-dino-boosted", "imagenet-vissl-300")
 
 
 def presets_of(recipe: Recipe) -> tuple[str, ...]:
     """Return the names of the presets that a recipe has."""
     return tuple(name for name in PRESETS if name not in OF_DINO or has_term(recipe, Dino))
+
+
+def preset_for(data: str) -> str | None:
+    """Return the preset that is named after some data, by the name of its folder; else None."""
+    name = Path(data).name.lower()
+    return name if name in OF_DATA else None
 
 
 def with_preset(recipe: Recipe, name: str) -> Recipe:

@@ -1,5 +1,6 @@
 """A recipe: everything that decides what a training run learns, as one frozen value."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,9 +17,9 @@ from vitbench.models.facts import POSITION_RULES, PositionRule
 from vitbench.models.initialization import initialize
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.objectives.objective import ObjectiveSettings
-from vitbench.settings import checked, problems, setting
+from vitbench.settings import checked, flag, problems, setting
 from vitbench.training.optimizer import AdamW
-from vitbench.training.schedules import Cosine, Schedule
+from vitbench.training.schedules import VALUES, Cosine, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,10 @@ class Recipe:
         choices=POSITION_RULES,
     )
     norm_eps: float | None = setting(
-        None, help="epsilon of the backbone's norms; left out: the architecture's own"
+        None,
+        help="epsilon of the backbone's norms; left out: the architecture's own",
+        minimum=0,
+        maximum=1,
     )
     drop_path: float = setting(
         0.1, help="stochastic depth of the student's last block", minimum=0, maximum=0.99
@@ -62,7 +66,9 @@ class Recipe:
     )
     epochs: int = setting(100, help="passes over the data", minimum=1)
     batch_size: int = setting(512, help="images of a step, over all processes", minimum=1)
-    seed: int = setting(0, help="of weights, order, crops and drop path", minimum=0)
+    seed: int = setting(
+        0, help="of weights, order, crops and drop path", minimum=0, maximum=2**63 - 2
+    )
 
     @property
     def active(self) -> tuple[Term, ...]:
@@ -96,7 +102,7 @@ class Recipe:
 
 def check_recipe(recipe: Recipe) -> Recipe:
     """Return the recipe, or raise one `SettingError` with everything that is wrong in it."""
-    return checked(recipe, _problems_of_terms)
+    return checked(recipe, _problems_of_terms, _problems_of_values)
 
 
 def _problems_of_terms(recipe: Recipe) -> list[str]:
@@ -104,5 +110,23 @@ def _problems_of_terms(recipe: Recipe) -> list[str]:
     found = [] if names else ["no term has a weight above 0"]
     found += [f"a term stands twice: {', '.join(names)}"] if len(set(names)) < len(names) else []
     for term in recipe.terms:
-        found += problems(term.objective, f"{term.objective.name}.")
+        name = term.objective.name
+        if not (math.isfinite(term.weight) and term.weight >= 0):
+            found.append(f"{flag(f'{name}_weight')} is {term.weight}, expected at least 0")
+        found += problems(term.objective, f"{name}.")
+    return found
+
+
+def _problems_of_values(recipe: Recipe) -> list[str]:
+    """List what no single setting can know: a share above 1, a range that ends before it starts."""
+    found = [
+        f"{flag(f'teacher_momentum.{name}')} is {value}, expected at most 1"
+        for name in VALUES
+        if (value := getattr(recipe.teacher_momentum, name, 0)) > 1
+    ]
+    for name in ("global_scale", "local_scale", "blur_radius"):
+        low, high = getattr(recipe.crops, name)
+        if low > high or high == 0:
+            text = "expected the smaller one first, the larger one above 0"
+            found.append(f"{flag(f'crops.{name}')} is {low} {high}, {text}")
     return found

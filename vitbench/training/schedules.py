@@ -7,6 +7,8 @@ from typing import Protocol, Self
 from vitbench.objectives.objective import Progress
 from vitbench.settings import setting
 
+VALUES = ("start", "end", "warmup_from")  # settings that are values of a schedule, not lengths
+
 
 class Schedule(Protocol):
     """A number that changes during a run."""
@@ -36,7 +38,7 @@ class Cosine:
     """
 
     start: float = setting(help="value after the warm-up", minimum=0)
-    end: float = setting(help="value that the cosine falls or rises to")
+    end: float = setting(help="value that the cosine falls or rises to", minimum=0)
     warmup_epochs: int = setting(0, help="epochs of linear growth from 0", minimum=0)
     ahead: int = setting(0, help="steps by which the value is ahead of the run", minimum=0)
 
@@ -62,7 +64,7 @@ class EpochCosine:
     """
 
     start: float = setting(help="value after the warm-up", minimum=0)
-    end: float = setting(help="value that the cosine goes to")
+    end: float = setting(help="value that the cosine goes to", minimum=0)
     warmup_epochs: int = setting(0, help="epochs of linear growth", minimum=0)
     warmup_from: float = setting(0.0, help="value of the first epoch", minimum=0)
 
@@ -98,7 +100,9 @@ class Poly:
     end: float = setting(0.0, help="value that is never quite reached", minimum=0)
     power: float = setting(1.0, help="of what is left of the run", minimum=0)
     warmup_steps: int = setting(0, help="steps of linear growth", minimum=0)
-    warmup_ratio: float = setting(1e-6, help="share of the value at the very first step", minimum=0)
+    warmup_ratio: float = setting(
+        1e-6, help="share of the value at the very first step", minimum=0, maximum=1
+    )
 
     def at(self, progress: Progress) -> float:
         """Return the value for the step that is about to be made."""
@@ -125,9 +129,11 @@ class Steps:
 
     start: float = setting(help="value after the warm-up", minimum=0)
     at_steps: tuple[int, ...] = setting((), help="steps before which the value falls", minimum=0)
-    share: float = setting(0.1, help="what is left of the value each time", minimum=0)
+    share: float = setting(0.1, help="what is left of the value each time", minimum=0, maximum=1)
     warmup_steps: int = setting(0, help="steps of linear growth", minimum=0)
-    warmup_ratio: float = setting(1e-3, help="share of the value at the very first step", minimum=0)
+    warmup_ratio: float = setting(
+        1e-3, help="share of the value at the very first step", minimum=0, maximum=1
+    )
 
     def at(self, progress: Progress) -> float:
         """Return the value for the step that is about to be made."""
@@ -152,7 +158,7 @@ class LateCosine:
     """
 
     start: float = setting(help="value at the head of the cosine", minimum=0)
-    end: float = setting(help="value that the cosine goes to")
+    end: float = setting(help="value that the cosine goes to", minimum=0)
     warmup_epochs: int = setting(0, help="epochs of linear growth", minimum=0)
     warmup_from: float = setting(0.0, help="value of the first step", minimum=0)
 
@@ -180,4 +186,4 @@ def grown(step: int, warmup_steps: int, ratio: float) -> float:
 
 def half_wave(start: float, end: float, step: int, steps: int) -> float:
     """Return the value of half a cosine wave from `start` (step 0) to `end` (step `steps`)."""
-    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / max(steps, 1)))

@@ -1,18 +1,21 @@
 """Snapshots: the whole state of a training run in one file, written so that none is ever broken."""
 
+import logging
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vitbench.errors import TrainingError
 from vitbench.records import atomic
 from vitbench.settings import setting
+from vitbench.training.resources import first_line, memory_ran_out, writing
 
 STEPS = "step-{:09d}.pt"
 
@@ -57,7 +60,9 @@ class Snapshots:
             TrainingError: It can't be written. The older snapshots are still there.
         """
         target = self.folder / STEPS.format(step)
-        try:
+        good = self.latest()
+        hint = f"make room and resume from {good.name}" if good else "make room, start again"
+        with writing(f"the snapshot of step {step}", self.folder, hint=hint):
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic(target) as path, path.open("wb") as stream:
                 torch.save({**state, "random": random_states()}, stream)
@@ -67,14 +72,6 @@ class Snapshots:
                 with atomic(self.folder / name) as path:
                     path.unlink()
                     path.hardlink_to(target)
-        except (OSError, RuntimeError) as error:
-            good = self.latest()
-            raise TrainingError(
-                f"the snapshot of step {step} could not be written to {str(self.folder)!r}.",
-                expected="a folder with room that can be written",
-                found=str(error),
-                hint=f"make room and resume from {good.name}" if good else "make room, start again",
-            ) from error
         for old in self._newest_first()[self.saving.keep_last :]:
             old.unlink(missing_ok=True)
         return target
@@ -91,17 +88,24 @@ def load_snapshot(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a snapshot and put the random generators back to where they were.
 
     Raises:
-        TrainingError: The file is no snapshot.
+        TrainingError: The file is no snapshot, or memory ran out.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        restore_random_states(state.pop("random"))
+        states = state.pop("random")
     except Exception as error:
+        if memory_ran_out(error):
+            raise TrainingError(
+                f"the memory of {device} ran out while {str(path)!r} was read.",
+                found=first_line(error),
+                hint="end what else computes there, or take another --device",
+            ) from error
         raise TrainingError(
             f"{str(path)!r} is no snapshot.",
-            found=(str(error) or type(error).__name__).splitlines()[0],
+            found=first_line(error),
             hint="remove it; the run goes on from the one before",
         ) from error
+    restore_random_states(states)
     return state
 
 
@@ -120,11 +124,45 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Put every global random generator back to a state of `random_states`."""
-    version, words, following = states["python"]
+    """Put every global random generator back to a state of `random_states`.
+
+    A generator that is not the same here (another machine, other versions) keeps the state that
+    it has, and a warning says so: no draw of ours depends on it.
+    """
+    lost = []
+    for name, restore in RESTORE.items():
+        try:
+            restore(states[name])
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            lost.append(f"{name} ({first_line(error)})")
+    if lost:
+        logging.getLogger("vitbench").warning(
+            "random states of the snapshot that do not fit this machine are left out: %s. "
+            "Orders, crops and drop path do not depend on them.",
+            ", ".join(lost),
+        )
+
+
+def _restore_python(state: Any) -> None:
+    version, words, following = state
     random.setstate((version, tuple(words), following))
-    kind, state, *rest = states["numpy"]
-    np.random.set_state((kind, state.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    torch.set_rng_state(states["torch"].cpu())
-    if states["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+
+
+def _restore_numpy(state: Any) -> None:
+    kind, words, *rest = state
+    np.random.set_state((kind, words.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
+
+
+def _restore_cuda(states: list[Tensor]) -> None:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if len(states) != gpus:
+        raise ValueError(f"of {len(states)} GPUs, here are {gpus}")
+    torch.cuda.set_rng_state_all([state.cpu() for state in states])
+
+
+RESTORE: dict[str, Callable[[Any], None]] = {
+    "python": _restore_python,
+    "numpy": _restore_numpy,
+    "torch": lambda state: torch.set_rng_state(state.cpu()),
+    "cuda": _restore_cuda,
+}

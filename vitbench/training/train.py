@@ -1,8 +1,8 @@
 """From a recipe and the name of some data to a trained checkpoint in a folder."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,22 @@ import torch
 from vitbench import distributed
 from vitbench.data.coco import open_coco
 from vitbench.data.dataset import find_root, open_dataset
-from vitbench.data.image_files import Images, find_images
-from vitbench.data.shards import Shards, open_training_images
 from vitbench.data.synthetic import NAME as SYNTHETIC
-from vitbench.data.synthetic import synthetic_folder
 from vitbench.data.training_loader import Loading, TrainingLoader
-from vitbench.errors import DatasetError
+from vitbench.errors import DatasetNotFound, SettingError, TrainingError
 from vitbench.models.assembly import assemble, find_architecture
+from vitbench.models.sources import RUNS
 from vitbench.objectives.patch import Patch
 from vitbench.probe import Probe
 from vitbench.records import atomic
-from vitbench.settings import checked, plain, setting
+from vitbench.settings import digest, plain, problems, setting
 from vitbench.training.claim import claimed
 from vitbench.training.fit import Run, Watching
+from vitbench.training.identity import identity_of
+from vitbench.training.images import open_images
 from vitbench.training.journal import Row
 from vitbench.training.recipe import Recipe, check_recipe
+from vitbench.training.resources import first_line, memory_ran_out, writing
 from vitbench.training.snapshot import Saving
 from vitbench.training.trainer import Computing, Trainer
 from vitbench.training.truth import GroundTruth
@@ -40,6 +41,7 @@ class Inputs:
     data: str = setting(
         SYNTHETIC,
         help="images: a name under $VITBENCH_DATA, a path, synthetic, shards (URL, x-{0..9}.tar)",
+        identity=False,  # the fingerprint of the images stands for it
     )
     probe_data: str = setting(
         "",
@@ -61,26 +63,39 @@ class Options:
     saving: Saving = field(default_factory=Saving)
     watching: Watching = field(default_factory=Watching)
 
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The settings of each group."""
+        return tuple(getattr(self, item.name) for item in fields(self))
+
 
 def train(
     recipe: Recipe,
-    folder: Path,
+    folder: Path | None = None,
     options: Options = Options(),
     *,
     device: torch.device | str = "cpu",
     steps: int | None = None,
-    note: dict[str, Any] | None = None,
+    allow_changes: bool = False,
+    note: Mapping[str, Any] = {},
+    about: str = "",
+    say: Callable[[str], None] = lambda _: None,
     listener: Callable[[Row], None] = lambda _: None,
 ) -> Path:
     """Train a recipe, going on from the newest snapshot if the folder has one.
 
     Args:
         recipe: What to learn.
-        folder: Where the run lives.
+        folder: Where the run lives; left out, `runs/RECIPE-DATA-HASH`, where the hash stands for
+            all that the run learns from.
         options: Data and the way to compute, save and watch.
         device: Where to compute.
         steps: Stop after so many steps in all; left out: the recipe's epochs.
+        allow_changes: Go on from a snapshot though settings or data are others now; the run's
+            document says which, and from which step on.
         note: What else to write into the run's document.
+        about: A sentence on how the recipe was chosen.
+        say: Told, before any work, what is trained on, `about`, and where the run lives.
         listener: Told every line of the journal.
 
     Returns:
@@ -88,52 +103,123 @@ def train(
 
     Raises:
         SettingError: Settings are out of range, or the folder holds another run or one at work.
-        Stopped: After saving, on SIGTERM or ctrl-C.
+        DatasetError: The images can't be used.
+        Stopped: After saving, on SIGTERM, SIGUSR1 or ctrl-C.
         TrainingError: The loss is not finite, memory or disk ran out.
     """
     check_recipe(recipe)
-    for part in (options.inputs, options.loading, options.computing, options.saving):
-        checked(part)
+    check_options(options, recipe.batch_size, steps)
+    device = torch.device(device)
+    options = replace(options, computing=options.computing.on(device))
+    found = open_images(options.inputs.data)
+    say(f"training on {found}")
+    say(about or recipe.name)
     loader = TrainingLoader(
-        open_images(options.inputs.data),
+        found.images,
         recipe.crops,
         options.loading,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
-        device=torch.device(device),
+        device=device,
         rank=distributed.rank(),
         processes=distributed.world_size(),
     )
-    trainer = Trainer(
-        recipe,
-        steps_per_epoch=loader.steps,
-        device=torch.device(device),
-        computing=options.computing,
-        truth=open_truth(recipe, options.inputs.data),
-    )
+    truth = open_truth(recipe, options.inputs.data)
+    facts = found.facts(say) | ({"annotations": truth.fingerprint} if truth else {})
+    identity = identity_of(recipe, *options.parts, data=facts)
+    folder = folder or default_folder(recipe, options.inputs.data, digest(identity))
+    say(f"in the run folder {folder}")
+    trainer = build_trainer(recipe, loader.steps, device, options.computing, truth)
     with claimed(folder):
         run = Run(
             trainer,
             loader,
             folder,
-            data=options.inputs.data,
+            identity=identity,
+            allow_changes=allow_changes,
             saving=options.saving,
             watching=options.watching,
             probe=open_probe(options),
             listener=listener,
         )
         if distributed.is_main():
-            document = {"recipe": plain(recipe), "options": plain(options), **(note or {})}
-            with atomic(folder / RUN_DOCUMENT) as path:
-                path.write_text(json.dumps(document, indent=1) + "\n")
+            document = {"recipe": plain(recipe), "options": plain(options), **note}
+            write_document(run, {**document, **facts, "root": found.places})
         return run.fit(steps=steps)
 
 
-def open_images(data: str) -> Images | Shards:
-    """Open the training images of a dataset's name or path, or shards."""
-    if data == SYNTHETIC:
-        return find_images(synthetic_folder("classification"))
-    return open_training_images(data)
+def check_options(options: Options, batch_size: int, steps: int | None) -> None:
+    """Refuse settings outside their limits, and a batch that can't be cut as they say.
+
+    Raises:
+        SettingError: With every problem there is.
+    """
+    found = [problem for part in options.parts for problem in problems(part)]
+    if not options.inputs.data:  # which would stand for the folder that the command is typed in
+        found.append("--data is empty, expected a name, a path or shards")
+    if steps is not None and steps < 1:
+        found.append(f"--steps is {steps}, expected at least 1")
+    parts, share = options.computing.accumulate, batch_size // distributed.world_size()
+    if parts > 0 and share % parts:
+        found.append(f"--accumulate is {parts}, expected a divisor of the {share} images at once")
+    if found:
+        raise SettingError(found)
+
+
+def default_folder(recipe: Recipe, data: str, mark: str) -> Path:
+    """Return where a run lives that was told no folder."""
+    return RUNS / f"{recipe.name}-{Path(data).name}-{mark[:8]}"
+
+
+def build_trainer(
+    recipe: Recipe,
+    steps_per_epoch: int,
+    device: torch.device,
+    computing: Computing,
+    truth: GroundTruth | None,
+) -> Trainer:
+    """Build the networks of a run on their device.
+
+    Raises:
+        TrainingError: They need more memory than there is.
+    """
+    try:
+        return Trainer(
+            recipe,
+            steps_per_epoch=steps_per_epoch,
+            device=device,
+            computing=computing,
+            truth=truth,
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not memory_ran_out(error):
+            raise
+        raise TrainingError(
+            f"the memory of {device} ran out while the networks were built.",
+            expected=f"room for student, teacher and heads of {recipe.arch}",
+            found=first_line(error),
+            hint="a smaller --arch, or heads with fewer prototypes and narrower layers",
+        ) from error
+
+
+def write_document(run: Run, document: Mapping[str, Any]) -> None:
+    """Write the run's document; changes that were allowed are added to those before them."""
+    path = run.folder / RUN_DOCUMENT
+    allowed = _changes_of(path)
+    if run.changed:
+        told = {name: list(sides) for name, sides in run.changed.items()}
+        allowed = [*allowed, {"from_step": run.trainer.step, "changed": told}]
+    if allowed:
+        document = {**document, "changes": allowed}
+    with writing("the run's document", run.folder), atomic(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _changes_of(path: Path) -> list[Any]:
+    try:
+        return list(json.loads(path.read_text())["changes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def open_truth(recipe: Recipe, data: str) -> GroundTruth | None:
@@ -155,7 +241,7 @@ def open_probe(options: Options) -> Probe | None:
     """Open the labelled data of the online 20-NN; None if there are no labels.
 
     Raises:
-        DatasetError: Data was named for it and has none.
+        DatasetError: Data was named for it and has no labels, or val has a class that train lacks.
     """
     if not options.watching.probe_every:
         return None
@@ -164,7 +250,7 @@ def open_probe(options: Options) -> Probe | None:
     try:
         bank = open_dataset(name, "classification", "train", limit=most)
         queries = open_dataset(name, "classification", "val", limit=most)
-    except DatasetError:
+    except DatasetNotFound:
         if inputs.probe_data:
             raise
         return None

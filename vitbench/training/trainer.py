@@ -27,23 +27,27 @@ Precision = Literal["auto", "fp64", "fp32", "bf16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computing:
-    """How a step is computed; apart from rounding, none of it changes what is learned."""
+    """How a step is computed: what is learned is the same, its digits are not."""
 
     precision: Precision = setting(
         "auto",
         help="number format of the passes: bf16 on a GPU, fp32 on a CPU, or as told",
         choices=("auto", "fp64", "fp32", "bf16"),
-        identity=False,
     )
-    accumulate: int = setting(
-        1, help="parts that a batch is cut into to save memory", minimum=1, identity=False
-    )
-    compile: bool = setting(False, help="compile the backbones", identity=False)
+    accumulate: int = setting(1, help="parts that a batch is cut into to save memory", minimum=1)
+    compile: bool = setting(False, help="compile the backbones")
     on_nonfinite: tuple[Literal["skip"], int] = setting(
         ("skip", 0),
         help="`skip N`: steps without a finite loss to leave out before stopping; N costs time",
         minimum=0,
+        identity=False,  # where it matters, a run with another number would have stopped
     )
+
+    def on(self, device: torch.device) -> "Computing":
+        """Return the settings with a precision of `auto` replaced by what it means on a device."""
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bf16" if device.type == "cuda" else "fp32")
 
 
 class Trainer:
@@ -66,7 +70,8 @@ class Trainer:
         computing: Computing = Computing(),
         truth: Truth | None = None,
     ) -> None:
-        self.recipe, self.computing, self.device, self.truth = recipe, computing, device, truth
+        self.recipe, self.device, self.truth = recipe, device, truth
+        self.computing = computing.on(device)
         self.steps_per_epoch, self.step = steps_per_epoch, 0
         backbone = recipe.build_backbone()
         with torch.random.fork_rng(devices=[]):
@@ -218,8 +223,7 @@ class Trainer:
         return iter(objectives.items())
 
     def _autocast(self) -> torch.autocast:
-        precision = self.computing.precision
-        low = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")
+        low = self.computing.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
 
 

@@ -28,6 +28,7 @@ class GroundTruth:
     """
 
     def __init__(self, dataset: CocoDataset, *, patch_size: int, wrap: bool) -> None:
+        self.fingerprint = dataset.info.fingerprint
         self._places = {name: place for place, name in enumerate(dataset.ids)}
         self._patch = patch_size
         self._border: Border = "wrap" if wrap else "valid"

@@ -36,6 +36,7 @@ class Adjacency(Reading):
 
     name: ClassVar[str] = "adjacency"
     version: ClassVar[int] = 1
+    default_data: ClassVar[str] = "coco"
     splits: ClassVar[tuple[str, ...]] = ("val",)
     needs: ClassVar[frozenset[Need]] = frozenset()
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
@@ -65,7 +66,7 @@ class Adjacency(Reading):
         0.95, help="cosine of features that makes a positive", minimum=-1.0, maximum=1.0
     )
     overlays: int = setting(
-        8, help="pictures of images with their patches", minimum=0, identity=False
+        8, help="pictures of images with their patches", minimum=0, artifact=True
     )
 
     @property

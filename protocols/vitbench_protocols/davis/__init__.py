@@ -70,6 +70,7 @@ class Davis:
     name: ClassVar[str] = "davis"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "clips"
+    default_data: ClassVar[str] = "davis"
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Presets] = {
@@ -116,7 +117,7 @@ class Davis:
     )
     tf32: bool = setting(False, help="TF32 on GPUs that have it")
     video: Literal["none", "mp4", "gif"] = setting(
-        "none", help="write each clip with its masks as a video", identity=False
+        "none", help="write each clip with its masks as a video", artifact=True
     )
 
     @property

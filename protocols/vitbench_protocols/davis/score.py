@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitbench.api import (
     Clip,
@@ -16,11 +17,12 @@ from vitbench.api import (
     Outcome,
     Presets,
     errors,
-    mask_files,
     read_labels,
     setting,
 )
 from vitbench_protocols.davis.jf import Values, score_frame
+from vitbench_protocols.davis.object_order import better_order, count_overlaps
+from vitbench_protocols.davis.result_folder import check_folder, found_instead
 from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
 
 
@@ -40,6 +42,7 @@ class DavisMasks:
     name: ClassVar[str] = "davis"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "clips"
+    default_data: ClassVar[str] = "davis"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Presets] = {"standard": {}}
 
@@ -52,26 +55,44 @@ class DavisMasks:
         "error", help="predicted labels above the number of true objects: refuse, or background"
     )
 
+    threshold: int = setting(
+        0,
+        help="gray level from which a pixel of a --year 2016 mask is object; 0: masks are binary",
+        minimum=0,
+        maximum=255,
+    )
+
     @property
     def splits(self) -> tuple[str, ...]:
         """The one split that is read."""
         return (self.split if self.year == 2017 else f"2016/{self.split}",)
 
     def run(self, predictions: Path, context: Context) -> Outcome:
-        """Score the masks of every clip; all of them are read and checked first.
+        """Score the masks of every clip; all of them must be there.
 
         Raises:
             DatasetError: A clip or mask is missing, is no label map, has another size than the
                 truth, or shows more objects. The message names the file.
+            SettingError: A threshold where masks hold object numbers.
         """
+        if self.threshold and self.year != 2016:
+            raise errors.SettingError(
+                ["--threshold is for gray masks of one object, not for object numbers"],
+                hint="add --year 2016, or leave out --threshold",
+            )
         clips: Dataset[Clip] = context.dataset(self.splits[0])
+        check_folder(predictions, clips.ids)
         todo = [_frames(clips[index], predictions) for index in range(len(clips))]
         found = []
         with ThreadPoolExecutor(context.workers) as pool:
             for done, frames in enumerate(todo, start=1):
-                pairs = list(pool.map(self._score, frames))
-                region, outline = (np.stack(values, axis=1) for values in zip(*pairs, strict=True))
+                scored = list(pool.map(self._score, frames))
+                region = np.stack([one.region for one in scored], axis=1)
+                outline = np.stack([one.outline for one in scored], axis=1)
                 found.append(ClipScores(frames[0].clip.id, region, outline))
+                swapped = better_order(np.sum([one.overlaps for one in scored], axis=0))
+                if swapped:
+                    context.note(f"clip {frames[0].clip.id}: {swapped}")
                 context.progress("clips", done, len(todo))
         context.output.mkdir(parents=True, exist_ok=True)
         table = context.output / "objects.csv"
@@ -79,18 +100,17 @@ class DavisMasks:
         scores, items = summarise(found)
         return Outcome(scores, items, {"objects": table})
 
-    def _score(self, frame: "_Frame") -> tuple[Values, Values]:
-        """Return J and F of every object in one frame."""
+    def _score(self, frame: "_Frame") -> "_Scored":
+        """Return J and F of every object in one frame, and which objects overlap."""
         clip, truth = frame.clip, frame.clip.mask(frame.number)
-        labels = read_labels(frame.prediction)
+        labels = self._labels(frame.prediction, binary=clip.binary)
         if labels.shape != truth.shape:
             raise errors.DatasetError(
                 f"the mask {str(frame.prediction)!r} has another size than the true one.",
                 expected=f"{truth.shape[0]}x{truth.shape[1]} pixels (height x width)",
                 found=f"{labels.shape[0]}x{labels.shape[1]}",
+                hint="write the masks at the size of the frames",
             )
-        if clip.binary:
-            labels = (labels > 0).astype(np.uint8)
         extra = labels > clip.objects
         if extra.any():
             if self.extra_objects == "error":
@@ -101,7 +121,29 @@ class DavisMasks:
                     hint="--extra-objects drop takes them for background",
                 )
             labels = np.where(extra, np.uint8(0), labels)
-        return score_frame(truth, labels, clip.objects)
+        overlaps = count_overlaps(truth, labels, clip.objects)
+        return _Scored(*score_frame(truth, labels, clip.objects), overlaps)
+
+    def _labels(self, path: Path, *, binary: bool) -> NDArray[np.uint8]:
+        """Read a predicted mask: object numbers, or 0 and 1 of DAVIS-2016's one object."""
+        if not binary or self.threshold:
+            labels = read_labels(path)
+            return (labels >= self.threshold).astype(np.uint8) if binary else labels
+        try:
+            return read_labels(path, binary=True)
+        except errors.DatasetError as error:
+            read_labels(path)  # raises again unless gray levels are all that is wrong
+            raise errors.DatasetError(
+                error.wrong, expected=error.expected, found=error.found, hint="--threshold 128"
+            ) from error
+
+
+class _Scored(NamedTuple):
+    """What was found of one frame."""
+
+    region: Values  # J, (objects,)
+    outline: Values  # F, (objects,)
+    overlaps: NDArray[np.int64]  # (objects, objects)
 
 
 class _Frame(NamedTuple):
@@ -124,8 +166,7 @@ def _frames(clip: Clip, predictions: Path) -> list[_Frame]:
         raise errors.DatasetError(
             f"{len(missing)} masks of clip {clip.id!r} are missing, first {str(missing[0])!r}.",
             expected="PREDICTIONS/<clip>/<frame>.png for every frame but the first and the last",
-            found=f"{len(mask_files(folder))} masks"
-            if folder.is_dir()
-            else "no folder of the clip",
+            found=found_instead(folder),
+            hint="write a mask for each of these frames, an empty one where no object is seen",
         )
     return frames

@@ -15,6 +15,7 @@ from vitbench.api import (
     Outcome,
     PositionRule,
     distributed,
+    errors,
     seeded,
     setting,
 )
@@ -59,7 +60,8 @@ class Detection:
     """Boxes and masks of objects: AP on COCO, or on any data in its layout.
 
     Presets: `selfpatch-release` is the released configuration as shipped, whose ViT-S has 8 heads
-    where the checkpoints have 6; `correct-heads` leaves the checkpoint's; `xcit` is XCiT's
+    where the checkpoints have 6, and serves no other ViT; `correct-heads` leaves the checkpoint's
+    heads, and is what the ViT-Ti of the paper's table 3 is compared with; `xcit` is XCiT's
     schedule; `mmdet-1x` is mmdetection's for ResNets; `small` fits a laptop.
 
     Source:
@@ -74,14 +76,15 @@ class Detection:
     """
 
     name: ClassVar[str] = "detection"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     data: ClassVar[Literal["instances"]] = "instances"
+    default_data: ClassVar[str] = "coco"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "correct-heads": {},
-        "selfpatch-release": {"heads": 8},
+        "selfpatch-release": {"heads": 8, "heads_width": 384},
         "xcit": {
             "drop_path": (0.05, 0.05),
             "learning": Learning(
@@ -117,6 +120,9 @@ class Detection:
         (), help="blocks that are tapped; left out: 3 5 7 11 of 12, or the last of each stage"
     )
     heads: int = setting(0, help="attention heads of the ViT; 0: the checkpoint's", minimum=0)
+    heads_width: int = setting(
+        0, help="width D of the only ViT that may get those heads; 0: any", minimum=0
+    )
     freeze: bool = setting(False, help="leave the backbone as it is: a cheap probe")
     drop_path: tuple[float, float] = setting(
         (0.0, 0.05), help="stochastic depth of the first and last block", minimum=0, maximum=0.99
@@ -152,6 +158,7 @@ class Detection:
 
     def detector(self, backbone: Backbone, categories: int) -> Detector:
         """Build the detector on a copy of a backbone, the rest with new weights."""
+        self._check_heads(backbone)
         copy = backbone.dense_copy(rule=self.positions, heads=self.heads)
         info, channels = backbone.info, self.network.channels
         layers = self.layers or default_layers(info)
@@ -166,3 +173,14 @@ class Detection:
             neck = Fpn([info.stage(layer).width for layer in layers], channels)
         taps = Taps(copy, layers, adapter, frozen=self.freeze, drop_path=self.drop_path)
         return Detector(taps, neck, self.network, categories)
+
+    def _check_heads(self, backbone: Backbone) -> None:
+        info = backbone.info
+        if self.heads and self.heads_width not in (0, info.embed_dim):
+            raise errors.SettingError(
+                [
+                    f"{self.heads} heads are meant for a ViT of width {self.heads_width}, but "
+                    f"{info.arch} is {info.embed_dim} wide and has {info.heads}"
+                ],
+                hint="--preset correct-heads; with --heads beside it, if other heads are wanted",
+            )

@@ -45,6 +45,8 @@ def finish(
         context: Where files go.
         engine: Whose code evaluates.
     """
+    for text in truth.notes:
+        context.note(text)
     found: dict[Kind, Evaluated] = {}
     for kind in kinds(detections, truth, context):
         context.progress(f"evaluating {kind}", 0, 1)

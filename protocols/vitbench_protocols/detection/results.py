@@ -68,7 +68,10 @@ def check_results(found: Sequence[Detected], truth: Truth, name: str) -> None:
         DatasetError: They don't.
     """
     _check_known("image", {one.image_id for one in found}, truth.sizes, truth, name)
-    _check_known("category", {one.category_id for one in found}, truth.categories, truth, name)
+    used = {one.category_id for one in found}
+    _check_known(
+        "category", used, truth.categories, truth, name, hint=_counted_otherwise(used, truth)
+    )
     for part in ("bbox", "segmentation"):
         without = [n for n, one in enumerate(found) if getattr(one, part) is None]
         if without and len(without) < len(found):
@@ -85,15 +88,29 @@ def check_results(found: Sequence[Detected], truth: Truth, name: str) -> None:
         )
 
 
-def _check_known(what: str, used: set[int], known: Any, truth: Truth, name: str) -> None:
+def _check_known(
+    what: str, used: set[int], known: Any, truth: Truth, name: str, *, hint: str = ""
+) -> None:
     unknown = sorted(used - set(known))
     if unknown:
         raise errors.DatasetError(
             f"the results file {name!r} has {what} ids that the annotations of {truth.name} lack.",
             expected=f"the {len(known)} {what} ids of {truth.name}",
             found=f"{len(unknown)} others: {errors.listed([str(one) for one in unknown])}",
-            hint="--split train, or the --data that the predictions were made on",
+            hint=hint or "--split train, or the --data that the predictions were made on",
         )
+
+
+def _counted_otherwise(used: set[int], truth: Truth) -> str:
+    """Return a hint where category ids are those of a list counted from 0 or 1; else empty."""
+    for first in (0, 1):
+        if used <= {*range(first, first + len(truth.categories))}:
+            number, name = next(iter(truth.categories.items()))
+            return (
+                f"if the ids count the categories from {first}, write those of the annotation file"
+                f" instead: {number} ({name!r}) for {first}, and so on"
+            )
+    return ""
 
 
 def runs_of(detection: Detected, truth: Truth) -> dict[str, Any]:
@@ -105,6 +122,19 @@ def runs_of(detection: Detected, truth: Truth) -> dict[str, Any]:
     assert detection.segmentation is not None
     what = f"a detection in image {detection.image_id}"
     return encode_runs(what, detection.segmentation, *truth.sizes[detection.image_id])
+
+
+def box_of(detection: Detected, truth: Truth) -> tuple[float, ...]:
+    """Return a detection's box, or that around its mask: left, top, width, height, px.
+
+    Raises:
+        DatasetError: Its run lengths don't fit the image.
+    """
+    from pycocotools import mask as coco_mask
+
+    if detection.bbox is not None:
+        return detection.bbox
+    return tuple(coco_mask.toBbox(runs_of(detection, truth)).tolist())
 
 
 def write_results(detections: Iterable[Detected], path: Path) -> None:

@@ -9,6 +9,7 @@ from vitbench.api import Context, MetricSpec, Outcome, setting
 from vitbench_protocols.detection.outcome import finish
 from vitbench_protocols.detection.results import read_results
 from vitbench_protocols.detection.scores import METRICS, Engine
+from vitbench_protocols.detection.suspicions import suspicions
 from vitbench_protocols.detection.truth import Truth
 
 
@@ -16,15 +17,17 @@ from vitbench_protocols.detection.truth import Truth
 class CocoResults:
     """AP of boxes and masks of a COCO results file, by COCO's own evaluation.
 
-    Entries may have boxes, masks or both; masks alone give their boxes too.
+    Entries may have boxes, masks or both; masks alone give their boxes too. Images without a
+    detection count, with nothing found in them.
 
     Source:
         cocodataset/cocoapi, PythonAPI/pycocotools/cocoeval.py.
     """
 
     name: ClassVar[str] = "coco"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     data: ClassVar[Literal["instances"]] = "instances"
+    default_data: ClassVar[str] = "coco"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"coco": {}}
 
@@ -46,4 +49,7 @@ class CocoResults:
         """
         dataset = context.dataset(self.split)
         truth = Truth.of(dataset)
-        return finish(read_results(predictions, truth), dataset, truth, context, self.engine)
+        detections = read_results(predictions, truth)
+        for text in suspicions(detections, truth):
+            context.note(text)
+        return finish(detections, dataset, truth, context, self.engine)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vitbench.api import MetricSpec, Score, atomic, errors, statistic
 from vitbench_protocols.detection.matching import THRESHOLDS, match
-from vitbench_protocols.detection.results import Detected, runs_of
+from vitbench_protocols.detection.results import Detected, box_of, runs_of
 from vitbench_protocols.detection.truth import Kind, Truth
 
 Engine = Literal["pycocotools", "faster-coco-eval"]
@@ -120,11 +120,11 @@ def _entries(truth: Truth, detections: Sequence[Detected], kind: Kind) -> list[E
 
     made: list[tuple[Entry, float]] = []
     for one in detections:
-        runs = runs_of(one, truth) if kind == "mask" or one.bbox is None else None
         if kind == "mask":  # one by one: pycocotools 2.0.11 can't take 256 at once
+            runs = runs_of(one, truth)
             made.append(({"segmentation": runs}, coco_mask.area(runs)))
         else:
-            box = coco_mask.toBbox(runs).tolist() if one.bbox is None else list(one.bbox)
+            box = list(box_of(one, truth))
             made.append(({"bbox": box}, box[2] * box[3]))
     return [
         {

@@ -22,6 +22,7 @@ class Truth:
     categories: Mapping[int, str]  # category id -> name, by id
     objects: tuple[Instances, ...]  # of each image
     shift: int  # from the file's category ids to the data set's
+    notes: tuple[str, ...] = ()  # on what the file does not say
 
     @staticmethod
     def of(dataset: Dataset[Any]) -> "Truth":
@@ -37,6 +38,7 @@ class Truth:
             },
             objects=objects,
             shift=source.shift,
+            notes=tuple(source.notes),
         )
 
     @property

@@ -18,8 +18,10 @@ from vitbench.api import (
     Outcome,
     Presets,
     Score,
+    cut_note,
     errors,
     setting,
+    write_class_table,
 )
 from vitbench_protocols.linear_probe.features import Choice, FeatureSet, feature_sets
 from vitbench_protocols.linear_probe.grid import Head
@@ -54,6 +56,7 @@ class LinearProbe:
     name: ClassVar[str] = "linear-probe"
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
@@ -88,8 +91,15 @@ class LinearProbe:
     resize: int = setting(256, help="short side before the centre crop, px", minimum=8)
     crop: int = setting(224, help="side of every crop, px", minimum=8)
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Size (H, W) of every image that passes, in pixels."""
+        return self.crop, self.crop
+
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Choose a head where there are several, train it on all of train, score it on val."""
+        if cut := cut_note(self.crop, backbone.info.stage(0).stride):
+            context.note(cut)
         sets = feature_sets(self.features, backbone.info)
         heads = [Head(features, rate) for features in sets for rate in self.learning_rates]
         if not heads:
@@ -109,7 +119,9 @@ class LinearProbe:
             Score(metric.name, float(items[metric.name].mean()), len(scored.last))
             for metric in self.metrics
         )
-        return Outcome(scores, {"ids": np.array(context.dataset("val").ids), **items})
+        val = context.dataset("val")
+        tables = write_class_table(val, items, context)
+        return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
     def _data(self, backbone: Backbone, context: Context, sets: Sequence[FeatureSet]) -> Data:
         backbone.check_images(self.crop, self.crop)

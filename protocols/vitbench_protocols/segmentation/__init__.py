@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from vitbench.api import Backbone, Context, MetricSpec, Need, Outcome, setting
-from vitbench_protocols.segmentation.classes import Classes
+from vitbench_protocols.segmentation.classes import FIRST_LABEL, HIGHEST, VOID, Classes
 from vitbench_protocols.segmentation.dense_knn import DenseKnn
 from vitbench_protocols.segmentation.inference import Inference
 from vitbench_protocols.segmentation.learning import Learning
@@ -39,13 +39,17 @@ class Segmentation:
         alinlab/SelfPatch (81aef14), segmentation/configs. UPerNet was not released; see `UPerNet`.
 
     Differs:
+        Several processes see the same crops as one. `knn` and `linear` find the same to the bit on
+        1, 2, 4, 8, … of them; fine-tuning adds up gradients and batch statistics in another order,
+        so its scores agree up to the rounding that training carries on.
         The class token, where the checkpoint has one, stays in the backbone (the reference drops
         it). 16 crops a step: the published numbers name 4 a GPU, but not how many GPUs.
     """
 
     name: ClassVar[str] = "segmentation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     data: ClassVar[Literal["semantic"]] = "semantic"
+    default_data: ClassVar[str] = "ade20k"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
@@ -72,12 +76,14 @@ class Segmentation:
 
     method: DenseKnn | LinearProbe | FineTune = setting(DenseKnn(), help="how classes are found")
     inference: Inference = setting(Inference(), help="how an image is seen when it is scored")
+    first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)
+    void: tuple[int, ...] = setting((), help=VOID, minimum=0, maximum=HIGHEST)
 
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""
         self.inference.check(backbone)
         val = context.dataset("val")
-        classes = Classes.of(val)
+        classes = Classes.of(val, self.first_label, self.void)
         problem = Problem(context, classes, context.dataset("train"), val, self.inference)
         segmenter = self.method.learn(backbone, problem)
         keeper = Keeper(context.output / PREDICTIONS, classes)

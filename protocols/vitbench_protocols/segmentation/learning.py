@@ -89,7 +89,7 @@ class CropTask:
         images = torch.from_numpy(np.stack([crop.image for crop in samples]))
         images = context.normalization(images.to(context.device).permute(0, 3, 1, 2))
         truth = torch.from_numpy(np.stack([crop.truth for crop in samples]))
-        truth = truth.to(context.device).long()
+        truth = self.model.learned_from(truth.to(context.device).long())
         self.model.draw(context.seed, positions)
         with context.autocast():
             outputs = self.model(images)
@@ -102,6 +102,7 @@ class CropTask:
         loss = torch.stack([w * part for w, part in zip(weights, parts, strict=True)]).sum()
         known = truth != NONE
         right = (scores[0].detach().argmax(dim=1) == truth) & known
+        loss = self.model.share(loss)
         return {"loss": loss, "pixel_accuracy": 100 * right.sum() / known.sum().clamp(min=1)}
 
     def check(self) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitbench.api import Backbone, Context, DropPath
+from vitbench.api import Backbone, Context, DropPath, distributed
 from vitbench_protocols.segmentation.decoders import draw_dropout
 
 
@@ -38,6 +38,14 @@ class TrainedTogether(nn.Module):
         scales = self.drop_path.draw(seed=seed, step=0, crops=range(1), indices=indices)
         self.drop_path.scales = torch.as_tensor(scales).to(where.device, where.dtype)
 
+    def learned_from(self, truth: Tensor) -> Tensor:
+        """Return the classes of the images that a training pass scores: this process's own."""
+        return truth
+
+    def share(self, loss: Tensor) -> Tensor:
+        """Return this process's part of the loss, whose mean over processes is the batch's."""
+        return loss
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return class scores of normalized images, each output (B, C, h, w)."""
         if not self.training:
@@ -48,7 +56,11 @@ class TrainedTogether(nn.Module):
 
 
 class TrainedAlone(nn.Module):
-    """A decoder on the normalized tokens of one block of a backbone that stays as it is."""
+    """A decoder on the normalized tokens of one block of a backbone that stays as it is.
+
+    Every process reads the tokens of its own images, one by one, and learns from those of all: so
+    the decoder is the same to the bit on 1, 2, 4, 8, … processes.
+    """
 
     def __init__(self, backbone: Backbone, decoder: Any, *, layer: int) -> None:
         super().__init__()
@@ -61,12 +73,30 @@ class TrainedAlone(nn.Module):
         """Draw all that is random in the pass of the next batch."""
         draw_dropout(self.decoder, seed, positions)
 
+    def learned_from(self, truth: Tensor) -> Tensor:
+        """Return the classes of the images that a training pass scores: those of all processes."""
+        return distributed.gather_rows(truth)
+
+    def share(self, loss: Tensor) -> Tensor:
+        """Return the whole loss on the main process and none on others, to be averaged exactly."""
+        return loss * (distributed.world_size() if distributed.is_main() else 0)
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return class scores of normalized images, each output (B, C, h, w)."""
-        with torch.no_grad():
-            (features,) = self._lent[0](images, (self.layer,))
-        found: tuple[Tensor, ...] = self.decoder([features.patches])
+        """Return class scores of normalized images, each output (B, C, h, w).
+
+        While training, of the images of all processes, in their order.
+        """
+        tokens = self._tokens(images)
+        if self.training:
+            tokens = distributed.gather_rows(tokens)
+        found: tuple[Tensor, ...] = self.decoder([tokens])
         return found
+
+    @torch.no_grad()
+    def _tokens(self, images: Tensor) -> Tensor:
+        """Return the tokens (B, D, h, w), whose bits do not depend on how many images there are."""
+        read = [self._lent[0](image[None], (self.layer,))[0].patches for image in images]
+        return torch.cat(read)
 
 
 Network = TrainedTogether | TrainedAlone

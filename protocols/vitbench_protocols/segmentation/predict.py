@@ -39,7 +39,7 @@ class Scene:
 def read_scene(dataset: Dataset[Any], place: int, classes: Classes) -> Scene:
     """Read one item of a data set of index maps."""
     sample = dataset[place]
-    return Scene(place, sample.id, np.array(sample.image), classes.indices(sample.target))
+    return Scene(place, sample.id, np.array(sample.image), classes.truth(sample.target, sample.id))
 
 
 def scenes(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitbench.api import (
     Context,
@@ -18,25 +19,43 @@ from vitbench.api import (
     read_index_map,
     setting,
 )
-from vitbench_protocols.segmentation.classes import NONE, Classes, Indices
+from vitbench_protocols.segmentation.classes import (
+    FIRST_LABEL,
+    HIGHEST,
+    NONE,
+    VOID,
+    Classes,
+    Indices,
+)
 from vitbench_protocols.segmentation.outcome import finish
 from vitbench_protocols.segmentation.predict import Scene, read_scene
-from vitbench_protocols.segmentation.scores import METRICS, Tally, confusion
+from vitbench_protocols.segmentation.prediction_files import prediction_files
+from vitbench_protocols.segmentation.scores import METRICS, Counts, Tally, confusion
 
-IGNORED = 255
+Numbering = Literal["labels", "from-zero"]
+
+IGNORED = 255  # no class, in predictions
 AHEAD = 8
+NEVER = -np.inf  # right pixels where a numbering does not know the labels
+FAR, SENSIBLE = 2, 0.2  # times as many right pixels, and their share, that are worth a note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationMaps:
     """mIoU of a folder of PNGs, one an image, named as the image and as large.
 
-    A pixel without a prediction (label 0) is wrong wherever the truth has a class.
+    A pixel without a prediction (a void label) is wrong wherever the truth has a class. Where 0 is
+    a class, as in VOC and Cityscapes, the class list says so (`0: background`), or the flags
+    `--first-label 0 --void 255`.
+
+    Source:
+        mmsegmentation 0.x, core/evaluation/metrics.py, intersect_and_union and mean_iou.
     """
 
     name: ClassVar[str] = "segmentation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     data: ClassVar[Literal["semantic"]] = "semantic"
+    default_data: ClassVar[str] = "ade20k"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "labels": {},
@@ -44,9 +63,11 @@ class SegmentationMaps:
     }
 
     split: Literal["val", "train"] = setting("val", help="which images")
-    numbering: Literal["labels", "from-zero"] = setting(
+    numbering: Numbering = setting(
         "labels", help="labels as in the data's own files, or classes counted from 0, 255 for none"
     )
+    first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)
+    void: tuple[int, ...] = setting((), help=VOID, minimum=0, maximum=HIGHEST)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -61,24 +82,30 @@ class SegmentationMaps:
                 labels that are no class. The message names the file.
         """
         dataset: Dataset[Any] = context.dataset(self.split)
-        classes = Classes.of(dataset)
-        files = _files(predictions, dataset)
+        classes = Classes.of(dataset, self.first_label, self.void)
+        files = prediction_files(predictions, dataset)
 
         def predicted(scene: Scene) -> Indices:
-            return self._read(files[scene.place], scene, classes)
+            return self._read(files[scene.place], scene, classes)[0].classes
 
-        def count(place: int) -> tuple[int, Any]:
+        def count(place: int) -> tuple[int, Counts, float]:
             scene = read_scene(dataset, place, classes)
-            return place, confusion(scene.truth, predicted(scene), len(classes))
+            found, other = self._read(files[place], scene, classes)
+            counted = confusion(scene.truth, found.classes, len(classes))
+            return place, counted, NEVER if other.unknown else right(scene, other)
 
-        tally = Tally(len(classes))
+        tally, otherwise = Tally(len(classes)), 0.0
         places = range(len(dataset))
-        for place, counted in in_order(count, places, workers=context.workers, ahead=AHEAD):
+        counts = in_order(count, places, workers=context.workers, ahead=AHEAD)
+        for place, counted, elsewhere in counts:
             tally.add(place, counted)
+            otherwise += elsewhere
             context.progress("scoring", place + 1, len(dataset))
+        self._compare(tally, otherwise, context)
         return finish(tally, dataset, classes, predicted, context)
 
-    def _read(self, path: Path, scene: Scene, classes: Classes) -> Indices:
+    def _read(self, path: Path, scene: Scene, classes: Classes) -> tuple["Read", "Read"]:
+        """Return a prediction, and as the other numbering reads it."""
         labels = read_index_map(path)
         if labels.shape != scene.truth.shape:
             raise errors.DatasetError(
@@ -87,29 +114,56 @@ class SegmentationMaps:
                 found="{} x {}".format(*labels.shape),
                 hint="write predictions at the size of the images",
             )
-        known = range(len(classes)) if self.numbering == "from-zero" else classes.labels
-        none = IGNORED if self.numbering == "from-zero" else 0
-        unknown = sorted({*labels_in(labels)} - {*known, none})
-        if unknown:
+        found, other = (read(labels, classes, way) for way in (self.numbering, self._other))
+        if found.unknown:
+            other_fits = not other.unknown and right(scene, other) > right(scene, found)
             raise errors.DatasetError(
                 f"the prediction {str(path)!r} has labels that are no class.",
-                expected=f"the labels of the {len(classes)} classes, {none} for none",
-                found=errors.listed([str(label) for label in unknown]),
-                hint="--numbering from-zero reads classes counted from 0",
+                expected=f"labels of the {len(classes)} classes, {found.first} to {found.last}",
+                found=errors.listed([str(label) for label in found.unknown]),
+                hint=f"--numbering {self._other}"
+                if other_fits
+                else "write the labels that the data's own label files have",
             )
-        if self.numbering == "labels":
-            return classes.indices(labels)
-        return np.where(labels == IGNORED, NONE, labels).astype(np.int16)
+        return found, other
+
+    @property
+    def _other(self) -> Numbering:
+        return "from-zero" if self.numbering == "labels" else "labels"
+
+    def _compare(self, tally: Tally, otherwise: float, context: Context) -> None:
+        """Say so if the other numbering makes far more pixels right."""
+        labelled = int(tally.total.sum())
+        own = int(tally.total[:, :-1].trace())
+        if otherwise > max(FAR * own, SENSIBLE * labelled):
+            context.note(
+                f"{own / labelled:.1%} of the labelled pixels are right, but "
+                f"{otherwise / labelled:.1%} with --numbering {self._other}"
+            )
 
 
-def _files(folder: Path, dataset: Dataset[Any]) -> list[Path]:
-    """Return the file of each image, at any depth of the folder; all of them must be there."""
-    found = {path.stem: path for path in sorted(folder.rglob("*.png"))}
-    missing = [name for name in dataset.ids if Path(name).stem not in found]
-    if missing:
-        raise errors.DatasetError(
-            f"{len(missing)} of {len(dataset)} images have no prediction in {str(folder)!r}.",
-            expected="NAME.png for each image NAME",
-            found=f"{len(found)} PNGs; without one: {errors.listed(missing)}",
-        )
-    return [found[Path(name).stem] for name in dataset.ids]
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A prediction's labels as one numbering reads them."""
+
+    classes: Indices
+    unknown: list[int]  # labels that it does not know
+    first: int
+    last: int
+
+
+def read(labels: NDArray[np.int32], classes: Classes, numbering: Numbering) -> Read:
+    """Turn a prediction's labels into class indices, what is no class into NONE."""
+    if numbering == "labels":
+        known, none = classes.labels, {*classes.void, 0, IGNORED}
+        indices = classes.indices(labels)
+    else:
+        known, none = tuple(range(len(classes))), {IGNORED}
+        indices = np.where(labels < len(classes), labels, NONE).astype(np.int16)
+    unknown = sorted({*labels_in(labels)} - none - {*known})
+    return Read(indices, unknown, known[0], known[-1])
+
+
+def right(scene: Scene, prediction: Read) -> int:
+    """Count the labelled pixels whose class is predicted."""
+    return int(np.count_nonzero((scene.truth == prediction.classes) & (scene.truth != NONE)))

@@ -12,7 +12,7 @@ from tests.tiny_clips import HEIGHT, WIDTH, label_map, write_clip, write_davis, 
 from vitbench.cli.main import main
 from vitbench.engine.evaluate import score
 from vitbench.engine.run import Evaluation, RunOptions
-from vitbench.errors import DatasetError
+from vitbench.errors import DatasetError, SettingError
 from vitbench_protocols.davis.score import DavisMasks
 
 
@@ -96,8 +96,8 @@ def test_a_missing_mask_is_named(predicted: Path, root: Path) -> None:
 def test_a_missing_clip_is_named(predicted: Path, root: Path) -> None:
     shutil.rmtree(predicted / "solo")
     text = refused(predicted, root)
-    assert "clip 'solo'" in text
-    assert "no folder of the clip" in text
+    assert "no folder of the clip 'solo'" in text
+    assert "1 of 2 clips missing; there lie duo" in text
 
 
 def test_colors_are_no_labels(predicted: Path, root: Path) -> None:
@@ -140,6 +140,96 @@ def test_masks_of_davis_2016_are_scored_in_both_forms(tmp_path: Path) -> None:
         for index, mask in enumerate(masks):
             write_labels(mask * factor, tmp_path / name / "solo" / f"{index:05d}.png")
         assert values(run(tmp_path / name, root, year=2016))["jf_mean"] == 100.0
+
+
+def gray_results(tmp_path: Path, images: list[Image.Image]) -> tuple[Path, Path]:
+    """Write a DAVIS-2016 folder of one clip, and masks as given; return both."""
+    root = tmp_path / "davis"
+    masks = [label_map(n, objects=1) * 255 for n in range(len(images))]
+    write_clip(root, "solo", masks, year="2016")
+    (tmp_path / "gray/solo").mkdir(parents=True)
+    for index, image in enumerate(images):
+        image.save(tmp_path / f"gray/solo/{index:05d}.png")
+    return root, tmp_path / "gray"
+
+
+def test_gray_probabilities_are_refused_until_there_is_a_threshold(tmp_path: Path) -> None:
+    images = [
+        Image.fromarray((label_map(n, objects=1) * 150 + 40).astype(np.uint8)) for n in range(4)
+    ]
+    root, gray = gray_results(tmp_path, images)
+    text = refused(gray, root, year=2016)
+    assert "gray/solo/00001.png' is not binary" in text
+    assert "--threshold 128" in text
+    assert values(run(gray, root, year=2016, threshold=128))["jf_mean"] == 100.0
+    assert (values(run(gray, root, year=2016, threshold=20))["jf_mean"] or 0) < 50
+
+
+def test_a_threshold_is_for_2016_alone(predicted: Path, root: Path) -> None:
+    with pytest.raises(SettingError, match="--year 2016"):
+        run(predicted, root, threshold=128)
+
+
+def test_masks_of_one_bit_are_read(tmp_path: Path) -> None:
+    images = [Image.fromarray(label_map(n, objects=1) > 0) for n in range(4)]
+    root, bits = gray_results(tmp_path, images)
+    assert values(run(bits, root, year=2016))["jf_mean"] == 100.0
+
+
+def test_masks_stored_as_jpeg_are_refused(predicted: Path, root: Path) -> None:
+    path = predicted / "duo/00002.png"
+    Image.open(path).convert("L").save(path, format="JPEG")
+    assert "stored with losses" in refused(predicted, root)
+    path.rename(path.with_suffix(".jpg"))
+    text = refused(predicted, root)
+    assert "duo/00002.png" in text
+    assert "files ending in .jpg" in text
+
+
+def test_smoothed_edges_of_object_numbers_are_refused(predicted: Path, root: Path) -> None:
+    path = predicted / "solo/00002.png"
+    smooth = Image.fromarray(label_map(2, objects=1, still=True) * 255).resize((32, 24))
+    smooth.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR).save(path)
+    assert "solo/00002.png" in refused(predicted, root)
+
+
+def test_sixteen_bits_are_no_object_numbers(predicted: Path, root: Path) -> None:
+    Image.fromarray(np.ones((HEIGHT, WIDTH), np.uint16)).save(predicted / "duo/00002.png")
+    assert "16 bits" in refused(predicted, root)
+
+
+def test_a_deeper_folder_is_named_as_the_one_to_give(predicted: Path, root: Path) -> None:
+    inner = predicted.parent / "unpacked/results/480p"
+    shutil.move(predicted, inner)
+    (predicted.parent / "unpacked/__MACOSX").mkdir()
+    text = refused(predicted.parent / "unpacked", root)
+    assert f"give the folder {str(inner)!r}" in text
+    assert values(run(inner, root))["jf_mean"] == 100.0
+
+
+def test_an_archive_is_to_be_unpacked(predicted: Path, root: Path) -> None:
+    packed = Path(shutil.make_archive(str(predicted.parent / "masks"), "zip", predicted))
+    text = refused(packed, root)
+    assert "a file (.zip)" in text
+    assert "unpack the archive" in text
+
+
+def test_files_with_a_leading_dot_are_no_masks(predicted: Path, root: Path) -> None:
+    for folder in (predicted / "duo", root / "Annotations/480p/duo", root / "JPEGImages/480p/duo"):
+        for name in ("._00002.png", "._00002.jpg"):
+            (folder / name).write_bytes(b"Mac OS X")
+    assert values(run(predicted, root))["jf_mean"] == 100.0
+
+
+def test_objects_under_other_numbers_are_scored_as_they_are_and_said(
+    predicted: Path, root: Path
+) -> None:
+    assert not run(predicted, root).record.notes
+    for path in predicted.glob("duo/*.png"):
+        write_labels(np.array([0, 2, 1], np.uint8)[label_map(int(path.stem))], path)
+    done = run(predicted, root)
+    assert (values(done)["j_mean"] or 0) < 50
+    assert "clip duo: other object numbers fit far better (2 is 1, 1 is 2)" in done.record.notes[0]
 
 
 def test_the_command_scores_against_reference_masks(

@@ -17,6 +17,7 @@ from vitbench.api import (
     RunOptions,
     errors,
     evaluate,
+    load_backbone,
     read_items,
     resolve,
     score,
@@ -113,11 +114,21 @@ def test_the_protocol_passes_what_plug_ins_must_pass() -> None:
     assert {finding.problem for finding in findings} == {""}
 
 
+def test_the_released_eight_heads_serve_a_vit_small_only() -> None:
+    release = Detection(**Detection.presets["selfpatch-release"])
+    tiny = load_backbone(resolve("random:vit_tiny_patch16_64"))  # 3 heads
+    with pytest.raises(errors.SettingError, match=r"192 wide and has 3(.|\n)*correct-heads"):
+        release.detector(tiny, 2)
+    assert Detection(heads=8, network=SHORT.network).detector(tiny, 2) is not None
+    small = load_backbone(resolve("random:vit_small_patch16_64"))
+    assert replace(release, network=SHORT.network).detector(small, 2) is not None
+
+
 def test_presets_hold_the_published_settings() -> None:
     release = Detection(**Detection.presets["selfpatch-release"])
     right = Detection(**Detection.presets["correct-heads"])
     assert (release.heads, right.heads) == (8, 0)
-    assert replace(release, heads=0) == right
+    assert replace(release, heads=0, heads_width=0) == right
     course = right.learning.course(117_266, _info())
     assert course.steps == 12 * 14_659
     assert course.batch_size == 8

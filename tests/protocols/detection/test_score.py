@@ -210,6 +210,116 @@ def test_categories_may_begin_at_0(scenes: Path, tmp_path: Path) -> None:
     assert values(found)["ap_box"] == pytest.approx(100)
 
 
+@pytest.mark.parametrize("part", ["area", "bbox", "iscrowd"])
+def test_what_the_truth_does_not_say_comes_from_its_masks(tmp_path: Path, part: str) -> None:
+    data = write_coco(tmp_path / "data")
+    document = read_annotations(data, "val")
+    entries = with_random_boxes(truth_as_results(data))
+    for one in document["annotations"]:
+        one["iscrowd"] = 0
+        one["area"] = true_area(one, document["images"])
+    write_annotations(data, "val", document["images"], document["annotations"])
+    expected = by_pycocotools(data, "val", entries)
+    for one in document["annotations"]:
+        del one[part]
+    write_annotations(data, "val", document["images"], document["annotations"])
+    found = scored(write(entries, tmp_path / "r.json"), data, tmp_path / "results")
+    there = {name: value for name, value in values(found).items() if value is not None}
+    assert there == {name: pytest.approx(expected[name], abs=1e-9) for name in there}
+    told = " ".join(found.record.notes)
+    word = {"area": "area", "bbox": "box", "iscrowd": ""}[part]
+    assert (f"10 of 10 objects of instances_val2017.json have no {word}" in told) == bool(word)
+
+
+def true_area(one: Entry, images: list[Entry]) -> float:
+    from pycocotools import mask as coco_mask
+
+    (size,) = ((im["height"], im["width"]) for im in images if im["id"] == one["image_id"])
+    return float(coco_mask.area(coco_mask.frPyObjects(one["segmentation"], *size)).sum())
+
+
+def test_an_object_without_box_and_mask_is_refused(tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "data")
+    document = read_annotations(data, "val")
+    del document["annotations"][3]["bbox"], document["annotations"][3]["segmentation"]
+    write_annotations(data, "val", document["images"], document["annotations"])
+    path = write(truth_as_results(write_coco(tmp_path / "whole")), tmp_path / "r.json")
+    with pytest.raises(errors.DatasetError, match=r"without box and mask(.|\n)*annotation 1004"):
+        scored(path, data, tmp_path / "results")
+
+
+def test_results_for_some_images_count_over_all_of_them_and_say_so(
+    scenes: Path, tmp_path: Path
+) -> None:
+    entries = with_random_boxes(truth_as_results(scenes))
+    half = [one for one in entries if one["image_id"] in (200, 214)]
+    found = scored(write(half, tmp_path / "r.json"), scenes, tmp_path / "results")
+    expected = by_pycocotools(scenes, "val", half)
+    there = {name: value for name, value in values(found).items() if value is not None}
+    assert there == {name: pytest.approx(expected[name], abs=1e-9) for name in there}
+    assert "2 of 4 images have no detection" in " ".join(found.record.notes)
+    whole = scored(write(entries, tmp_path / "w.json"), scenes, tmp_path / "results")
+    assert not whole.record.notes
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y, w, h: [x, y, x + w, y + h], "left, top, right, bottom"),
+        (lambda x, y, w, h: [x + w / 2, y + h / 2, w, h], "center x, center y"),
+    ],
+)
+def test_boxes_of_another_form_are_scored_as_they_are_and_said(
+    scenes: Path, tmp_path: Path, change: Callable[..., list[float]], words: str
+) -> None:
+    entries = [
+        {key: value for key, value in one.items() if key != "segmentation"}
+        | {"bbox": change(*one["bbox"])}
+        for one in truth_as_results(scenes)
+    ]
+    found = scored(write(entries, tmp_path / "r.json"), scenes, tmp_path / "results")
+    assert (values(found)["ap_box"] or 0) < 50
+    assert words in " ".join(found.record.notes)
+
+
+def test_categories_that_do_not_agree_are_said(scenes: Path, tmp_path: Path) -> None:
+    entries = with_other_categories(truth_as_results(scenes))
+    found = scored(write(entries, tmp_path / "r.json"), scenes, tmp_path / "results")
+    assert "have its category: is category_id the id" in " ".join(found.record.notes)
+
+
+def test_categories_counted_from_0_or_1_are_said_where_the_ids_allow_them(tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "data")
+    path = data / "annotations/instances_val2017.json"
+    text = path.read_text()
+    for old, new in (
+        (2, 1),
+        (7, 3),
+        (9, 2),
+    ):  # in the order of their ids: brick, never there, grass
+        text = text.replace(f'category_id": {old},', f'category_id": {new}0,')
+        text = text.replace(f'{{"id": {old}, "name"', f'{{"id": {new}0, "name"')
+    path.write_text(text)
+    entries = truth_as_results(data)
+    counted = [{**one, "category_id": one["category_id"] // 10 - 1} for one in entries]
+    with pytest.raises(errors.DatasetError, match=r"10 \('brick'\) for 0") as caught:
+        scored(write(counted, tmp_path / "r.json"), data, tmp_path / "results")
+    assert "count the categories from 0" in caught.value.hint
+
+
+@pytest.mark.data
+def test_coco_categories_counted_from_1_are_said(real_data: Path, tmp_path: Path) -> None:
+    data = real_data / "coco"
+    numbers = [one["id"] for one in read_annotations(data, "val")["categories"]]
+    entries = [
+        {**one, "category_id": 1 + numbers.index(one["category_id"])}
+        for one in truth_as_results(data)
+    ]
+    known = [one for one in entries if one["category_id"] in numbers and one["category_id"] > 11]
+    found = scored(write(known, tmp_path / "r.json"), data, tmp_path / "results")
+    assert "category_id counts the categories from 1" in " ".join(found.record.notes)
+
+
 def changed(**parts: Any) -> Callable[[list[Entry]], Any]:
     return lambda entries: [{**entries[0], **parts}, *entries[1:]]
 
@@ -219,6 +329,9 @@ def changed(**parts: Any) -> Callable[[list[Entry]], Any]:
     [
         (lambda entries: {"annotations": entries}, "can't be read as COCO's"),
         (changed(score="high"), r"0\.score"),
+        (changed(score=None), r"0\.score"),
+        (changed(score=float("nan")), r"0\.score"),
+        (lambda entries: [{k: v for k, v in entries[0].items() if k != "score"}], r"0\.score"),
         (changed(bbox=[0, 0, float("inf"), 3]), "can't be read as COCO's"),
         (changed(bbox=[5, 5, -20, 20]), "can't be read as COCO's"),
         (changed(bbox=[0, 0, 1e308, 3]), "can't be read as COCO's"),

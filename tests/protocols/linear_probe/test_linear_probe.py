@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,27 @@ def test_the_choice_never_looks_at_val(folders: Path, tmp_path: Path) -> None:
 def test_no_head_at_all_is_an_error(folders: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="--learning-rates must name one"):
         run("dino", folders, tmp_path, **{**SMALL, "learning_rates": ()})
+
+
+@pytest.mark.parametrize("preset", ["dino", "sweep"])
+def test_val_may_lack_classes_of_train(preset: str, folders: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(folders, root)
+    for name in ("blue", "red"):
+        shutil.rmtree(root / "val" / name)
+    found = run(preset, root, tmp_path, **(DINO if preset == "dino" else SWEEP))
+    assert values(found)["top1"] == 100.0
+    assert found.record.dataset is not None
+    assert (found.record.dataset.items, found.record.dataset.classes) == (4, 3)
+
+
+@pytest.mark.parametrize("preset", ["dino", "sweep"])
+def test_a_crop_that_is_cut_to_whole_patches_is_said(
+    preset: str, folders: Path, tmp_path: Path
+) -> None:
+    settings = {**(DINO if preset == "dino" else SWEEP), "crop": 36, "resize": 40, "epochs": 1}
+    notes = run(preset, folders, tmp_path, **settings).record.notes
+    assert "the crop of 36 px is cut to 32 px, a multiple of the patch of 8 px" in notes
 
 
 class Killed(BaseException):

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from vitbench.data import batched_augment
 from vitbench.data.batched_augment import augment_batch, augment_packs, pack_images
-from vitbench.data.image_files import Pixels, find_images
+from vitbench.data.image_files import find_images
 from vitbench.data.multicrop import CropDraws, MultiCrop, draw_crops
 from vitbench.data.pil_augment import STD, augment_with_pil
+from vitbench.data.sizes import Pixels
 
 CROPS = MultiCrop(global_size=64, local_size=32, local_crops=3)
 

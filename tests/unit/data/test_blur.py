@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 from vitbench.data.batched_augment import blur_some
 from vitbench.data.blur import box_radius, box_reach, operator
-from vitbench.data.image_files import Pixels
+from vitbench.data.sizes import Pixels
 
 
 @pytest.mark.parametrize("size", [16, 64])  # 16: too small for sums of shifted copies

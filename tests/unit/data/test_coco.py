@@ -156,15 +156,6 @@ def test_a_resized_image_is_refused(write_coco: Write) -> None:
         open_coco(root, "val")[0]
 
 
-def test_fingerprint_changes_with_annotations_and_images(write_coco: Write) -> None:
-    marks = {
-        open_coco(write_coco({}), "val").info.fingerprint,
-        open_coco(write_coco({}, with_images=True), "val").info.fingerprint,
-        open_coco(write_coco({"category_id": 2}), "val").info.fingerprint,
-    }
-    assert len(marks) == 3
-
-
 @pytest.mark.data
 def test_real_crowds_and_gaps_are_read(real_data: Path) -> None:
     dataset = open_coco(real_data / "coco", "val")
@@ -180,3 +171,78 @@ def test_real_images_have_the_published_order_of_positives(real_data: Path) -> N
     means = [find_positives(dataset.target(index), Reading()).mean for index in range(158)]
     assert np.mean(means) == pytest.approx(4.4437, abs=1e-4)
     assert np.std(means) == pytest.approx(1.1089, abs=1e-4)
+
+
+FAR = [[0, 0, 1e9, 0, 1e9, 1e9]]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ({"bbox": [0, 0, -3, 4]}, r"negative side(.|\n)*annotation 1"),
+        ({"bbox": [0, 0, 1e200, 4]}, r"box lies beyond(.|\n)*annotation 1"),
+        ({"bbox": [0, 0, float("nan"), 4]}, r"annotations\.0\.bbox"),
+        ({"segmentation": FAR}, r"polygon lies beyond(.|\n)*annotation 1"),
+        ({"segmentation": [[0, 0, 1, 1, 2]]}, r"half a point(.|\n)*annotation 1"),
+    ],
+)
+def test_what_can_not_be_so_of_an_object_is_named(
+    write_coco: Write, annotation: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        open_coco(write_coco(annotation), "val")
+
+
+@pytest.mark.parametrize("side", [2147483648, 65_000])
+def test_images_larger_than_any_are_named(write_coco: Write, side: int) -> None:
+    with pytest.raises(DatasetError, match=r"larger than any(.|\n)*image 1"):
+        open_coco(write_coco(size=(side, side)), "val")
+
+
+def test_an_outline_that_is_longer_than_its_image_can_hold_is_named(write_coco: Write) -> None:
+    zigzag = [[0, 0, 1e5, 1e5] * 1000]
+    dataset = open_coco(write_coco({"segmentation": zigzag}), "val")
+    with pytest.raises(DatasetError, match=r"annotation 1 has an outline that is too long"):
+        find_positives(dataset.target(0), READING)
+
+
+@pytest.mark.parametrize(
+    "counts", [[1 << 62, -(1 << 62), 64], [2**70], [], "o" * 40, "ooooooooo0" * 9]
+)
+def test_absurd_run_lengths_are_named(write_coco: Write, counts: object) -> None:
+    runs = {"size": [8, 8], "counts": counts}
+    with pytest.raises(DatasetError, match=r"annotation"):
+        find_positives(open_coco(write_coco({"segmentation": runs}), "val").target(0), READING)
+
+
+def test_more_categories_than_can_be_scored_are_named(write_coco: Write) -> None:
+    with pytest.raises(DatasetError, match="more than 20000 categories"):
+        open_coco(write_coco(categories=tuple(range(1, 20_002))), "val")
+
+
+@pytest.mark.parametrize("categories", [(1, 2**31 + 5), (1, 2**70)])
+def test_ids_that_no_table_holds_are_named(write_coco: Write, categories: tuple[int, ...]) -> None:
+    with pytest.raises(DatasetError, match="category ids"):
+        open_coco(write_coco(categories=categories), "val")
+
+
+@pytest.mark.parametrize("name", ["", ".", "a\0b.jpg", "../a.jpg", "/etc/a.jpg", "a" * 300])
+def test_file_names_that_are_none_are_named(write_coco: Write, name: str) -> None:
+    root = write_coco()
+    document = json.loads((root / "annotations/instances_val2017.json").read_text())
+    document["images"][0]["file_name"] = name
+    with pytest.raises(DatasetError, match="outside its folder"):
+        open_coco(break_file(root, json.dumps(document)), "val")
+
+
+def test_boxes_and_areas_come_from_polygons_and_from_run_lengths(write_coco: Write) -> None:
+    runs = {"size": [8, 8], "counts": [9, 2, 6, 2, 45]}  # rows 1 and 2 of columns 1 and 2
+    root = write_coco({"segmentation": HALF}, {"segmentation": runs})
+    document = json.loads((root / "annotations/instances_val2017.json").read_text())
+    for one in document["annotations"]:
+        del one["bbox"], one["area"]
+    dataset = open_coco(break_file(root, json.dumps(document)), "val")
+    items = dataset.target(0).items
+    assert [item.box for item in items] == [(0, 0, 8, 4), (1, 1, 2, 2)]
+    assert [item.area for item in items] == [32, 4]
+    assert len(dataset.notes) == 2

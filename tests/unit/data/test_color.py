@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms import functional as ops
 
 from vitbench.data import color
-from vitbench.data.image_files import Pixels
+from vitbench.data.sizes import Pixels
 
 ADJUST = (ops.adjust_brightness, ops.adjust_contrast, ops.adjust_saturation, ops.adjust_hue)
 RANGES = ((0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1))

@@ -8,7 +8,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as ops
 
 from vitbench.data.crop_resize import Filter, crop_each, crop_packed, resize_matrix
-from vitbench.data.image_files import Pixels
+from vitbench.data.sizes import Pixels
 
 BOXES = np.array([
     [0, 0, 90, 120],   # all of it

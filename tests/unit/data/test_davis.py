@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.images import bomb
 from tests.tiny_clips import HEIGHT, WIDTH, label_map, write_clip, write_davis, write_labels
 from vitbench.data.davis import open_clips
 from vitbench.errors import DatasetError, DatasetNotFound
@@ -36,14 +37,6 @@ def test_a_clip_has_its_frames_masks_and_objects(root: Path) -> None:
     np.testing.assert_array_equal(duo.mask(3), label_map(3))
     assert duo.frame(0).shape == (HEIGHT, WIDTH, 3)
     assert tuple(duo.frame(0)[10, 10]) == (30, 30, 200)  # BGR of the first object
-
-
-def test_the_fingerprint_tells_other_masks(root: Path) -> None:
-    before = open_clips(root, "val").info.fingerprint
-    noise = np.zeros((HEIGHT, WIDTH), np.uint8)
-    noise[::2, ::3] = 1
-    write_labels(noise, root / MASK)
-    assert open_clips(root, "val").info.fingerprint != before
 
 
 def test_a_missing_mask_is_named(root: Path) -> None:
@@ -182,3 +175,62 @@ def test_a_folder_of_masks_opens_without_frames(tmp_path: Path) -> None:
 def test_a_folder_without_clips_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFound, match="ImageSets"):
         open_clips(tmp_path, "val")
+
+
+def test_a_frame_that_exif_turns_is_named(root: Path) -> None:
+    image = Image.new("RGB", (WIDTH, HEIGHT))
+    tag = image.getexif()
+    tag[0x0112] = 6
+    image.save(root / FRAME, format="JPEG", exif=tag)
+    text = refused(root)
+    assert FRAME in text
+    assert "turned by its EXIF tag" in text
+
+
+def deep_png(path: Path, channels: int) -> None:
+    import cv2
+
+    pixels = np.full((HEIGHT, WIDTH, channels), 40_000, np.uint16)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_of_16_bits_are_refused(root: Path, channels: int) -> None:
+    deep_png(root / FRAME, channels)
+    text = refused(root)
+    assert FRAME in text
+    assert "more than 8 bits" in text
+
+
+def test_gray_frames_are_read_as_three_equal_channels(root: Path) -> None:
+    Image.new("L", (WIDTH, HEIGHT), 77).save(root / FRAME, format="JPEG")
+    frame = open_clips(root, "val")[0].frame(2)
+    assert frame.shape == (HEIGHT, WIDTH, 3)
+    assert np.abs(frame.astype(int) - 77).max() <= 1
+
+
+@pytest.mark.parametrize("place", [FRAME, MASK])
+def test_an_image_that_claims_too_many_pixels_is_named(root: Path, place: str) -> None:
+    (root / place).write_bytes(bomb(60_000))
+    assert place in refused(root)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"caf\xe9\n", b"a\0b\n", b".hidden\n", b"x" * 300 + b"\n", b"/a/../b/0.jpg\n", b"\n"],
+)
+def test_a_list_that_names_no_clips_is_named(root: Path, content: bytes) -> None:
+    (root / "ImageSets/2017/val.txt").write_bytes(content)
+    refused(root)
+
+
+def test_a_list_with_a_byte_order_mark_is_read(root: Path) -> None:
+    (root / "ImageSets/2017/val.txt").write_bytes(b"\xef\xbb\xbfduo\r\nsolo\r\n")
+    assert open_clips(root, "val").ids == ["duo", "solo"]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_clips_of_no_frame_and_of_one_are_named(root: Path, count: int) -> None:
+    for path in sorted((root / "JPEGImages/480p/duo").iterdir())[count:]:
+        path.unlink()
+    assert "clip 'duo' has too few frames" in refused(root)

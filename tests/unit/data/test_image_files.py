@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.data.image_files import CorruptImage, find_images
-from vitbench.errors import DatasetNotFound
+from vitbench.data.decode import CorruptImage
+from vitbench.data.image_files import find_images
+from vitbench.errors import DatasetError, DatasetNotFound
 
 
 def save(path: Path, mode: str = "RGB", **options: Any) -> Path:
@@ -76,3 +77,80 @@ def test_a_cut_off_jpeg_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(CorruptImage, match="truncated"):
         find_images(tmp_path).read(0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "others"),
+    [
+        ("images/training", ["images/validation", "annotations/training"]),  # ADE20K
+        ("train2017", ["val2017", "unlabeled2017"]),  # COCO
+        ("images/train2017", ["images/val2017", "labels/train2017"]),
+        ("JPEGImages/480p", ["Annotations/480p", "JPEGImages/Full-Resolution"]),  # DAVIS
+        ("JPEGImages", ["SegmentationClass", "SegmentationObject"]),  # PASCAL VOC
+        ("leftImg8bit/train", ["leftImg8bit/val", "gtFine/train"]),  # Cityscapes
+        ("train", ["val", "test", "masks"]),
+    ],
+)
+def test_a_known_layout_gives_its_training_images_alone(
+    tmp_path: Path, taken: str, others: list[str]
+) -> None:
+    save(tmp_path / taken / "a" / "1.png")
+    for other in others:
+        save(tmp_path / other / "a" / "2.png")
+    found = find_images(tmp_path)
+    assert (found.root, found.ids) == (tmp_path / taken, ("a/1.png",))
+    assert found.file(0) == tmp_path / taken / "a" / "1.png"
+
+
+@pytest.mark.parametrize(
+    "folder", ["val", "Validation", "test", "val2014", "masks", "annotations", "labels/train", "GT"]
+)
+def test_held_out_images_and_label_maps_are_not_trained_on(tmp_path: Path, folder: str) -> None:
+    save(tmp_path / "data" / "pictures" / "1.png")
+    save(tmp_path / "data" / folder / "2.png")
+    with pytest.raises(DatasetError, match="not all images") as found:
+        find_images(tmp_path / "data")
+    assert f"{folder}/2.png" in found.value.found
+    assert len(find_images(tmp_path / "data" / "pictures")) == 1
+    assert len(find_images(tmp_path / "data" / folder)) == 1  # named on purpose
+
+
+def test_a_folder_of_labels_without_images_is_no_hindrance(tmp_path: Path) -> None:
+    save(tmp_path / "cat" / "1.png")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "boxes.json").write_text("{}")
+    assert find_images(tmp_path).ids == ("cat/1.png",)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "folder", "count"),
+    [
+        ("ade20k", "images/training", 1),
+        ("coco", "train2017", 200),
+        ("coco_semseg", "images/training", 100),
+        ("davis", "JPEGImages/480p", 384),
+        ("imagenette160", "train", 9469),
+    ],
+)
+def test_real_folders_give_their_training_images(
+    real_data: Path, name: str, folder: str, count: int
+) -> None:
+    found = find_images(real_data / name)
+    assert found.root == real_data / name / folder
+    assert len(found) == count
+    assert found.read(0).ndim == 3
+
+
+def test_a_text_that_stands_for_a_link_is_followed_below_the_dataset_only(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    raw, secret = save(root / "raw" / "1.png"), save(tmp_path / "secret.png")
+    link = root / "images" / "training" / "1.png"
+    link.parent.mkdir(parents=True)
+    link.write_text("../../raw/1.png")
+    images = find_images(root)
+    assert (images.ids, images.file(0)) == (("1.png",), raw)
+    assert images.read(0).shape == (20, 30, 3)
+    link.write_text(f"../../../{secret.name}")
+    with pytest.raises(DatasetError, match="points out of the dataset"):
+        images.read(0)

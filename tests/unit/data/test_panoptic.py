@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.images import bomb
 from vitbench.data.panoptic import open_panoptic
 from vitbench.data.positives import Reading, find_positives
 from vitbench.errors import DatasetError
@@ -63,4 +64,31 @@ def test_a_missing_png_is_found_before_any_work(tmp_path: Path) -> None:
     root = write(tmp_path, [[5]], {5: 1})
     (root / "annotations" / "panoptic_val2017" / "1.png").unlink()
     with pytest.raises(DatasetError, match="1 of 1 images have no segment map"):
+        open_panoptic(root, "val")
+
+
+@pytest.mark.parametrize("content", [b"", b"no PNG", bomb(60_000)])
+def test_a_segment_map_that_is_no_png_is_named(tmp_path: Path, content: bytes) -> None:
+    root = write(tmp_path, [[5]], {5: 1})
+    path = root / "annotations" / "panoptic_val2017" / "1.png"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"panoptic_val2017/1\.png"):
+        open_panoptic(root, "val").target(0)
+
+
+def test_a_segment_map_of_one_channel_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path, [[5]], {5: 1})
+    Image.new("L", (4, 4), 5).save(root / "annotations" / "panoptic_val2017" / "1.png")
+    with pytest.raises(DatasetError, match="is no RGB image"):
+        open_panoptic(root, "val").target(0)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a\0.png", "a" * 300])
+def test_a_segment_map_whose_name_is_none_is_named(tmp_path: Path, name: str) -> None:
+    root = write(tmp_path, [[5]], {5: 1})
+    path = root / "annotations" / "panoptic_val2017.json"
+    document = json.loads(path.read_text())
+    document["annotations"][0]["file_name"] = name
+    path.write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match="no file name"):
         open_panoptic(root, "val")

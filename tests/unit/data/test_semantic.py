@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vitbench.data.positives import Reading, find_positives
-from vitbench.data.semantic import open_semantic, read_classes
+from vitbench.data.semantic import open_semantic
 from vitbench.errors import DatasetError, DatasetNotFound
 
 
@@ -30,7 +30,8 @@ def test_labels_are_read_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("wall\nsky\n")
     dataset = open_semantic(write(tmp_path, blocks([[0, 1], [2, 255]])), "val")
     assert dataset.info.classes == 2
-    np.testing.assert_array_equal(dataset[0].target[::4, ::4], [[0, 1], [2, 0]])
+    np.testing.assert_array_equal(dataset[0].target[::4, ::4], [[0, 1], [2, 255]])
+    np.testing.assert_array_equal(dataset.target(0)[::4, ::4], [[0, 1], [2, 0]])
 
 
 def test_index_maps_are_counted(tmp_path: Path) -> None:
@@ -82,15 +83,6 @@ def test_255_is_a_class_where_the_class_file_says_so(tmp_path: Path) -> None:
     assert np.unique(target).tolist() == [0, 255]
 
 
-def test_another_class_list_is_another_dataset(tmp_path: Path) -> None:
-    root = write(tmp_path, blocks([[0, 1], [2, 0]]))
-    marks = set()
-    for text in ("wall\nsky\n", "wall\nsky\nsea\n"):
-        (root / "classes.txt").write_text(text)
-        marks.add(open_semantic(root, "val").info.fingerprint)
-    assert len(marks) == 2
-
-
 def test_links_that_a_checkout_wrote_as_text_are_followed(tmp_path: Path) -> None:
     root = write(tmp_path, blocks([[1, 1]]), size=(8, 4))
     image = root / "images" / "validation" / "one.jpg"
@@ -104,25 +96,50 @@ def test_a_folder_of_another_layout_is_told(tmp_path: Path) -> None:
         open_semantic(tmp_path, "val")
 
 
+@pytest.mark.parametrize("name", ["images/validation/one.jpg", "annotations/validation/one.png"])
+def test_a_link_out_of_the_data_is_refused(tmp_path: Path, name: str) -> None:
+    root = write(tmp_path / "data", blocks([[1, 1]]), size=(8, 4))
+    file = root / name
+    secret = file.rename(tmp_path / f"secret{file.suffix}")
+    file.write_text(f"../../../{secret.name}")
+    with pytest.raises(DatasetError, match="points out of the dataset's folder"):
+        open_semantic(root, "val")
+
+
+@pytest.mark.parametrize("name", [".one.png", "._one.png"])
+def test_names_with_a_leading_dot_are_no_data(tmp_path: Path, name: str) -> None:
+    root = write(tmp_path, blocks([[1, 1]]), size=(8, 4))
+    (root / "annotations" / "validation" / name).write_bytes(b"Mac OS X")
+    assert open_semantic(root, "val").ids == ["one.jpg"]
+
+
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    root = write(tmp_path, blocks([[1, 1]]), size=(8, 4))
+    Image.new("RGB", (8, 4)).save(root / "images" / "validation" / "one.png")
+    with pytest.raises(DatasetError, match=r"two files are called 'one'.*one\.jpg.*one\.png"):
+        open_semantic(root, "val")
+
+
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("labels", "expected"),
     [
-        ("objectInfo150.csv", "Idx,Ratio,Name\n1,0.1,wall\n2,0.1,sky\n"),
-        ("objectInfo150.txt", "Idx\tRatio\tName\n1\t0.1\twall\n2\t0.1\tsky\n"),
-        ("classes.yaml", "classes:\n  0: unlabeled\n  1: wall\n  2: sky\n"),
-        ("classes.txt", "wall\nsky\n"),
+        (Image.fromarray(np.full((8, 8), 700, np.uint16)), 700),
+        (Image.fromarray(np.full((8, 8), True)), 1),
     ],
 )
-def test_class_names_come_from_any_known_file(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text)
-    assert read_classes(tmp_path) == {1: "wall", 2: "sky"}
+def test_labels_of_one_bit_and_of_sixteen_are_read(
+    tmp_path: Path, labels: Image.Image, expected: int
+) -> None:
+    target = open_semantic(write(tmp_path, labels), "val").target(0)
+    assert np.unique(target).tolist() == [expected]
 
 
-@pytest.mark.parametrize("text", ["names: {}", "classes: [1", "classes: 3"])
-def test_a_broken_class_file_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "classes.yaml").write_text(text)
-    with pytest.raises(DatasetError, match=r"classes\.yaml"):
-        read_classes(tmp_path)
+def test_labels_below_0_are_refused(tmp_path: Path) -> None:
+    root = write(tmp_path, blocks([[1]]))
+    labels = Image.fromarray(np.full((8, 8), -1, np.int32))
+    labels.save(root / "annotations" / "validation" / "one.png", format="TIFF")
+    with pytest.raises(DatasetError, match=r"numbers that are no labels(.|\n)*-1"):
+        open_semantic(root, "val").target(0)
 
 
 @pytest.mark.data

@@ -141,7 +141,7 @@ def test_processes_that_do_not_divide_the_lanes_are_refused(folder: Path) -> Non
 
 
 def test_a_missing_package_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "webdataset.tariterators", None)
+    monkeypatch.setitem(sys.modules, "webdataset.shardlists", None)
     with pytest.raises(MissingDependency, match=r"vitbench\[shards\]"):
         open_shards(str(folder))
 
@@ -185,3 +185,195 @@ def test_packed_folders_are_small_and_unpack_to_folders(tmp_path: Path) -> None:
     with Image.open(tmp_path / "unpacked" / "train" / "class2" / "5.jpg") as image:
         assert image.size == (267, 200)
     assert len(list((tmp_path / "unpacked").rglob("*.jpg"))) == 33
+
+
+def tar(path: Path, members: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as file:
+        for name, data in members.items():
+            facts = tarfile.TarInfo(name)
+            facts.size = len(data)
+            file.addfile(facts, io.BytesIO(data))
+    return path
+
+
+IMAGE = picture("0001")
+
+
+def test_a_sample_gives_its_plain_image_and_no_label_map(tmp_path: Path) -> None:
+    members = {"a/x.jpg": IMAGE, "a/x.seg.png": IMAGE, "a/x.cls": b"1"}
+    path = tar(
+        tmp_path / "x.tar",
+        members
+        | {"b.d/y.depth.tif": IMAGE, "b.d/y.JPEG": IMAGE, "._z.jpg": b"mac", ".a/q.jpg": b""},
+    )
+    assert [name for name, _ in read_shard(str(path))] == ["a/x.jpg", "b.d/y.JPEG"]
+    assert open_shards(str(path)).counts == (2,)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x.jpg", "x.png"],
+        ["x.left.jpg", "x.right.jpg"],
+        ["x.seg.png"],
+        ["x.jpg", "y.jpg", "x.seg.png"],  # the parts of x do not follow one another
+    ],
+)
+def test_a_sample_with_two_images_or_none_that_is_plain_is_refused_by_name(
+    tmp_path: Path, names: list[str]
+) -> None:
+    path = tar(tmp_path / "s.tar", dict.fromkeys(names, IMAGE))
+    with pytest.raises(DatasetError, match="which image of the sample 'x'") as found:
+        open_shards(str(path))
+    assert names[-1] in found.value.found
+    with pytest.raises(DatasetError, match="which image of the sample 'x'"):
+        list(read_shard(str(path)))
+
+
+def test_training_images_in_folders_win_over_tar_files_beside_them(tmp_path: Path) -> None:
+    tar(tmp_path / "ILSVRC2012_img_val.tar", {"ILSVRC2012_val_00000001.JPEG": IMAGE})
+    assert isinstance(open_training_images(str(tmp_path)), Shards)
+    (tmp_path / "train" / "n01").mkdir(parents=True)
+    (tmp_path / "train" / "n01" / "1.JPEG").write_bytes(IMAGE)
+    images = open_training_images(str(tmp_path))
+    assert not isinstance(images, Shards)
+    assert (images.root, images.ids) == (tmp_path / "train", ("n01/1.JPEG",))
+
+
+def test_a_shard_without_images_is_refused(tmp_path: Path) -> None:
+    tar(tmp_path / "ILSVRC2012_img_train.tar", {"n01440764.tar": b"tar in tar", "a.txt": b""})
+    tar(tmp_path / "ILSVRC2012_img_val.tar", {"1.JPEG": IMAGE})
+    with pytest.raises(DatasetError, match=r"img_train\.tar' holds no image"):
+        open_training_images(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[1, 2]",
+        "\u00ff",
+        "[" * 100_000,
+        *(
+            f'{{"x-000.tar": {count}}}'
+            for count in ('"6"', "null", "-6", "0", "1e18", "true", "2.5", "1000000000000000000")
+        ),
+    ],
+)
+def test_an_index_that_is_none_is_named(folder: Path, text: str) -> None:
+    (folder / "index.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"the index of .*index\.json|the index of .*x-000"):
+        open_shards(str(folder))
+    (folder / "index.json").unlink()  # as the hint says
+    assert open_shards(str(folder)).counts == (EACH,) * SHARDS
+
+
+def test_an_index_of_something_else_is_no_index(folder: Path) -> None:
+    (folder / "index.json").write_text('{"shardlist": [], "wids_version": 1}')
+    assert open_shards(str(folder)).counts == (EACH,) * SHARDS
+
+
+@pytest.mark.parametrize("promised", [EACH - 1, EACH + 1])
+def test_a_shard_that_holds_other_images_than_its_index_says_is_refused(
+    folder: Path, promised: int
+) -> None:
+    index = {f"x-{number:03}.tar": promised for number in range(SHARDS)}
+    (folder / "index.json").write_text(json.dumps(index))
+    batches = loader(open_shards(str(folder))).epoch(0)
+    with pytest.raises(DatasetError, match="holds other images than when it was counted"):
+        list(batches)
+
+
+@pytest.mark.parametrize("cut", [100, 512, 700, 1024, 4096, 5000])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_shard_that_is_cut_off_is_named_when_it_is_counted_or_read(
+    folder: Path, cut: int, indexed: bool
+) -> None:
+    if indexed:
+        index = {f"x-{number:03}.tar": EACH for number in range(SHARDS)}
+        (folder / "index.json").write_text(json.dumps(index))
+    path = folder / "x-002.tar"
+    path.write_bytes(path.read_bytes().rstrip(b"\0")[:-cut])
+    with pytest.raises(DatasetError, match=r"x-002\.tar' can't be read"):
+        list(loader(open_shards(str(folder))).epoch(0))
+
+
+@pytest.mark.parametrize("at", [0, 1024, 2048, 3072])
+def test_a_damaged_header_is_no_end_of_the_shard(tmp_path: Path, at: int) -> None:
+    path = tar(tmp_path / "x.tar", {f"{number}.jpg": b"x" * 300 for number in range(4)})
+    data = bytearray(path.read_bytes())
+    data[at + 20 : at + 84] = bytes(range(100, 164))
+    path.write_bytes(bytes(data))
+    for read in (open_shards, lambda url: list(read_shard(url))):
+        with pytest.raises(DatasetError, match=r"x\.tar' can't be read"):
+            read(str(path))
+
+
+def header(name: str, size: bytes) -> bytes:
+    """Write a member's header with any size field, 12 bytes."""
+    block = bytearray(tarfile.TarInfo(name).tobuf())
+    block[124:136], block[148:156] = size, b" " * 8
+    block[148:156] = f"{sum(block):06o}\0 ".encode()
+    return bytes(block)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        b"\x80" + (10**18).to_bytes(11),
+        b"\x80" + b"\xff" * 11,
+        b"\xff" * 11 + b"\x00",
+        b"00000001000\0",
+        b"77777777777\0",
+    ],
+)
+def test_a_member_that_lies_about_its_size_is_named(tmp_path: Path, size: bytes) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes(header("a.jpg", size) + b"x" * 512 + header("b.jpg", b"0" * 11 + b"\0"))
+    for read in (open_shards, lambda url: list(read_shard(url))):
+        with pytest.raises(DatasetError, match=r"x\.tar' can't be read"):
+            read(str(path))
+
+
+def test_a_pattern_of_endless_shards_is_refused_at_once(tmp_path: Path) -> None:
+    for pattern in ("x-{0..99999999}.tar", "x-{0..9999}-{0..9999}.tar", "x-{99999999..0}.tar"):
+        with pytest.raises(SettingError, match="expected at most 100000"):
+            open_shards(str(tmp_path / pattern))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "github://a/b.tar",
+        "zip://a.tar",
+        "reference://x.tar",
+        "memory://gone.tar",
+        "abc::file://x.tar",
+        "://x.tar",
+        "file://",
+        "data:,x.tar",
+        "x-{0..}.tar",
+        "x-{a,b.tar",
+        "http:///x.tar",
+        "simplecache::nosuch://x.tar",
+        "dir.tar",
+    ],
+)
+def test_odd_urls_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dir.tar").mkdir()
+    with pytest.raises(DatasetError):
+        open_shards(spec)
+
+
+def test_packed_names_hold_one_dot_and_no_image_hides_another(tmp_path: Path) -> None:
+    for name in ("2020.01.jpg", "2020.02.jpg", "a.png", "a.jpg", "a_.jpg"):
+        path = tmp_path / "full" / "train" / "c" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    pack_folder(tmp_path / "full", tmp_path / "packed", Packing())
+    read = [name for name, _ in read_shard(str(tmp_path / "packed" / "train-00000.tar"))]
+    assert len(set(read)) == 5
+    assert {"train/c/2020_01.jpg", "train/c/2020_02.jpg", "train/c/a.jpg"} <= set(read)
+    assert len(open_shards(str(tmp_path / "packed"))) == 5

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vitbench.data.image_files import ImageFiles, Pixels, find_images
+from vitbench.data.image_files import ImageFiles, find_images
 from vitbench.data.multicrop import MultiCrop
+from vitbench.data.sizes import Pixels
 from vitbench.data.training_loader import CropBatch, Loading, TrainingLoader
 from vitbench.errors import DatasetError, SettingError
 

@@ -1,13 +1,19 @@
+import fcntl
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
+from vitbench.data.content import Digests, images_fingerprint
 from vitbench.data.dataset import open_dataset
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.engine import features
 from vitbench.engine.features import FeatureSpec, FeatureTable, Output, Pass, extract
 from vitbench.models.backbone import Backbone
+from vitbench.models.identity import WeightsIdentity
 from vitbench.models.timm_backbone import build_backbone
 
 VIEW = ImageView(32, 32)
@@ -22,14 +28,15 @@ def run(backbone: Backbone, root: Path, content: str, *outputs: Output) -> Featu
     normalization = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     whole = Pass(
         backbone=backbone,
-        content=content,
+        weights=WeightsIdentity(content, {}),
         normalization=normalization,
         precision="fp32",
         device=torch.device("cpu"),
         workers=2,
     )
     dataset = open_dataset(str(root), "classification", "train")
-    return extract(whole, dataset, FeatureSpec(VIEW, outputs), lambda *_: None)
+    mark = images_fingerprint(dataset, Digests(root))
+    return extract(whole, dataset, mark, FeatureSpec(VIEW, outputs), lambda *_: None)
 
 
 def test_a_second_protocol_reuses_the_pass_of_the_first(backbone: Backbone, folders: Path) -> None:
@@ -80,10 +87,18 @@ def test_a_killed_pass_goes_on_where_it_stopped(
     assert torch.equal(table.vectors(), whole)
 
 
-def test_the_cache_lists_and_clears_its_stores(backbone: Backbone, folders: Path) -> None:
-    run(backbone, folders, "listed", Output(-1))
-    found = list(features.stores())
-    assert any(store.dataset == f"{folders.name}/train" for store in found)
-    assert all(store.size_bytes > 0 and "block-1.pooled" in store.outputs for store in found)
-    assert features.clear() >= len(found)
-    assert not list(features.stores())
+def test_a_pass_that_waits_for_a_store_outlives_the_clearing_of_the_cache(
+    backbone: Backbone, folders: Path
+) -> None:
+    run(backbone, folders, "waited for", Output(-1))
+    newest = max(features.features_root().iterdir(), key=lambda store: store.stat().st_mtime_ns)
+    with ThreadPoolExecutor(1) as pool:
+        with (newest / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            waiting = pool.submit(run, backbone, folders, "waited for", Output(-1))
+            time.sleep(1)
+            assert not waiting.done()
+            shutil.rmtree(newest)
+        table = waiting.result(timeout=120)
+    assert not table.hit
+    assert table.images == len(table.ids)

@@ -5,7 +5,7 @@ from vitbench.models.architecture import Architecture, infer, named
 from vitbench.models.assembly import find_architecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import TimmBackbone
-from vitbench.models.timm_network import named_by_timm
+from vitbench.models.timm_names import named_by_timm
 
 
 def vit(arch: str) -> Architecture:

@@ -102,7 +102,7 @@ def test_a_dino_training_file_says_its_own_heads(tmp_path: Path, side: str) -> N
 @pytest.mark.parametrize(
     ("key", "prefix", "form"),
     [("model", "", "model"), ("state_dict", "model.backbone.", "state-dict"),
-     ("state_dict", "module.", "state-dict"), ("", "module.", "state-dict")],
+     ("state_dict", "module.", "state-dict"), ("", "module.", "flat")],
 )  # fmt: skip
 def test_the_same_weights_in_another_wrapper_are_the_same_checkpoint(
     tmp_path: Path, weights: dict[str, Tensor], key: str, prefix: str, form: str
@@ -295,14 +295,6 @@ def test_two_sides_of_one_name_need_a_state_key(tmp_path: Path, weights: dict[st
         resolve(str(tmp_path / "both.pth"), arch=ARCH)
 
 
-def test_what_weights_do_not_tell_is_part_of_the_identity() -> None:
-    checkpoint = resolve(f"random:{ARCH}")
-    assert isinstance(checkpoint.architecture, Architecture)
-    eight = replace(checkpoint, architecture=replace(checkpoint.architecture, heads=8))
-    assert checkpoint.sha256 == eight.sha256
-    assert checkpoint.identity != eight.identity
-
-
 def test_a_manifest_downloads_loads_and_fills_in_the_facts(
     tmp_path: Path, weights: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,3 +318,19 @@ def test_a_manifest_downloads_loads_and_fills_in_the_facts(
     assert (checkpoint.name, checkpoint.method) == ("mine", "dino")
     assert (checkpoint.architecture.heads, checkpoint.mean) == (2, (0.5, 0.5, 0.5))
     assert checkpoint.normalization_from == "manifest"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"mean": (127.0, 127.0, 127.0)}, "mean"),
+        ({"mean": (0.5, 0.5, float("nan"))}, "mean"),
+        ({"mean": (-0.1, 0.5, 0.5)}, "mean"),
+        ({"std": (0.0, 0.5, 0.5)}, "std"),
+        ({"std": (58.4, 57.1, 57.4)}, "std"),
+        ({"std": (-0.2, 0.5, 0.5)}, "std"),
+    ],
+)
+def test_a_normalization_of_another_range_is_refused(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=rf"{message} (.|\n)*divided by 255"):
+        resolve(f"random:{ARCH}", **flags)

@@ -75,3 +75,38 @@ def test_a_wrong_manifest_says_what_is_wrong(text: str, message: str) -> None:
 def test_an_unknown_field_is_an_error() -> None:
     with pytest.raises(CheckpointError, match="hedas"):
         parse_manifest(TEXT + "hedas = 3", name="mine")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("heads", "-3"),
+        ("heads", "0"),
+        ("heads", "1000000"),
+        ("std", "[0, 0.2, 0.2]"),
+        ("std", "[58.4, 57.1, 57.4]"),
+        ("mean", "[nan, 0.5, 0.5]"),
+        ("mean", "[127, 127, 127]"),
+        ("mean", "[0.5, 0.5]"),
+        ("ignore", "['*']"),
+        ("ignore", "['blocks.*']"),
+        ("ignore", "['*weight']"),
+        ("file_sha256", "'abc'"),
+        ("file_sha256", f"'{'G' * 64}'"),
+        ("size_bytes", "-1"),
+        ("url", "'file:///etc/passwd'"),
+        ("url", "'https://example.org/weights/..'"),
+        ("url", "'https://example.org/'"),
+        ("arch", "''"),
+        ("published", "[{protocol = 'knn', metric = 'top1', value = inf, source = 'us'}]"),
+    ],
+)
+def test_a_field_out_of_its_range_is_refused_by_name(field: str, value: str) -> None:
+    lines = [line for line in TEXT.splitlines() if not line.startswith(field)]
+    with pytest.raises(CheckpointError, match=field):
+        parse_manifest("\n".join([*lines, f"{field} = {value}"]), name="mine")
+
+
+def test_a_pattern_for_what_is_not_needed_is_fine() -> None:
+    text = TEXT + "ignore = ['projector*', 'queue?', 'blocks.*.extra']"
+    assert len(parse_manifest(text, name="mine").ignore) == 3

@@ -52,7 +52,9 @@ def test_without_norm_the_residual_stream_is_raw(backbone: TimmBackbone) -> None
 
 
 def test_an_unknown_layer_is_an_error(backbone: TimmBackbone) -> None:
-    with pytest.raises(SettingError, match="layer 3 does not exist: tiny has 3"):
+    with pytest.raises(
+        SettingError, match="layer 3 does not exist: tiny has layers 0 to 2, or -3 to -1"
+    ):
         backbone(images(), (3,))
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError, MissingAbility, SettingError, StateMismatch
-from vitbench.models import timm_pretrained
+from vitbench.models import timm_names
 from vitbench.models.assembly import assemble, build, find_architecture
 from vitbench.models.backbone import Stage
 from vitbench.models.checkpoint import load_backbone, resolve
@@ -71,7 +71,7 @@ def timms(name: str, options: dict[str, Any]) -> Any:
 def loaded(name: str, options: dict[str, Any], network: Any) -> TimmNetwork:
     side = options.get("img_size")
     native = (side, side) if side else tuple(network.pretrained_cfg["input_size"][1:])
-    shape = TimmArchitecture(name=name, image_size=native, options=tuple(options.items()))
+    shape = TimmArchitecture(timm_name=name, image_size=native, options=tuple(options.items()))
     found = recognise_timm({"model": network.state_dict()}, shape, subject=name)
     backbone = assemble(shape)
     check_complete(found.state, backbone.own_state(), subject=name, where=found.where)
@@ -131,10 +131,11 @@ def test_features_are_timms_at_other_sizes(name: str, options: dict[str, Any]) -
 def test_a_size_that_can_not_be_taken_is_said_before_any_work(
     name: str, options: dict[str, Any]
 ) -> None:
-    backbone = assemble(
-        TimmArchitecture(name=name, image_size=(64, 64) if "img_size" in options else (224, 224),
-                         options=tuple(options.items()))
-    ) if name != "maxvit_rmlp_pico_rw_256" else assemble(find_architecture(name))  # fmt: skip
+    native = {"maxvit_rmlp_pico_rw_256": 256}.get(name, options.get("img_size", 224))
+    shape = TimmArchitecture(
+        timm_name=name, image_size=(native, native), options=tuple(options.items())
+    )
+    backbone = assemble(shape)
     height, width = backbone.info.image_size
     stride = backbone.info.patch_size
     with pytest.raises(MissingAbility, match=f"{name} can't take images of"):
@@ -305,7 +306,7 @@ def test_what_timm_fetches_is_taken_as_it_is(name: str, monkeypatch: pytest.Monk
         torch.manual_seed(5)
         return timm.create_model(wanted, num_classes=num_classes)
 
-    monkeypatch.setattr(timm_pretrained, "create_model", create)
+    monkeypatch.setattr(timm_names, "create_model", create)
     checkpoint = resolve(f"timm:{name}")
     assert asked == [(name, True)]
     assert checkpoint.architecture.name == name.partition(".")[0]
@@ -317,7 +318,7 @@ def test_what_timm_can_not_give_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     def create(*_: object, **__: object) -> Any:
         raise RuntimeError("Unknown model")
 
-    monkeypatch.setattr(timm_pretrained, "create_model", create)
+    monkeypatch.setattr(timm_names, "create_model", create)
     with pytest.raises(CheckpointError, match="timm can't give 'resnet51'"):
         resolve("timm:resnet51")
 

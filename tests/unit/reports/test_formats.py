@@ -12,7 +12,18 @@ from vitbench.reports.table import Table, build_table
 from vitbench.reports.terminal import show
 
 MakeRecord = Callable[..., Record]
-KEYS = ["checkpoint", "protocol", "spec_id", "dataset", "metric", "value", "low", "high", "source"]
+KEYS = [
+    "checkpoint",
+    "protocol",
+    "spec_id",
+    "dataset",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "source",
+    "marks",
+]
 HOSTILE = (
     "<script>alert(1)</script>",
     "=cmd|'/C calc'!A0",
@@ -45,6 +56,7 @@ def test_json_is_one_list_of_rows_at_full_precision(make_record: MakeRecord) -> 
         "low": 78.123456789,
         "high": 82.123456789,
         "source": "measured",
+        "marks": [],
     }
 
 

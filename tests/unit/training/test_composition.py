@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from tests.tiny_training import NoiseLoader, tiny
+from vitbench.data.multicrop import MultiCrop
 from vitbench.errors import MissingAbility, SettingError, UnknownName
 from vitbench.objectives.dino import Dino
 from vitbench.training import RECIPES
+from vitbench.training.optimizer import AdamW
 from vitbench.training.presets import presets_of, with_preset
 from vitbench.training.recipe import Recipe, Term, check_recipe
 from vitbench.training.recipes import moby, recipes
-from vitbench.training.schedules import LateCosine
+from vitbench.training.schedules import Cosine, LateCosine
 from vitbench.training.trainer import Computing, Trainer
 
 CPU = torch.device("cpu")
@@ -173,3 +175,30 @@ def test_a_run_of_dino_is_no_preset_of_moby() -> None:
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'imagenet10'"):
         with_preset(recipes.get("dino")(), "imagenet1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"teacher_momentum": Cosine(2.0, 1.0)}, "--teacher-momentum.start is 2.0, expected"),
+        ({"teacher_momentum": Cosine(0.9, 1.1)}, "--teacher-momentum.end is 1.1, expected"),
+        ({"norm_eps": -1.0}, "--norm-eps is -1.0, expected at least 0"),
+        ({"crops": MultiCrop(global_scale=(0.9, 0.1))}, "--crops.global-scale is 0.9 0.1"),
+        ({"crops": MultiCrop(local_scale=(0.0, 0.0))}, "--crops.local-scale is 0.0 0.0"),
+        ({"optimizer": AdamW(betas=(0.9, 1.0))}, "--optimizer.betas is 1.0, expected at most"),
+        ({"optimizer": AdamW(clip=float("nan"))}, "--optimizer.clip is nan, expected a finite"),
+        ({"optimizer": AdamW(learning_rate=Cosine(-1.0, 0.0))}, "--optimizer.learning-rate.start"),
+    ],
+)
+def test_a_value_that_can_not_train_is_refused_by_its_flag(
+    changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(SettingError) as refused:
+        check_recipe(replace(tiny("dino"), **changes))
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_no_share_is_refused_by_its_flag(weight: float) -> None:
+    with pytest.raises(SettingError, match=f"--patch-weight is {weight}, expected at least 0"):
+        check_recipe(with_patch_weight(weight))

@@ -16,6 +16,7 @@ from vitbench.errors import CheckpointError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.export import export
 from vitbench.training.fit import Run
+from vitbench.training.identity import identity_of
 from vitbench.training.recipe import Recipe
 from vitbench.training.trainer import Trainer
 
@@ -25,7 +26,8 @@ CPU = torch.device("cpu")
 
 def run_of(recipe: Recipe, folder: Path, steps: int = 2) -> Run:
     loader = NoiseLoader(recipe.batch_size)
-    run = Run(Trainer(recipe, steps_per_epoch=loader.steps, device=CPU), loader, folder)
+    trainer = Trainer(recipe, steps_per_epoch=loader.steps, device=CPU)
+    run = Run(trainer, loader, folder, identity=identity_of(recipe, data={}))
     run.fit(steps=steps)
     return run
 

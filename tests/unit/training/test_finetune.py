@@ -1,5 +1,6 @@
 """The loop of fine-tuning: one run or two, one process or two, the same steps."""
 
+import errno
 import os
 import signal
 from collections.abc import Mapping
@@ -167,3 +168,50 @@ def test_an_epoch_of_the_stream_has_every_item_once_and_the_next_another_order()
     first, second = ([order[p] for p in range(7 * e, 7 * e + 7)] for e in range(2))
     assert sorted(first) == sorted(second) == list(range(7))
     assert first != second
+
+
+NO_ROOM = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to …"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    MemoryError("Unable to allocate 2.00 GiB for an array"),
+    MemoryError(),
+)
+
+
+@pytest.mark.parametrize("error", NO_ROOM, ids=lambda error: str(error)[:16])
+def test_lack_of_memory_on_any_device_says_what_to_change(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise error
+
+    tuning = FineTuning(Sums(), COURSE, around(tmp_path))
+    monkeypatch.setattr(tuning, "learn", full)
+    with pytest.raises(TrainingError, match=r"memory of cpu ran out in step 1[\s\S]*2 parts"):
+        tuning.finish()
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: Any) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    tuning = FineTuning(Sums(), COURSE, around(tmp_path))
+    monkeypatch.setattr(tuning, "learn", wrong)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        tuning.finish()
+
+
+def test_a_full_disk_is_told_the_same_for_the_journal_as_for_a_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning = FineTuning(Sums(), COURSE, around(tmp_path))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(TrainingError, match=r"the journal could not be written[\s\S]*No space"):
+        tuning.finish()

@@ -15,7 +15,9 @@ from tests.tiny_training import SWIN, NoiseLoader, one_of_two, tiny, trained
 from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.fit import Run, Watching
+from vitbench.training.identity import identity_of
 from vitbench.training.journal import read_metrics
+from vitbench.training.presets import with_terms
 from vitbench.training.recipe import Recipe
 from vitbench.training.trainer import Computing, Trainer
 
@@ -30,7 +32,8 @@ def start(recipe: Recipe, folder: Path, **options: Any) -> Run:
     loader = NoiseLoader(recipe.batch_size)
     computing = options.pop("computing", Computing())
     trainer = Trainer(recipe, steps_per_epoch=loader.steps, device=CPU, computing=computing)
-    return Run(trainer, loader, folder, watching=EVERY_STEP, **options)
+    identity = identity_of(recipe, trainer.computing, data={})
+    return Run(trainer, loader, folder, identity=identity, watching=EVERY_STEP, **options)
 
 
 def weights(run: Run) -> dict[str, Tensor]:
@@ -92,8 +95,33 @@ def test_a_swin_learns_from_crops_of_any_size(tmp_path: Path) -> None:
 
 def test_another_recipe_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
     start(tiny("dino"), tmp_path).fit(steps=4)
-    with pytest.raises(SettingError, match="another recipe"):
+    with pytest.raises(SettingError, match="made with other settings") as refused:
         start(replace(tiny("dino"), seed=1), tmp_path)
+    assert "expected  --seed 0\n" in str(refused.value)
+    assert "found     --seed 1\n" in str(refused.value)
+
+
+def test_a_change_that_is_allowed_goes_on_and_is_kept(tmp_path: Path) -> None:
+    start(tiny("dino"), tmp_path).fit(steps=4)
+    changed = replace(tiny("dino"), seed=1)
+    run = start(changed, tmp_path, allow_changes=True)
+    assert (run.trainer.step, run.changed) == (4, {"--seed": (0, 1)})
+    run.fit(steps=5)
+    assert start(changed, tmp_path).changed == {}
+
+
+def test_a_snapshot_of_other_shapes_is_refused_though_changes_are_allowed(tmp_path: Path) -> None:
+    start(tiny("dino"), tmp_path).fit(steps=4)
+    wider = with_terms(tiny("dino"), prototypes=20)
+    with pytest.raises(TrainingError, match=r"does not fit these settings[\s\S]*size mismatch"):
+        start(wider, tmp_path, allow_changes=True)
+
+
+def test_a_snapshot_that_says_nothing_of_its_settings_is_refused(tmp_path: Path) -> None:
+    run = start(tiny("dino"), tmp_path)
+    run.snapshots.save(run.trainer.state_dict(), step=1)
+    with pytest.raises(SettingError, match="recipe not known"):
+        start(tiny("dino"), tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path: Path) -> None:
@@ -123,7 +151,9 @@ def test_a_step_without_a_finite_loss_can_be_skipped(tmp_path: Path) -> None:
     assert torch.isfinite(run.trainer.train_step(batch)["loss"])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
 def test_a_signal_saves_and_stops(tmp_path: Path, number: signal.Signals, code: int) -> None:
     def interrupt(row: dict[str, Any]) -> None:
         if row["step"] == 3:

@@ -3,7 +3,15 @@
 import pytest
 
 from vitbench.objectives.objective import Progress
-from vitbench.training.schedules import Poly
+from vitbench.settings import problems
+from vitbench.training.schedules import (
+    Cosine,
+    EpochCosine,
+    LateCosine,
+    Poly,
+    Schedule,
+    Steps,
+)
 
 
 def rate(step: int, *, steps: int = 40_000) -> float:
@@ -26,3 +34,26 @@ def test_a_power_and_an_end_shape_the_curve() -> None:
     schedule = Poly(0.1, end=0.02, power=2.0)
     assert schedule.at(Progress(5, 10, epochs=1)) == pytest.approx(0.02 + 0.08 * 0.25)
     assert schedule.scaled(2).at(Progress(0, 10, epochs=1)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Cosine(-1.0, 0.0),
+        Cosine(0.0, -1.0),
+        Cosine(0.0, float("nan")),
+        EpochCosine(0.0, -1.0),
+        EpochCosine(0.0, 0.0, warmup_from=float("inf")),
+        LateCosine(0.0, -1.0),
+        Poly(0.1, end=-1.0),
+        Poly(0.1, warmup_ratio=2.0),
+        Steps(0.1, share=1.5),
+    ],
+)
+def test_a_schedule_below_zero_or_without_an_end_is_refused(schedule: Schedule) -> None:
+    assert len(problems(schedule)) == 1
+
+
+def test_a_warm_up_as_long_as_the_run_reaches_its_value() -> None:
+    schedule = Cosine(2.0, 0.0, warmup_epochs=3, ahead=1)
+    assert schedule.at(Progress(step=5, steps_per_epoch=2, epochs=3)) == 2.0

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vitbench.errors import TrainingError
+from vitbench.training import snapshot
 from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
 
 CPU = torch.device("cpu")
@@ -74,4 +75,52 @@ def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path, content: bytes) -> 
     path = tmp_path / "step-000000001.pt"
     path.write_bytes(content)
     with pytest.raises(TrainingError, match="is no snapshot"):
+        load_snapshot(path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "told"),
+    [
+        ("cuda", [torch.zeros(16, dtype=torch.uint8)] * 8, "cuda (of 8 GPUs, here are 0)"),
+        ("numpy", ["PCG64", torch.zeros(3), 0, 0, 0.0], "numpy ("),
+        ("torch", torch.zeros(3, dtype=torch.uint8), "torch ("),
+        ("python", (9, (1, 2), None), "python ("),
+    ],
+)
+def test_a_snapshot_of_another_machine_goes_on_and_says_which_draws_are_new(
+    name: str,
+    state: Any,
+    told: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    states = {**snapshot.random_states(), name: state}
+    monkeypatch.setattr(snapshot, "random_states", lambda: states)
+    path = Snapshots(tmp_path, Saving()).save({"step": 3}, step=3)
+    assert load_snapshot(path, CPU)["step"] == 3
+    assert told in caplog.text
+
+
+def test_the_states_of_as_many_gpus_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    restored: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", restored.append)
+    two = [torch.zeros(16, dtype=torch.uint8)] * 2
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: two)
+    snapshot.restore_random_states(snapshot.random_states())
+    assert len(restored[0]) == 2
+
+
+def test_a_lack_of_memory_is_not_taken_for_a_broken_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+
+    path = Snapshots(tmp_path, Saving()).save({}, step=1)
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(TrainingError, match="the memory of cpu ran out"):
         load_snapshot(path, CPU)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from vitbench import __version__
 from vitbench.records import Record
-from vitbench.reports import cells, clean
+from vitbench.reports import cells, clean, marks
 from vitbench.reports.formats import left_out
 from vitbench.reports.page.charts import radar
 from vitbench.reports.page.overview import Overview, build_overview, palette
@@ -61,7 +61,7 @@ def _template() -> Template:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"plain": clean.plain, "name": cells.name, "breakable": _breakable}
-    environment.globals |= {"cells": cells}
+    environment.globals |= {"cells": cells, "marks": marks}
     return environment.from_string(_part("template.html.j2"))
 
 

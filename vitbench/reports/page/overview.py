@@ -29,6 +29,7 @@ class Standing:
     name: str
     published: bool
     cells: tuple[cells.Cell | None, ...]  # one a board
+    marks: tuple[str, ...]  # what is the matter with its runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def build_overview(table: Table) -> Overview:
                 found[name].cells[place] if name in found else None
                 for found, place in zip(rows, places, strict=True)
             ),
+            tuple(dict.fromkeys(m for found in rows if name in found for m in found[name].marks)),
         )
         for name in published
     ]

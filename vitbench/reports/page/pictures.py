@@ -53,8 +53,12 @@ def files(record: Record, folder: Path) -> Iterator[File]:
     """List the files that a record names, leaving out those outside its folder."""
     base = (folder / safe_name(record.protocol.name)).resolve()
     for name, relative in record.artifacts.items():
-        path = (base / relative).resolve()
-        if path.is_relative_to(base) and path.is_file() and path.stat().st_size < LARGEST_FILE:
+        try:
+            path = (base / relative).resolve()
+            small = path.is_file() and path.stat().st_size < LARGEST_FILE
+        except (OSError, ValueError):  # a name that no file can have
+            continue
+        if small and path.is_relative_to(base):
             yield File(name, path)
 
 

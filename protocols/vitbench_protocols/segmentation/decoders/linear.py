@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vitbench.api import GlobalBatchNorm2d
 from vitbench_protocols.segmentation.decoders.blocks import CLASSIFIER_STD
 
 
@@ -19,7 +18,7 @@ class LinearDecoder(nn.Module):
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
-        self.bn = GlobalBatchNorm2d(dim)
+        self.bn = nn.BatchNorm2d(dim)  # it is given the batch of all processes
         self.classifier = nn.Conv2d(dim, classes, kernel_size=1)
         nn.init.normal_(self.classifier.weight, std=CLASSIFIER_STD)
         nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]

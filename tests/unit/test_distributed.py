@@ -1,0 +1,62 @@
+"""A device that is not there is refused in words that help; nothing else is taken for one."""
+
+import pytest
+import torch
+
+from vitbench.distributed import find_device
+from vitbench.errors import SettingError
+
+
+@pytest.fixture
+def one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Model X")
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("name", ["auto", "cpu"])
+def test_a_machine_without_a_gpu_computes_on_its_cpu(name: str) -> None:
+    assert find_device(name) == torch.device("cpu")
+
+
+@pytest.mark.usefixtures("one_gpu")
+@pytest.mark.parametrize("name", ["gpu", "GPU", "cuda:9", "cuda:-1", "0", ""])
+def test_a_name_that_is_no_device_is_answered_by_one_that_is(name: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        find_device(name)
+    said = str(refused.value)
+    assert f"no device {name!r}" in said
+    assert "expected  auto, cpu, cuda, cuda:N" in said
+    assert "found     1 GPU, cuda:0 is a Model X" in said
+    assert "try       --device cuda" in said
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "gpu"])
+@pytest.mark.parametrize(
+    ("version", "reason"), [(None, "it was built for CPUs"), ("13.0", "CUDA_VISIBLE_DEVICES")]
+)
+def test_a_missing_gpu_says_why_and_what_is_there(
+    name: str, version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", version)
+    monkeypatch.setattr(torch.version, "hip", None)
+    with pytest.raises(SettingError, match=r"try +--device cpu") as refused:
+        find_device(name)
+    assert reason in str(refused.value)
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("name", ["meta", "mps", "xpu", "cpu:3"])
+def test_what_pytorch_calls_a_device_but_can_not_train_on_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(SettingError, match=f"no device '{name}'"):
+        find_device(name)

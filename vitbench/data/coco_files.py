@@ -1,0 +1,173 @@
+"""COCO's annotation files: where one lies, how it is read, and what can't be so in it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import PositiveInt, TypeAdapter, ValidationError
+
+from vitbench.errors import DatasetError, DatasetNotFound, listed
+
+LONGEST = 65_535  # px, a side
+MOST_PIXELS = 178_956_970  # where PIL takes an image for a decompression bomb
+LONGEST_NAME = 255  # bytes of a file or folder name
+HIGHEST_ID = (1 << 63) - 1
+YEARS = ("2017", "2014", "")  # of the file's and the image folder's name, looked for in this order
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """One image, as an annotation file lists it."""
+
+    id: int
+    file_name: str
+    height: PositiveInt
+    width: PositiveInt
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One category, as an annotation file lists it."""
+
+    id: int
+    name: str
+    isthing: bool = True  # panoptic files tell things from stuff
+
+
+def find_annotations(root: Path, form: str, split: str) -> Path:
+    """Return the annotation file of a split, `form` being `instances` or `panoptic`.
+
+    Raises:
+        DatasetNotFound: There is none.
+    """
+    names = [f"annotations/{form}_{split}{year}.json" for year in YEARS]
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    folder = root / "annotations"
+    present = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
+    raise DatasetNotFound(
+        f"{str(root)!r} has no {form} annotations of the split {split!r}.",
+        expected=" or ".join(names),
+        found=listed(present) if folder.is_dir() else "no folder 'annotations'",
+        hint="--data names the folder that holds annotations/ and the image folders",
+    )
+
+
+def read_annotations(path: Path) -> bytes:
+    """Return what an annotation file holds.
+
+    Raises:
+        DatasetError: It is empty.
+    """
+    content = path.read_bytes()
+    if not content.strip():
+        raise DatasetError(
+            f"the annotation file {str(path)!r} is empty.",
+            expected="a JSON object with 'images', 'annotations' and 'categories'",
+            found=f"{len(content)} bytes",
+            hint="take the file again from its source",
+        )
+    return content
+
+
+def parse_annotations(path: Path, content: bytes, adapter: TypeAdapter[Any]) -> Any:
+    """Parse an annotation file, or say what is wrong with its first three problems.
+
+    Raises:
+        DatasetError: It is no JSON, or not of the adapter's form.
+    """
+    try:
+        return adapter.validate_json(content)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, detail['loc'])) or 'file'}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)[:3]
+        ]
+        raise DatasetError(
+            f"the annotation file {str(path)!r} can't be read as COCO's.",
+            expected="a JSON object with 'images', 'annotations' and 'categories'",
+            found="; ".join(problems),
+            hint="take the file again from its source",
+        ) from error
+
+
+def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
+    """Check that images are listed once, below their folder, and that there are any.
+
+    Raises:
+        DatasetError: They are not.
+    """
+    if not images:
+        raise contradiction(path, "lists no image", "'images': []")
+    check_unique(path, "image", [entry.id for entry in images])
+    for entry in images:
+        name = PurePosixPath(entry.file_name)
+        if name.is_absolute() or not name.parts or not all(map(is_file_name, name.parts)):
+            raise contradiction(path, "names an image outside its folder", repr(entry.file_name))
+        if entry.height * entry.width > MOST_PIXELS or max(entry.height, entry.width) > LONGEST:
+            raise contradiction(
+                path,
+                "has an image that is larger than any that can be read",
+                f"image {entry.id}: {entry.width} x {entry.height} pixels",
+            )
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a name can be that of a file or folder, and stays where it is."""
+    return name not in ("", ".", "..") and "\0" not in name and len(name.encode()) <= LONGEST_NAME
+
+
+def check_unique(path: Path, what: str, ids: Sequence[int]) -> None:
+    """Check that no id occurs twice.
+
+    Raises:
+        DatasetError: One does.
+    """
+    if max(map(abs, ids), default=0) > HIGHEST_ID:
+        odd = next(number for number in ids if abs(number) > HIGHEST_ID)
+        raise contradiction(path, f"has {what} ids beyond 64 bits", str(odd))
+    twice = sorted(number for number, times in Counter(ids).items() if times > 1)
+    if twice:
+        raise contradiction(path, f"has {what} ids twice", listed([str(i) for i in twice]))
+
+
+def check_known(path: Path, what: str, used: Sequence[int], known: Sequence[int]) -> None:
+    """Check that annotations use ids that the file declares.
+
+    Raises:
+        DatasetError: They don't.
+    """
+    unknown = sorted(set(used) - set(known))
+    if unknown:
+        raise contradiction(
+            path,
+            f"has annotations of {what} ids that it doesn't list",
+            listed([str(i) for i in unknown]),
+        )
+
+
+def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Check that an image is as large as its annotations say; sizes are (width, height).
+
+    Raises:
+        DatasetError: It is not.
+    """
+    if found != expected:
+        raise DatasetError(
+            f"the image {str(path)!r} is not of the size that its annotations say.",
+            expected=f"{expected[0]} x {expected[1]} pixels",
+            found=f"{found[0]} x {found[1]} pixels",
+            hint="use the images that the annotations were made for, not resized ones",
+        )
+
+
+def contradiction(path: Path, wrong: str, found: str) -> DatasetError:
+    """Make the error for an annotation file that says what can't be so."""
+    return DatasetError(
+        f"the annotation file {str(path)!r} {wrong}.",
+        found=found,
+        hint="take the file again from its source, or correct it there",
+    )

@@ -1,0 +1,143 @@
+"""From an image file to RGB pixels: one decoder, and one verdict, for evaluation and training.
+
+The pixels are those of PIL's `image.convert("RGB")`, as torchvision's ImageFolder gives them:
+transparency is dropped, gray is repeated, CMYK is converted without a color profile, and the EXIF
+orientation is not applied. Color of 16 bits a channel keeps its high byte, as PIL reads it. Gray
+images of more than 8 bits and images of floats have no agreed range: they are refused, not clipped.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vitbench.data.sizes import Pixels
+from vitbench.errors import DatasetError
+
+DEEP_MODES = ("I", "F")  # and I;16, I;16B, …: one channel of more than 8 bits
+RESTORE = "restore the file"
+SHRINK = "write it smaller"
+TO_8_BITS = (
+    "write it with 8 bits, in a range of your choice: "
+    "Image.fromarray((numpy.asarray(image) // 257).astype('uint8')).save('new.png')"
+)
+
+
+class CorruptImage(DatasetError):
+    """A file that is no image, is broken, or can't become 8-bit RGB.
+
+    Args:
+        name: The image.
+        found: Why it can't be read.
+        cure: What makes it readable.
+    """
+
+    def __init__(self, name: str, *, found: str, cure: str) -> None:
+        self.cure = cure
+        super().__init__(
+            f"the image {name!r} can't be read.",
+            expected="a whole image file of 8 bits a channel",
+            found=found,
+            hint=f"{cure}, or leave it out with --skip-corrupt N",
+        )
+
+
+class TooDeep(ValueError):
+    """One channel of more than 8 bits."""
+
+
+def read_image(path: Path) -> Image.Image:
+    """Read an image file as RGB.
+
+    Raises:
+        CorruptImage: The file is no image, is broken, or can't become 8-bit RGB; it is named.
+    """
+    return Image.fromarray(decode(str(path), read_file(path)))
+
+
+def read_file(path: Path) -> bytes:
+    """Read the bytes of an image file.
+
+    Raises:
+        CorruptImage: The file can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _refusal(str(path), error) from error
+
+
+def decode(name: str, data: bytes) -> Pixels:
+    """Decode the bytes of an image file to RGB pixels, shape (H, W, 3).
+
+    Args:
+        name: What an error calls the image.
+        data: The whole file.
+
+    Raises:
+        CorruptImage: The data are no image, are broken, or can't become 8-bit RGB.
+    """
+    try:
+        image = _open(data)
+        if image.format == "JPEG" and image.mode in ("L", "RGB"):
+            pixels = _decode_jpeg(data)
+            if pixels is not None:
+                return pixels
+        return np.array(_to_rgb(image))
+    except Exception as error:  # a decoder can raise anything on a broken file
+        raise _refusal(name, error) from error
+
+
+def refusal(path: Path) -> CorruptImage | None:
+    """Return the error that `decode` would raise of a file; JPEG is decoded at an eighth."""
+    try:
+        image = _open(read_file(path))
+        image.draft("RGB", (1, 1))  # all bits are read, so broken ones are found
+        _to_rgb(image)
+    except CorruptImage as error:
+        return error
+    except Exception as error:  # as in `decode`
+        return _refusal(str(path), error)
+    return None
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header of an image."""
+    image = Image.open(BytesIO(data))
+    if image.mode.startswith(DEEP_MODES):
+        raise TooDeep(f"one channel of more than 8 bits (mode {image.mode})")
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image.load()
+    image.info.pop("transparency", None)  # dropped either way; PIL warns of some forms
+    return image.convert("RGB")
+
+
+def _decode_jpeg(data: bytes) -> Pixels | None:
+    """Decode a gray or RGB JPEG outside the interpreter's lock: libjpeg-turbo's pixels, as PIL's.
+
+    Returns None for what torchvision refuses: PIL has the last word on that.
+    """
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    try:
+        encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        found = decode_jpeg(encoded, mode=ImageReadMode.RGB)
+    except RuntimeError:
+        return None
+    pixels: Pixels = found.permute(1, 2, 0).numpy()
+    return pixels
+
+
+def _refusal(name: str, error: Exception) -> CorruptImage:
+    cure = RESTORE
+    if isinstance(error, TooDeep):
+        cure = TO_8_BITS
+    elif isinstance(error, Image.DecompressionBombError | MemoryError):
+        cure = SHRINK
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return CorruptImage(name, found=reason or type(error).__name__, cure=cure)

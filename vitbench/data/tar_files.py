@@ -1,0 +1,102 @@
+"""The images of one tar file, read from front to back: one a sample, and nothing lost in silence.
+
+Members of one sample follow one another and share the name up to its first dot: `x.jpg`, `x.cls`,
+`x.seg.png`. The image is the one with a single suffix, `x.jpg`; the others are labels.
+
+Source:
+    The WebDataset format, github.com/webdataset/webdataset.
+"""
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import IO
+
+from vitbench.data.listing import is_image
+from vitbench.errors import DatasetError, listed
+
+MOST_BYTES = 1 << 30  # of one image file
+
+Encoded = tuple[str, bytes]  # name and bytes of an image file
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is refused when it is damaged; the standard library takes that for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        """Parse the 512 bytes of a header."""
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"a damaged header, or a file cut off ({error})") from error
+        if header.size < 0:
+            raise tarfile.ReadError(f"{header.name!r} says that it has {header.size} bytes")
+        return header
+
+
+def read_images(stream: IO[bytes]) -> Iterator[Encoded]:
+    """Yield the image of each sample, in the order of the tar file, which need not be seekable.
+
+    Raises:
+        TarError: The file is damaged or cut off.
+        DatasetError: A sample has several images, or none with a single suffix.
+    """
+    with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Header) as tar:
+        for sample, members in groupby(_images(tar), key=_sample):
+            names, found = [], []
+            for member in members:
+                names.append(member.name)
+                if _has_one_suffix(member):
+                    found.append((member.name, _content(tar, member)))
+            _check(sample, names, len(found))
+            yield found[0]
+
+
+def count_images(stream: IO[bytes]) -> int:
+    """Count the samples with an image by the headers alone; raises as `read_images` does."""
+    count = 0
+    with tarfile.open(fileobj=stream, tarinfo=_Header) as tar:
+        for sample, members in groupby(_images(tar), key=_sample):
+            found = list(members)
+            _check(sample, [member.name for member in found], sum(map(_has_one_suffix, found)))
+            count += 1
+    return count
+
+
+def _images(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for member in tar:
+        if member.isfile() and is_image(member.name):
+            if member.size > MOST_BYTES or member.issparse():
+                raise tarfile.ReadError(f"{member.name!r} says that it has {member.size} bytes")
+            yield member
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    data = file.read() if file else b""
+    if len(data) != member.size:
+        raise tarfile.ReadError(f"{member.name!r} is cut off")
+    return data
+
+
+def _sample(member: tarfile.TarInfo) -> str:
+    """Return the name of the sample that a member belongs to."""
+    folder, slash, name = member.name.rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
+def _has_one_suffix(member: tarfile.TarInfo) -> bool:
+    return member.name.rpartition("/")[2].count(".") == 1
+
+
+def _check(sample: str, names: Sequence[str], images: int) -> None:
+    if images != 1:
+        raise DatasetError(
+            f"which image of the sample {sample!r} is to be used?",
+            expected="one image with a single suffix, as x.jpg; labels as x.seg.png beside it",
+            found=listed(names),
+            hint="rename the members: what comes after the first dot of a name is its suffix",
+        )

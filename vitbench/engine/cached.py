@@ -1,0 +1,117 @@
+"""What lies in the user's cache, how large it is, and what of it may be removed now."""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from vitbench.cache import cache_root
+from vitbench.errors import UnknownName
+
+PARTS = {  # of the cache, by the word for it: which folders hold it
+    "features": ("features",),
+    "gate": ("gate",),
+    "runs": ("runs",),
+    "downloads": ("checkpoints",),
+    "synthetic": ("synthetic-v*",),
+    "digests": ("digests", "screened"),
+}
+ALL = "all"
+LOCK = "lock"  # of a folder: whoever works in it holds it
+SHORTEST_KEY = 6  # characters of a feature store's key that choose it
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file or folder of the cache, as it is kept and removed."""
+
+    part: str  # a key of `PARTS`
+    path: Path
+    size_bytes: int
+    dataset: str = ""  # of a feature store: name/split
+    arch: str = ""  # of a feature store
+
+    @property
+    def key(self) -> str:
+        """The name that a feature store is chosen by."""
+        return self.path.name
+
+
+def entries(parts: Sequence[str] = tuple(PARTS)) -> Iterator[Entry]:
+    """List what is kept, part by part."""
+    for part in parts:
+        for pattern in PARTS[part]:
+            for folder in sorted(cache_root().glob(pattern)):
+                # the built-in data is one thing; of the others each file or folder is
+                found = [folder] if part == "synthetic" else sorted(folder.glob("*"))
+                yield from (_entry(part, path) for path in found)
+
+
+def choose(words: Sequence[str]) -> list[Entry]:
+    """Return the entries that are meant by words.
+
+    Args:
+        words: Parts of the cache, `all`; the key of a feature store or its first characters; the
+            data of feature stores, as `imagenet` or `imagenet/val`.
+
+    Raises:
+        UnknownName: A word means nothing that is kept.
+    """
+    kept = list(entries())
+    chosen: dict[Path, Entry] = {}
+    for word in words:
+        found = [entry for entry in kept if _means(word, entry)]
+        if not found and word not in {*PARTS, ALL}:
+            names = {entry.dataset for entry in kept if entry.dataset}
+            raise UnknownName(
+                "part of the cache", word, [*PARTS, ALL, *names], hint="vitbench cache ls"
+            )
+        chosen |= {entry.path: entry for entry in found}
+    return list(chosen.values())
+
+
+def remove(entry: Entry) -> bool:
+    """Remove an entry, unless a run holds its lock; tell whether it is gone."""
+    with suppress(FileNotFoundError):  # somebody else removed it
+        if not (entry.path / LOCK).is_file():
+            _drop(entry.path)
+            return True
+        with (entry.path / LOCK).open("r+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            _drop(entry.path)
+    return True
+
+
+def _means(word: str, entry: Entry) -> bool:
+    by_key = entry.part == "features" and len(word) >= SHORTEST_KEY and entry.key.startswith(word)
+    by_data = bool(entry.dataset) and word in {entry.dataset, entry.dataset.rpartition("/")[0]}
+    return word in {entry.part, ALL} or by_key or by_data
+
+
+def _entry(part: str, path: Path) -> Entry:
+    files = (file for file in (path, *path.rglob("*")) if file.is_file())
+    size = sum(file.stat().st_size for file in files)
+    if part != "features":
+        return Entry(part, path, size)
+    try:
+        told = json.loads((path / "about.json").read_text())
+        return Entry(part, path, size, f"{told['dataset']}/{told['split']}", str(told["arch"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return Entry(part, path, size, "", "(not finished)")
+
+
+def _drop(path: Path) -> None:
+    """Take a file or folder away at once, then remove what is in it."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink()
+        return
+    away = Path(mkdtemp(dir=cache_root(), prefix=".removed-"))
+    path.rename(away / path.name)
+    shutil.rmtree(away, ignore_errors=True)

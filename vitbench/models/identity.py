@@ -1,0 +1,66 @@
+"""What makes two networks the same: equal values of their weights, equal facts of their build."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vitbench.models.backbone import Backbone, BackboneInfo
+from vitbench.settings import digest, plain
+
+NATIVE = "native size only"  # in the place of a rule that nothing is resized by
+# Every other field of an architecture and of a backbone's facts counts.
+LEFT_OUT = {
+    "name": "a label; the other fields say what the network is",
+    "arch": "a label, likewise",
+    "mean": "the input's normalization is a part of a run by itself: a protocol may fix it",
+    "std": "likewise",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsIdentity:
+    """All of a network that can move a feature; equal identities give equal features."""
+
+    sha256: str  # of the values of the tensors by our names
+    facts: Mapping[str, Any]  # of the built network: heads, epsilon, pooling, positional rule, …
+
+    @property
+    def digest(self) -> str:
+        """Everything in one hash (sha256, hexadecimal)."""
+        return digest([self.sha256, dict(self.facts)])
+
+    def at(self, image_size: tuple[int, int] | None) -> "WeightsIdentity":
+        """Return the identity for images of one size (H, W); None: of any size.
+
+        At the native size no positional table is resized, so the rule for it can't count.
+        """
+        if image_size is None or list(image_size) != self.facts.get("image_size"):
+            return self
+        return replace(self, facts={**self.facts, "position_rule": NATIVE})
+
+
+def identify_weights(backbone: Backbone, sha256: str) -> WeightsIdentity:
+    """Return the identity of a built network.
+
+    The fields of its architecture and of its facts enter by iteration, so that a new one can't be
+    forgotten; `LEFT_OUT` names the few that do not.
+
+    Args:
+        backbone: The network, filled with its weights.
+        sha256: Hash of the weights' values; see `content_sha256`.
+    """
+    facts = _facts(backbone.info)
+    if backbone.architecture is not None:
+        facts = {**_facts(backbone.architecture), **facts}
+    else:  # a plug-in's backbone: its info is all that is known
+        facts["class"] = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
+    return WeightsIdentity(sha256, {**facts, "image_size": list(backbone.info.image_size)})
+
+
+def _facts(described: Any | BackboneInfo) -> dict[str, Any]:
+    return {
+        item.name: plain(getattr(described, item.name))
+        for item in dataclasses.fields(described)
+        if item.name not in LEFT_OUT
+    }

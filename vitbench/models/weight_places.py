@@ -1,0 +1,57 @@
+"""Where in a file weights of a network lie: state dicts inside dictionaries."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+DEEPEST = 4  # dictionaries inside one another, as in VISSL's files
+MOST = 1000  # dictionaries that are looked into
+# how the first layer's weight is called; every Vision Transformer has one
+FIRST = (
+    "patch_embed.proj.weight",
+    "patch_embeddings.projection.weight",
+    "patch_embedding.weight",
+    "conv_proj.weight",
+)
+
+
+def inside(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Follow a dotted path; nothing there is an empty mapping."""
+    here: Any = content
+    for step in filter(None, where.split(".")):
+        here = here.get(step) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}
+
+
+def tensors_of(mapping: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of a dictionary, not of those inside it."""
+    return {str(key): value for key, value in mapping.items() if isinstance(value, Tensor)}
+
+
+def weight_places(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the dotted path of every state dict in a file; "" is the file itself."""
+    return tuple(
+        path
+        for path, mapping in dictionaries(content)
+        if any(key.endswith(FIRST) for key in tensors_of(mapping))
+    )
+
+
+def dictionaries(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the dictionaries of a file and their dotted paths, itself first, nearest first."""
+    level: list[tuple[str, Mapping[str, Any]]] = [("", content)]
+    looked = 0
+    for _ in range(DEEPEST + 1):
+        deeper: list[tuple[str, Mapping[str, Any]]] = []
+        for path, mapping in level:
+            looked += 1
+            if looked > MOST:
+                return
+            yield path, mapping
+            deeper += (
+                (f"{path}.{key}" if path else key, value)
+                for key, value in mapping.items()
+                if isinstance(key, str) and "." not in key and isinstance(value, Mapping)
+            )
+        level = deeper

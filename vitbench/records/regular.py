@@ -1,0 +1,68 @@
+"""Files of strangers are read only if they are files, and not endless: no pipe, device or bomb."""
+
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
+
+if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
+    from numpy.typing import NDArray
+
+LARGEST_RECORD = 32 * 2**20  # bytes
+LARGEST_ITEMS = 2 * 2**30  # bytes of all arrays of a file, unpacked
+
+
+def regular_bytes(path: Path, most: int) -> bytes:
+    """Read a file of at most so many bytes.
+
+    Raises:
+        OSError: It is no regular file (a pipe, a device, a folder), or can't be read.
+        ValueError: It is larger.
+    """
+    found = path.stat()  # of what a link points to: opening a pipe would wait for ever
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("no regular file")
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"larger than {most:,} bytes")
+    return content
+
+
+def regular_arrays(path: Path, most: int) -> "dict[str, NDArray[Any]]":
+    """Read the arrays of an .npz file, once their headers claim no more than the file holds.
+
+    Raises:
+        OSError: It is no regular file, or can't be read.
+        ValueError: An array claims more numbers than are there, or all of them are too large.
+        BadZipFile: It is no archive.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("no regular file")
+    import numpy as np
+
+    with ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > most:
+            raise ValueError(f"{unpacked:,} bytes unpacked, at most {most:,} are read")
+        for member in archive.infolist():
+            with archive.open(member) as stream:
+                _check_claim(stream, member.file_size, member.filename)
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _check_claim(stream: Any, size: int, name: str) -> None:
+    """Refuse an array whose header tells of more bytes than its file has."""
+    from math import prod
+
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(stream)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"{name}: array format {version} is not known")
+    shape, _, dtype = readers[version](stream)
+    claimed, held = prod(shape) * dtype.itemsize, size - stream.tell()
+    if min(shape, default=0) < 0 or claimed > held:
+        raise ValueError(f"{name} claims {claimed:,} bytes and holds {held:,}")
