@@ -58,10 +58,11 @@ if TYPE_CHECKING:
     from vitbench.draws import permutation as permutation
     from vitbench.draws import uniforms as uniforms
     from vitbench.engine.evaluate import evaluate as evaluate
-    from vitbench.engine.evaluate import score as score
     from vitbench.engine.features import FeatureSpec as FeatureSpec
     from vitbench.engine.features import FeatureTable as FeatureTable
     from vitbench.engine.features import Output as Output
+    from vitbench.engine.options import RunOptions as RunOptions
+    from vitbench.engine.options import Voice as Voice
     from vitbench.engine.presets import from_preset as from_preset
     from vitbench.engine.protocol import Context as Context
     from vitbench.engine.protocol import EvaluationProtocol as EvaluationProtocol
@@ -73,8 +74,7 @@ if TYPE_CHECKING:
     from vitbench.engine.protocol import protocols as protocols
     from vitbench.engine.protocol import scorers as scorers
     from vitbench.engine.run import Evaluation as Evaluation
-    from vitbench.engine.run import RunOptions as RunOptions
-    from vitbench.engine.run import Voice as Voice
+    from vitbench.engine.score import score as score
     from vitbench.models.assembly import dense_copy as dense_copy
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.backbone import Backbone as Backbone
@@ -157,8 +157,9 @@ _HOMES = {
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("ImageView", "Normalization", "cut_note", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
-    "vitbench.engine.evaluate": ("evaluate", "score"),
+    "vitbench.engine.evaluate": ("evaluate",),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
+    "vitbench.engine.options": ("RunOptions", "Voice"),
     "vitbench.engine.presets": ("from_preset",),
     "vitbench.engine.protocol": (
         "Context",
@@ -171,7 +172,8 @@ _HOMES = {
         "protocols",
         "scorers",
     ),
-    "vitbench.engine.run": ("Evaluation", "RunOptions", "Voice"),
+    "vitbench.engine.run": ("Evaluation",),
+    "vitbench.engine.score": ("score",),
     "vitbench.models.assembly": ("dense_copy",),
     "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features", "Stage"),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),

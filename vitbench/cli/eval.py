@@ -4,11 +4,11 @@ from vitbench import distributed
 from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
-from vitbench.engine.context import Data
-from vitbench.engine.evaluate import evaluate, open_data
+from vitbench.engine.context import Data, open_data
+from vitbench.engine.options import RunOptions, Voice
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
-from vitbench.engine.run import Evaluation, RunOptions, Voice
+from vitbench.engine.run import Evaluation
 from vitbench.errors import DatasetError, SettingError, Stopped, VitbenchError
 from vitbench.records import Record
 from vitbench.reports import clean, marks
@@ -67,6 +67,8 @@ def _one(
     voice: Voice,
     data: Data,
 ) -> Evaluation:
+    from vitbench.engine.evaluate import evaluate  # imports torch, which help does without
+
     checkpoint = None if spec is None else resolve_one(spec, which, voice)
     return evaluate(protocol, checkpoint, options, voice, data)
 

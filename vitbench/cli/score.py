@@ -6,10 +6,10 @@ from pathlib import Path
 from vitbench.cli.eval import summary
 from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
-from vitbench.engine.evaluate import score
+from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import scorers
-from vitbench.engine.run import RunOptions
+from vitbench.engine.score import score
 from vitbench.settings import setting
 
 

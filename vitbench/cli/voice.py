@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as Remaining
 
 from vitbench import distributed
-from vitbench.engine.run import Voice
+from vitbench.engine.options import Voice
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import pytest
 
 from vitbench.data.clips import Clip
 from vitbench.engine.evaluate import evaluate, score
+from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import from_preset
-from vitbench.engine.run import RunOptions
 from vitbench.models.checkpoint import resolve
 from vitbench.records import read_items
 from vitbench_protocols.davis import Davis
