@@ -95,10 +95,10 @@ if TYPE_CHECKING:
     from vitbench.neighbours import vote as vote
     from vitbench.objectives.objective import Branch as Branch
     from vitbench.objectives.objective import Objective as Objective
-    from vitbench.objectives.objective import ObjectiveSettings as ObjectiveSettings
-    from vitbench.objectives.objective import Progress as Progress
     from vitbench.objectives.objective import TermLoss as TermLoss
     from vitbench.objectives.positives import neighbour_similarities as neighbour_similarities
+    from vitbench.objectives.progress import Progress as Progress
+    from vitbench.objectives.settings import ObjectiveSettings as ObjectiveSettings
     from vitbench.records import DataKind as DataKind
     from vitbench.records import DatasetInfo as DatasetInfo
     from vitbench.records import MetricSpec as MetricSpec
@@ -118,6 +118,8 @@ if TYPE_CHECKING:
     from vitbench.training.finetune import Shuffled as Shuffled
     from vitbench.training.finetune import Surroundings as Surroundings
     from vitbench.training.journal import read_metrics as read_metrics
+    from vitbench.training.options import Options as Options
+    from vitbench.training.options import Saving as Saving
     from vitbench.training.presets import with_preset as with_preset
     from vitbench.training.recipe import Recipe as Recipe
     from vitbench.training.recipe import Term as Term
@@ -125,10 +127,8 @@ if TYPE_CHECKING:
     from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import Poly as Poly
     from vitbench.training.schedules import Steps as Steps
-    from vitbench.training.snapshot import Saving as Saving
     from vitbench.training.snapshot import Snapshots as Snapshots
     from vitbench.training.snapshot import load_snapshot as load_snapshot
-    from vitbench.training.train import Options as Options
     from vitbench.training.train import train as train
     from vitbench.training.trainer import Trainer as Trainer
 
@@ -185,10 +185,10 @@ _HOMES = {
     "vitbench.objectives.objective": (
         "Branch",
         "Objective",
-        "ObjectiveSettings",
-        "Progress",
         "TermLoss",
     ),
+    "vitbench.objectives.progress": ("Progress",),
+    "vitbench.objectives.settings": ("ObjectiveSettings",),
     "vitbench.objectives.positives": ("neighbour_similarities",),
     "vitbench.records": (
         "DataKind",
@@ -207,12 +207,13 @@ _HOMES = {
     "vitbench.training.drop_path": ("DropPath",),
     "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
     "vitbench.training.journal": ("read_metrics",),
+    "vitbench.training.options": ("Options", "Saving"),
     "vitbench.training.presets": ("with_preset",),
     "vitbench.training.recipe": ("Recipe", "Term"),
     "vitbench.training.recipes": ("recipes",),
     "vitbench.training.schedules": ("Cosine", "Poly", "Steps"),
-    "vitbench.training.snapshot": ("Saving", "Snapshots", "load_snapshot"),
-    "vitbench.training.train": ("Options", "train"),
+    "vitbench.training.snapshot": ("Snapshots", "load_snapshot"),
+    "vitbench.training.train": ("train",),
     "vitbench.training.trainer": ("Trainer",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

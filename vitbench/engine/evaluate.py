@@ -16,7 +16,7 @@ from vitbench.errors import CheckpointError
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone
 from vitbench.models.identity import WeightsIdentity, identify_weights
-from vitbench.models.sources import RUN_JOURNAL, RUNS
+from vitbench.models.run_folder import RUN_JOURNAL, RUNS
 from vitbench.records import Subject
 from vitbench.settings import checked
 

@@ -150,7 +150,7 @@ def _info() -> Any:
 
 
 def _progress(step: int) -> Any:
-    from vitbench.objectives.objective import Progress
+    from vitbench.objectives.progress import Progress
 
     return Progress(step, 12 * 14_659, epochs=1)
 
