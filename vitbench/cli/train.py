@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from vitbench import distributed
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.recipe_flags import as_flags, from_flags
@@ -132,6 +129,15 @@ def _become_several(processes: int, arguments: list[str]) -> None:
 @contextmanager
 def _watching(name: str) -> Iterator[Any]:
     """Give a listener that shows the journal: a live line in a terminal, lines in a log."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     console = Console(stderr=True)
     if not distributed.is_main():
         yield lambda _: None
