@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from vitbench.data.transforms import to_pixels as to_pixels
     from vitbench.draws import permutation as permutation
     from vitbench.draws import uniforms as uniforms
+    from vitbench.engine.class_table import write_class_table as write_class_table
     from vitbench.engine.evaluate import evaluate as evaluate
     from vitbench.engine.features import FeatureSpec as FeatureSpec
     from vitbench.engine.features import FeatureTable as FeatureTable
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     from vitbench.engine.protocol import scorers as scorers
     from vitbench.engine.run import Evaluation as Evaluation
     from vitbench.engine.score import score as score
-    from vitbench.models.assembly import dense_copy as dense_copy
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.backbone import Backbone as Backbone
     from vitbench.models.backbone import BackboneInfo as BackboneInfo
@@ -157,6 +157,7 @@ _HOMES = {
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("ImageView", "Normalization", "cut_note", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
+    "vitbench.engine.class_table": ("write_class_table",),
     "vitbench.engine.evaluate": ("evaluate",),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
     "vitbench.engine.options": ("RunOptions", "Voice"),
@@ -174,7 +175,6 @@ _HOMES = {
     ),
     "vitbench.engine.run": ("Evaluation",),
     "vitbench.engine.score": ("score",),
-    "vitbench.models.assembly": ("dense_copy",),
     "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features", "Stage"),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),

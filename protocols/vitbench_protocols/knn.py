@@ -18,6 +18,7 @@ from vitbench.api import (
     cut_note,
     distributed,
     setting,
+    write_class_table,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Knn:
             Score(metric.name, float(items[metric.name].mean()), len(truth))
             for metric in self.metrics
         )
-        return Outcome(scores, {"ids": np.array(val.ids), **items})
+        tables = write_class_table(context.dataset("val"), items, context)
+        return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
     def _search(self, bank: "torch.Tensor", queries: "torch.Tensor", k: int) -> "Neighbours":
         """Search this process's part of the queries, and put the parts together."""

@@ -28,6 +28,22 @@ def test_classes_of_one_color_are_told_apart_even_by_random_weights(
     assert "cut to it" in record.notes[0]  # 24 training images, k up to 200
 
 
+def test_the_table_of_classes_has_their_names_and_says_which_are_not_there(
+    folders: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folders, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "val" / "green")
+    found = run(tmp_path / "data", tmp_path / "results")
+    table = (found.path.parent / found.record.artifacts["classes"]).read_text().splitlines()
+    assert table[0].startswith("class,images,top1_k10,")
+    assert [line.split(",")[:2] for line in table[1:]] == [
+        ["blue", "4"],
+        ["green", "0"],
+        ["red", "4"],
+    ]
+    assert "1 of 3 classes have no image in val: green" in found.record.notes
+
+
 def test_per_item_outcomes_add_up_to_the_score(folders: Path, tmp_path: Path) -> None:
     record = run(folders, tmp_path).record
     items = read_items(record, tmp_path)

@@ -52,7 +52,7 @@ def write_for_toolbox(spec: str, toolbox: str, path: Path) -> tuple[Path, Path]:
     """
     import torch
 
-    from vitbench.models.assembly import CA_HEAD
+    from vitbench.models.aggregated import CA_HEAD
     from vitbench.models.checkpoint import resolve
 
     checkpoint, target = resolve(spec), TOOLBOXES[toolbox]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from vitbench.data.multicrop import MultiCrop
+from vitbench.errors import SettingError
 from vitbench.models.facts import POSITION_RULES, PositionRule
 from vitbench.objectives.settings import ObjectiveSettings
 from vitbench.settings import checked, flag, problems, setting
@@ -77,9 +78,12 @@ class Recipe:
         from vitbench.models.assembly import build, find_architecture
         from vitbench.models.class_attention import ClassAttention
         from vitbench.models.initialization import initialize
+        from vitbench.models.timm_architecture import TimmArchitecture
 
         architecture = find_architecture(self.arch)
         if self.norm_eps is not None:
+            if isinstance(architecture, TimmArchitecture):
+                raise SettingError([f"norm_eps: the norms of {self.arch} are timm's own"])
             architecture = replace(architecture, norm_eps=self.norm_eps)
         if isinstance(architecture, Architecture):  # a Swin has neither positions nor class token
             if self.positions == "none":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from vitbench.api import Backbone, dense_copy, errors
+from vitbench.api import Backbone, errors
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.maps import (
     AsTheyAre,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def build_detector(settings: "Detection", backbone: Backbone, categories: int) -> Detector:
     """Build the detector on a copy of a backbone, the rest with new weights."""
     _check_heads(settings, backbone)
-    copy = dense_copy(backbone, rule=settings.positions, heads=settings.heads)
+    copy = backbone.dense_copy(rule=settings.positions, heads=settings.heads)
     info, channels = backbone.info, settings.network.channels
     layers = settings.layers or default_layers(info)
     adapter: nn.Module

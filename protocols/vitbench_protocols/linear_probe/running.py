@@ -15,6 +15,7 @@ from vitbench.api import (
     Score,
     cut_note,
     errors,
+    write_class_table,
 )
 from vitbench_protocols.linear_probe.features import FeatureSet, feature_sets
 from vitbench_protocols.linear_probe.grid import Head
@@ -50,12 +51,15 @@ def score_heads(protocol: "LinearProbe", backbone: Backbone, context: Context) -
         Score(metric.name, float(items[metric.name].mean()), len(scored.last))
         for metric in protocol.metrics
     )
-    return Outcome(scores, {"ids": np.array(context.dataset("val").ids), **items})
+    val = context.dataset("val")
+    tables = write_class_table(val, items, context)
+    return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
 
 def _data(
     protocol: "LinearProbe", backbone: Backbone, context: Context, sets: Sequence[FeatureSet]
 ) -> Data:
+    backbone.check_images(protocol.crop, protocol.crop)
     outputs = tuple(dict.fromkeys(output for found in sets for output in found.outputs))
     spec = FeatureSpec(view=ImageView(protocol.resize, protocol.crop), outputs=outputs)
     source: Source
@@ -64,5 +68,5 @@ def _data(
     else:
         vectors = vectors_of(context.features("train", spec), outputs)
         source = StoredFeatures(vectors, context.device)
-    widths = {output: backbone.info.stage(output.layer).width for output in outputs}
+    widths = {output: output.width(backbone.info) for output in outputs}
     return Data(context, spec, source, widths)

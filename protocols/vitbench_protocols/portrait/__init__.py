@@ -61,6 +61,7 @@ class Portrait:
             write,
         )
 
+        backbone.check_images(self.crop, self.crop)
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
         dataset = context.dataset("val")

@@ -88,6 +88,7 @@ class Segmentation:
         """Learn from the training images and score every validation image at its own size."""
         from vitbench_protocols.segmentation.predict import Problem, predict  # imports torch
 
+        self.inference.check(backbone)
         val = context.dataset("val")
         classes = Classes.of(val, self.first_label, self.void)
         problem = Problem(context, classes, context.dataset("train"), val, self.inference)

@@ -2,7 +2,7 @@
 
 from itertools import accumulate
 
-from vitbench.api import Backbone, BackboneInfo, dense_copy, errors, seeded
+from vitbench.api import Backbone, BackboneInfo, errors, seeded
 from vitbench_protocols.segmentation.decoders import MAKERS
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
 from vitbench_protocols.segmentation.inference import Segmenter
@@ -37,7 +37,7 @@ def fine_tune(settings: FineTune, backbone: Backbone, problem: Problem) -> Segme
             [f"a decoder sees {MAPS} blocks, found {layers} of {backbone.info.depth}"],
             hint="--method.layers 2 5 8 11",
         )
-    copy = dense_copy(backbone, image_px=settings.learning.crop, rule=settings.position_rule)
+    copy = backbone.dense_copy(image_px=settings.learning.crop, rule=settings.position_rule)
     maps = [backbone.info.stage(layer) for layer in layers]
     decoder = seeded(MAKERS[settings.decoder], maps, len(problem.classes), seed=seed)
     network = TrainedTogether(copy, decoder, layers=layers, drop_path=settings.drop_path)
@@ -55,6 +55,7 @@ def _default_layers(info: BackboneInfo) -> tuple[int, ...]:
 
 def train_linear_map(settings: LinearProbe, backbone: Backbone, problem: Problem) -> Segmenter:
     """Train the map and return it with the backbone."""
+    backbone.check_images(settings.learning.crop, settings.learning.crop)
     context, dim = problem.context, backbone.info.stage(settings.layer).width
     decoder = seeded(LinearDecoder, dim, len(problem.classes), seed=context.seed)
     network = TrainedAlone(backbone, decoder, layer=settings.layer).to(context.device)
