@@ -42,11 +42,13 @@ from vitbench.data.coco import CocoDataset, open_coco
 from vitbench.data.dataset import find_root
 from vitbench.training.finetune import FineTuning
 from vitbench_protocols.detection import Detection
-from vitbench_protocols.detection.detector import Detector, MaskRCNN
+from vitbench_protocols.detection.building import build_detector
+from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, detect, normalized
-from vitbench_protocols.detection.learning import Learning, ViewTask
+from vitbench_protocols.detection.learning import ViewTask
 from vitbench_protocols.detection.results import read_results
 from vitbench_protocols.detection.scores import KINDS, Engine, evaluate_kind
+from vitbench_protocols.detection.settings import Learning, MaskRCNN
 from vitbench_protocols.detection.truth import Truth
 from vitbench_protocols.detection.views import Views
 
@@ -108,7 +110,7 @@ def train_and_infer(data: CocoDataset, folder: Path, lent: Any, given: argparse.
     )
     backbone = load_backbone(resolve(f"random:{given.arch}"), device=lent.device)
     problem = Problem(lent, data, data, Truth.of(data), protocol.short, protocol.long)
-    detector = seeded(lambda: protocol.detector(backbone, 80), seed=0).to(lent.device)
+    detector = seeded(lambda: build_detector(protocol, backbone, 80), seed=0).to(lent.device)
     task = ViewTask(detector, problem, protocol.views)
     around = Surroundings(
         device=lent.device,

@@ -28,11 +28,11 @@ from vitbench.models.timm_backbone import build_backbone
 from vitbench.neighbours import Engine
 from vitbench.training.finetune import FineTuning
 from vitbench_protocols.segmentation.classes import Classes
-from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName
-from vitbench_protocols.segmentation.inference import Inference
-from vitbench_protocols.segmentation.learning import CropTask, Learning
+from vitbench_protocols.segmentation.decoders import MAKERS
+from vitbench_protocols.segmentation.learning import CropTask
 from vitbench_protocols.segmentation.networks import NetworkSegmenter, TrainedTogether
 from vitbench_protocols.segmentation.predict import Problem
+from vitbench_protocols.segmentation.settings import NAMES, DecoderName, Inference, Learning
 
 CLASSES = 150
 PHOTO, PADDED = (512, 683), (512, 688)  # pixels of an image, and up to whole patches

@@ -25,12 +25,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.train_peers import Shape, checkout, official_step
 from vitbench.data.training_loader import CropBatch
 from vitbench.models.class_attention import ClassAttention
-from vitbench.objectives.patch import Patch
 from vitbench.objectives.positives import choose_positives
+from vitbench.objectives.settings import Patch
+from vitbench.training.options import Computing
 from vitbench.training.presets import with_terms
 from vitbench.training.recipe import Recipe, Term
 from vitbench.training.recipes import recipes
-from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.trainer import Trainer
 
 SIDE = 4096  # of the large product that tells the machine's rate
 

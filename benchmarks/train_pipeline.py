@@ -21,9 +21,11 @@ from torch import Tensor
 from benchmarks.train import Bench, recipe_of
 from benchmarks.train_peers import Shape, checkout, official_step
 from vitbench.data.image_files import find_images
-from vitbench.data.training_loader import Loading, TrainingLoader
+from vitbench.data.loading import Loading
+from vitbench.data.training_loader import TrainingLoader
 from vitbench.training.fit import Clock
-from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.options import Computing
+from vitbench.training.trainer import Trainer
 
 
 class Files(torch.utils.data.Dataset[list[Tensor]]):

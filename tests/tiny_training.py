@@ -19,10 +19,11 @@ from vitbench.models.architecture import SIZES
 from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
 from vitbench.training import recipes
 from vitbench.training.optimizer import AdamW
+from vitbench.training.options import Computing
 from vitbench.training.presets import with_terms
 from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
-from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.trainer import Trainer
 
 SWIN = "swin_nano_patch4_window4_24"  # grids of 6, padded and shifted, and of 3
 

@@ -59,10 +59,11 @@ if TYPE_CHECKING:
     from vitbench.draws import uniforms as uniforms
     from vitbench.engine.class_table import write_class_table as write_class_table
     from vitbench.engine.evaluate import evaluate as evaluate
-    from vitbench.engine.evaluate import score as score
     from vitbench.engine.features import FeatureSpec as FeatureSpec
     from vitbench.engine.features import FeatureTable as FeatureTable
     from vitbench.engine.features import Output as Output
+    from vitbench.engine.options import RunOptions as RunOptions
+    from vitbench.engine.options import Voice as Voice
     from vitbench.engine.presets import from_preset as from_preset
     from vitbench.engine.protocol import Context as Context
     from vitbench.engine.protocol import EvaluationProtocol as EvaluationProtocol
@@ -74,8 +75,7 @@ if TYPE_CHECKING:
     from vitbench.engine.protocol import protocols as protocols
     from vitbench.engine.protocol import scorers as scorers
     from vitbench.engine.run import Evaluation as Evaluation
-    from vitbench.engine.run import RunOptions as RunOptions
-    from vitbench.engine.run import Voice as Voice
+    from vitbench.engine.score import score as score
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.backbone import Backbone as Backbone
     from vitbench.models.backbone import BackboneInfo as BackboneInfo
@@ -95,10 +95,10 @@ if TYPE_CHECKING:
     from vitbench.neighbours import vote as vote
     from vitbench.objectives.objective import Branch as Branch
     from vitbench.objectives.objective import Objective as Objective
-    from vitbench.objectives.objective import ObjectiveSettings as ObjectiveSettings
-    from vitbench.objectives.objective import Progress as Progress
     from vitbench.objectives.objective import TermLoss as TermLoss
     from vitbench.objectives.positives import neighbour_similarities as neighbour_similarities
+    from vitbench.objectives.progress import Progress as Progress
+    from vitbench.objectives.settings import ObjectiveSettings as ObjectiveSettings
     from vitbench.records import DataKind as DataKind
     from vitbench.records import DatasetInfo as DatasetInfo
     from vitbench.records import MetricSpec as MetricSpec
@@ -118,6 +118,8 @@ if TYPE_CHECKING:
     from vitbench.training.finetune import Shuffled as Shuffled
     from vitbench.training.finetune import Surroundings as Surroundings
     from vitbench.training.journal import read_metrics as read_metrics
+    from vitbench.training.options import Options as Options
+    from vitbench.training.options import Saving as Saving
     from vitbench.training.presets import with_preset as with_preset
     from vitbench.training.recipe import Recipe as Recipe
     from vitbench.training.recipe import Term as Term
@@ -125,10 +127,8 @@ if TYPE_CHECKING:
     from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import Poly as Poly
     from vitbench.training.schedules import Steps as Steps
-    from vitbench.training.snapshot import Saving as Saving
     from vitbench.training.snapshot import Snapshots as Snapshots
     from vitbench.training.snapshot import load_snapshot as load_snapshot
-    from vitbench.training.train import Options as Options
     from vitbench.training.train import train as train
     from vitbench.training.trainer import Trainer as Trainer
 
@@ -158,8 +158,9 @@ _HOMES = {
     "vitbench.data.transforms": ("ImageView", "Normalization", "cut_note", "to_pixels"),
     "vitbench.draws": ("permutation", "uniforms"),
     "vitbench.engine.class_table": ("write_class_table",),
-    "vitbench.engine.evaluate": ("evaluate", "score"),
+    "vitbench.engine.evaluate": ("evaluate",),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
+    "vitbench.engine.options": ("RunOptions", "Voice"),
     "vitbench.engine.presets": ("from_preset",),
     "vitbench.engine.protocol": (
         "Context",
@@ -172,7 +173,8 @@ _HOMES = {
         "protocols",
         "scorers",
     ),
-    "vitbench.engine.run": ("Evaluation", "RunOptions", "Voice"),
+    "vitbench.engine.run": ("Evaluation",),
+    "vitbench.engine.score": ("score",),
     "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features", "Stage"),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),
@@ -183,10 +185,10 @@ _HOMES = {
     "vitbench.objectives.objective": (
         "Branch",
         "Objective",
-        "ObjectiveSettings",
-        "Progress",
         "TermLoss",
     ),
+    "vitbench.objectives.progress": ("Progress",),
+    "vitbench.objectives.settings": ("ObjectiveSettings",),
     "vitbench.objectives.positives": ("neighbour_similarities",),
     "vitbench.records": (
         "DataKind",
@@ -205,12 +207,13 @@ _HOMES = {
     "vitbench.training.drop_path": ("DropPath",),
     "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
     "vitbench.training.journal": ("read_metrics",),
+    "vitbench.training.options": ("Options", "Saving"),
     "vitbench.training.presets": ("with_preset",),
     "vitbench.training.recipe": ("Recipe", "Term"),
     "vitbench.training.recipes": ("recipes",),
     "vitbench.training.schedules": ("Cosine", "Poly", "Steps"),
-    "vitbench.training.snapshot": ("Saving", "Snapshots", "load_snapshot"),
-    "vitbench.training.train": ("Options", "train"),
+    "vitbench.training.snapshot": ("Snapshots", "load_snapshot"),
+    "vitbench.training.train": ("train",),
     "vitbench.training.trainer": ("Trainer",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -4,15 +4,16 @@ Started by `torchrun`, a command finds its place here; every function also works
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-import torch
-import torch.distributed as dist
-from torch import Tensor
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vitbench.errors import SettingError, VitbenchError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = "auto, cpu, cuda, cuda:N"
 T = TypeVar("T")
@@ -20,12 +21,14 @@ T = TypeVar("T")
 
 def rank() -> int:
     """Return this process's number, 0 for the first or only one."""
-    return dist.get_rank() if _started() else 0
+    group = _group()
+    return int(group.get_rank()) if group else 0
 
 
 def world_size() -> int:
     """Return how many processes share the work."""
-    return dist.get_world_size() if _started() else 1
+    group = _group()
+    return int(group.get_world_size()) if group else 1
 
 
 def is_main() -> bool:
@@ -36,9 +39,12 @@ def is_main() -> bool:
 @contextmanager
 def process_group() -> Iterator[None]:
     """Join the processes that `torchrun` started, and leave at the end; alone, do nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _started():
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _group():
         yield
         return
+    import torch
+    import torch.distributed as dist
+
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
@@ -48,7 +54,7 @@ def process_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str) -> "torch.device":
     """Return where this process computes.
 
     Args:
@@ -57,6 +63,8 @@ def find_device(name: str) -> torch.device:
     Raises:
         SettingError: There is no such device.
     """
+    import torch
+
     here = _devices()
     if name == "auto":
         name = "cuda" if "cuda" in here else "cpu"
@@ -84,6 +92,8 @@ def find_device(name: str) -> torch.device:
 
 def _devices() -> list[str]:
     """Return the names of this machine's devices, the fastest first."""
+    import torch
+
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = ["cuda", *(f"cuda:{number}" for number in range(gpus))] if gpus else []
     return [*named, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
@@ -91,6 +101,8 @@ def _devices() -> list[str]:
 
 def _gpus() -> str:
     """Say which GPUs PyTorch sees, and if none, whether it could see one."""
+    import torch
+
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         return f"{count} GPU{'s' if count > 1 else ''}, cuda:0 is a {torch.cuda.get_device_name(0)}"
@@ -101,44 +113,46 @@ def _gpus() -> str:
 
 def barrier() -> None:
     """Wait until every process is here."""
-    if _started():
-        dist.barrier()
+    if group := _group():
+        group.barrier()
 
 
-def sum_over_processes(tensor: Tensor) -> Tensor:
+def sum_over_processes(tensor: "torch.Tensor") -> "torch.Tensor":
     """Add a tensor over all processes, in place, and return it. No gradient flows through."""
-    if _started():
-        dist.all_reduce(tensor)
+    if group := _group():
+        group.all_reduce(tensor)
     return tensor
 
 
-def gather_rows(tensor: Tensor) -> Tensor:
+def gather_rows(tensor: "torch.Tensor") -> "torch.Tensor":
     """Put the rows of all processes behind one another, in the order of their ranks.
 
     No gradient flows through; every process has equally many rows.
     """
-    if not _started():
+    if not (group := _group()):
         return tensor
+    import torch
+
     found = [torch.empty_like(tensor) for _ in range(world_size())]
-    dist.all_gather(found, tensor.contiguous())
+    group.all_gather(found, tensor.contiguous())
     return torch.cat(found)
 
 
 def gather(values: T) -> list[T]:
     """Return every process's value, in the order of their ranks. Values must be picklable."""
-    if not _started():
+    if not (group := _group()):
         return [values]
     found: list[Any] = [None] * world_size()
-    dist.all_gather_object(found, values)
+    group.all_gather_object(found, values)
     return found
 
 
 def from_main(value: T) -> T:
     """Return the main process's value on every process."""
-    if not _started():
+    if not (group := _group()):
         return value
     box = [value]
-    dist.broadcast_object_list(box, src=0)
+    group.broadcast_object_list(box, src=0)
     return box[0]
 
 
@@ -148,7 +162,7 @@ def compute_on_main(work: Callable[[], T]) -> T:
     Raises:
         VitbenchError: What it raised there, on every process.
     """
-    if not _started():
+    if not _group():
         return work()
     found: T | VitbenchError | None = None
     if is_main():
@@ -167,5 +181,7 @@ def share(items: Sequence[T]) -> Sequence[T]:
     return items[rank() :: world_size()]
 
 
-def _started() -> bool:
-    return dist.is_available() and dist.is_initialized()
+def _group() -> ModuleType | None:
+    """Return `torch.distributed` if this process has joined others: never before it is imported."""
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist and dist.is_available() and dist.is_initialized() else None

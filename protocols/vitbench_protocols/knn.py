@@ -1,31 +1,30 @@
 """k-NN classification on frozen features: a weighted vote of the nearest training images."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vitbench.api import (
-    Backbone,
     Context,
     DataKind,
-    FeatureSpec,
     ImageView,
     MetricSpec,
     Need,
-    Neighbours,
     Outcome,
     Presets,
     Score,
     cut_note,
     distributed,
-    search,
     setting,
-    vote,
     write_class_table,
 )
+
+if TYPE_CHECKING:
+    import torch
+
+    from vitbench.api import Backbone, Neighbours
 
 KS = (10, 20, 100, 200)
 
@@ -67,8 +66,12 @@ class Knn:
         """Size (H, W) of every image that passes, in pixels."""
         return self.crop, self.crop
 
-    def run(self, backbone: Backbone, context: Context) -> Outcome:
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Let the training images vote on every validation image, for every k in one search."""
+        import torch
+
+        from vitbench.api import FeatureSpec, vote
+
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
         spec = FeatureSpec(view=ImageView(self.resize, self.crop))
@@ -98,8 +101,12 @@ class Knn:
         tables = write_class_table(context.dataset("val"), items, context)
         return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
-    def _search(self, bank: torch.Tensor, queries: torch.Tensor, k: int) -> Neighbours:
+    def _search(self, bank: "torch.Tensor", queries: "torch.Tensor", k: int) -> "Neighbours":
         """Search this process's part of the queries, and put the parts together."""
+        import torch
+
+        from vitbench.api import Neighbours, search
+
         mine = torch.arange(len(queries))[distributed.rank() :: distributed.world_size()]
         found = search(bank, queries[mine], k, engine=self.engine)
         parts = distributed.gather((mine, found.similarities.cpu(), found.indices.cpu()))

@@ -16,7 +16,7 @@ from torch import Tensor
 from vitbench.cli.flags import taken
 from vitbench.cli.main import main
 from vitbench.cli.train import with_chosen_preset
-from vitbench.models.sources import RUN_JOURNAL
+from vitbench.models.run_folder import RUN_JOURNAL
 from vitbench.training.claim import claimed
 from vitbench.training.journal import read_metrics
 from vitbench.training.recipes import recipes

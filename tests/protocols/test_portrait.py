@@ -6,7 +6,8 @@ from PIL import Image
 
 from vitbench.api import Backbone, RunOptions, evaluate, read_items, resolve
 from vitbench.models.timm_backbone import TimmBackbone
-from vitbench_protocols.portrait import Portrait, components, entropy, lit, spread
+from vitbench_protocols.portrait import Portrait
+from vitbench_protocols.portrait.pictures import components, entropy, lit, spread
 
 
 def test_patches_on_a_line_have_rank_one_and_noise_has_many() -> None:

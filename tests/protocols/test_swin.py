@@ -13,11 +13,8 @@ from vitbench_protocols.davis import Davis
 from vitbench_protocols.knn import Knn
 from vitbench_protocols.linear_probe import LinearProbe
 from vitbench_protocols.segmentation import Segmentation
-from vitbench_protocols.segmentation.dense_knn import DenseKnn
-from vitbench_protocols.segmentation.inference import Inference
-from vitbench_protocols.segmentation.learning import Learning
-from vitbench_protocols.segmentation.methods import FineTune
-from vitbench_protocols.segmentation.methods import LinearProbe as LinearMap
+from vitbench_protocols.segmentation.settings import DenseKnn, FineTune, Inference, Learning
+from vitbench_protocols.segmentation.settings import LinearProbe as LinearMap
 
 SWIN = "random:swin_mini_patch2_window4_32"  # strides 2, 4, 8 and 16; blocks 0, 1, 3 and 4 end them
 IMAGES: dict[str, Any] = {"resize": 32, "crop": 32}

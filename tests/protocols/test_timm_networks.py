@@ -15,10 +15,8 @@ from vitbench_protocols.knn import Knn
 from vitbench_protocols.linear_probe import LinearProbe
 from vitbench_protocols.portrait import Portrait
 from vitbench_protocols.segmentation import Segmentation
-from vitbench_protocols.segmentation.dense_knn import DenseKnn
-from vitbench_protocols.segmentation.inference import Inference
-from vitbench_protocols.segmentation.learning import Learning
-from vitbench_protocols.segmentation.methods import LinearProbe as LinearMap
+from vitbench_protocols.segmentation.settings import DenseKnn, Inference, Learning
+from vitbench_protocols.segmentation.settings import LinearProbe as LinearMap
 
 NETWORKS = {  # name: stride of its last map
     "test_convnext": 32,

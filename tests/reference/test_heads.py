@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from vitbench.objectives.distillation import Distillation
 from vitbench.objectives.heads import ProjectionHead
-from vitbench.objectives.objective import Progress
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Distillation
 from vitbench.training.schedules import Cosine
 
 VALUES = Path(__file__).parent / "values"

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from vitbench.models.architecture import infer
 from vitbench.models.timm_backbone import TimmBackbone
-from vitbench_protocols.linear_probe.features import Choice, feature_sets
+from vitbench_protocols.linear_probe import Choice
+from vitbench_protocols.linear_probe.features import feature_sets
 
 STORED = np.load(Path(__file__).parent / "values" / "dino_vit.npz", allow_pickle=False)
 

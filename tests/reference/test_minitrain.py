@@ -13,17 +13,16 @@ from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.models import architecture
 from vitbench.models.export import save_backbone
-from vitbench.models.sources import RUN_FILE
-from vitbench.objectives.dino import Dino
-from vitbench.objectives.patch import Patch
+from vitbench.models.run_folder import RUN_FILE, SNAPSHOTS
+from vitbench.objectives.settings import Dino, Patch
 from vitbench.training import recipe as recipe_module
 from vitbench.training.export import export
-from vitbench.training.fit import SNAPSHOTS
 from vitbench.training.optimizer import AdamW
+from vitbench.training.options import Computing, Saving
 from vitbench.training.recipe import Recipe, Term
 from vitbench.training.schedules import Cosine
-from vitbench.training.snapshot import Saving, Snapshots
-from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.snapshot import Snapshots
+from vitbench.training.trainer import Trainer
 
 VALUES = Path(__file__).parent / "values"
 CPU = torch.device("cpu")

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
-from vitbench.objectives.dino import Dino
-from vitbench.objectives.objective import Branch, Progress
-from vitbench.objectives.patch import Patch, PatchObjective
+from vitbench.objectives.objective import Branch
+from vitbench.objectives.patch import PatchObjective
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Dino, Patch
 
 VALUES = Path(__file__).parent / "values"
 WARMED: Any = {

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from vitbench.models.architecture import infer
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.timm_backbone import TimmBackbone
-from vitbench.objectives.dino import Dino
-from vitbench.objectives.moby import Moby, contrast, spread
-from vitbench.objectives.objective import Branch, Progress
-from vitbench.objectives.region import Region
+from vitbench.objectives.moby import contrast, spread
+from vitbench.objectives.objective import Branch
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Dino, Moby, Region
 from vitbench.training.schedules import Cosine, LateCosine
 from vitbench.training.student_teacher import Side, StudentTeacher
 from vitbench.training.trainer import look

@@ -8,8 +8,8 @@ from vitbench.data.folders import open_folders
 from vitbench.errors import DatasetError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.probe import Probe
-from vitbench.training.fit import Watching
-from vitbench.training.train import Inputs, Options, open_probe
+from vitbench.training.options import Inputs, Options, Watching
+from vitbench.training.train import open_probe
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from vitbench import distributed
 from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import parse
-from vitbench.engine.gate import inspect
-from vitbench.engine.run import Voice
+from vitbench.engine.options import Voice
 from vitbench.errors import SettingError, VitbenchError
-from vitbench.models.checkpoint import load_backbone
 from vitbench.settings import setting
 
 
@@ -42,6 +40,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _one(spec: str, which: Which, where: Where) -> bool:
+    from vitbench.engine.gate import inspect  # imports torch, which help does without
+    from vitbench.models.checkpoint import load_backbone
+
     checkpoint = resolve_one(spec, which, Voice())
     print(checkpoint.name)
     for text in checkpoint.said:

@@ -3,7 +3,6 @@
 from vitbench.cli.flags import taken
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import protocols
-from vitbench.testing.conformance import check_protocol
 
 
 def run(arguments: list[str]) -> int:
@@ -12,6 +11,8 @@ def run(arguments: list[str]) -> int:
     if len(names) != 1 or names[0] in {"-h", "--help"}:
         print("usage: vitbench check-plugin PROTOCOL [--preset NAME]")
         return 0 if names else 2
+    from vitbench.testing.conformance import check_protocol  # imports torch
+
     failed = 0
     kind = protocols.get(names[0])
     for finding in check_protocol(kind, **preset_settings(kind, preset)):

@@ -1,11 +1,14 @@
 """Checkpoints as words: the flags that say which, and what their files do not say."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vitbench.engine.run import Voice
-from vitbench.models.checkpoint import Checkpoint, resolve
+from vitbench.engine.options import Voice
 from vitbench.models.facts import Pooling, PositionRule, Triple
 from vitbench.settings import setting
+
+if TYPE_CHECKING:
+    from vitbench.models.checkpoint import Checkpoint
 
 OF_255 = "values of 0 to 255 are divided by 255: 127 becomes 0.498"
 
@@ -47,8 +50,10 @@ class Which:
     pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
 
 
-def resolve_one(spec: str, which: Which, voice: Voice) -> Checkpoint:
+def resolve_one(spec: str, which: Which, voice: Voice) -> "Checkpoint":
     """Find, open and check the checkpoint of one word."""
+    from vitbench.models.checkpoint import resolve
+
     return resolve(
         spec,
         arch=which.arch,

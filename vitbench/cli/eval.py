@@ -1,17 +1,21 @@
 """`vitbench eval PROTOCOL CHECKPOINT…`: score checkpoints, one record each."""
 
+from typing import TYPE_CHECKING
+
 from vitbench import distributed
 from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
-from vitbench.engine.context import Data
-from vitbench.engine.evaluate import evaluate, open_data
+from vitbench.engine.options import RunOptions, Voice
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
-from vitbench.engine.run import Evaluation, RunOptions, Voice
 from vitbench.errors import DatasetError, SettingError, Stopped, VitbenchError
 from vitbench.records import Record
 from vitbench.reports import clean, marks
+
+if TYPE_CHECKING:
+    from vitbench.engine.context import Data
+    from vitbench.engine.run import Evaluation
 
 
 def run(arguments: list[str]) -> int:
@@ -35,6 +39,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int:
+    from vitbench.engine.context import open_data
+
     if not which.checkpoints and "backbone" in protocol.needs:
         raise SettingError(
             [f"{protocol.name} scores checkpoints, and none is named"],
@@ -65,13 +71,15 @@ def _one(
     which: Which,
     options: RunOptions,
     voice: Voice,
-    data: Data,
-) -> Evaluation:
+    data: "Data",
+) -> "Evaluation":
+    from vitbench.engine.evaluate import evaluate  # imports torch, which help does without
+
     checkpoint = None if spec is None else resolve_one(spec, which, voice)
     return evaluate(protocol, checkpoint, options, voice, data)
 
 
-def summary(done: Evaluation) -> str:
+def summary(done: "Evaluation") -> str:
     """Say who was scored on what, the scores, one a line, and where the record is."""
     record = done.record
     lines = [headline(record)]

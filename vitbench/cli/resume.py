@@ -6,7 +6,7 @@ from pathlib import Path
 from vitbench.cli import train
 from vitbench.cli.flags import taken
 from vitbench.errors import TrainingError
-from vitbench.training.train import RUN_DOCUMENT
+from vitbench.models.run_folder import RUN_DOCUMENT
 
 
 def run(arguments: list[str]) -> int:

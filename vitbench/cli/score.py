@@ -6,10 +6,9 @@ from pathlib import Path
 from vitbench.cli.eval import summary
 from vitbench.cli.flags import about, parse, taken
 from vitbench.cli.voice import speaking
-from vitbench.engine.evaluate import score
+from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import scorers
-from vitbench.engine.run import RunOptions
 from vitbench.settings import setting
 
 
@@ -36,6 +35,8 @@ def run(arguments: list[str]) -> int:
         defaults=preset_settings(kind, preset),
         positional=("predictions",),
     )
+    from vitbench.engine.score import score
+
     with speaking() as voice:
         done = score(scorer, which.predictions, options, voice)
     print(summary(done))

@@ -9,24 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from vitbench import distributed
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.recipe_flags import as_flags, from_flags
-from vitbench.data.training_loader import Loading
+from vitbench.data.loading import Loading
 from vitbench.engine.provenance import environment
 from vitbench.errors import SettingError, Stopped
 from vitbench.settings import checked, plain, setting
-from vitbench.training.fit import Watching
 from vitbench.training.journal import Row
+from vitbench.training.options import Computing, Inputs, Options, Saving, Watching
 from vitbench.training.presets import PRESETS, preset_for, presets_of, with_preset
 from vitbench.training.recipe import Recipe
 from vitbench.training.recipes import recipes
-from vitbench.training.snapshot import Saving
-from vitbench.training.train import Inputs, Options, train
-from vitbench.training.trainer import Computing
 
 ALLOW = "--allow-changes"
 SILENT = {"step", "of", "epoch", "weight_decay", "teacher_momentum", "skipped", "corrupt"}
@@ -72,6 +66,8 @@ def run(arguments: list[str]) -> int:
             text = f"expected a multiple of {where.processes} processes"
             raise SettingError([f"--batch-size is {recipe.batch_size}, {text}"])
         _become_several(where.processes, arguments)
+    from vitbench.training.train import train  # imports torch, which help does without
+
     with distributed.process_group(), _watching(recipe.name) as listener:
         device = distributed.find_device(where.device)
         # a change is allowed once, not by every `vitbench resume` that comes after
@@ -133,6 +129,15 @@ def _become_several(processes: int, arguments: list[str]) -> None:
 @contextmanager
 def _watching(name: str) -> Iterator[Any]:
     """Give a listener that shows the journal: a live line in a terminal, lines in a log."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     console = Console(stderr=True)
     if not distributed.is_main():
         yield lambda _: None

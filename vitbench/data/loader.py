@@ -4,15 +4,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from PIL import Image
-from torch import Tensor
 
 from vitbench.data.dataset import Dataset, Sample
 
-View = Callable[[Image.Image], Tensor]  # an RGB image -> its pixels, uint8 (3, H, W)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+View = Callable[[Image.Image], "Tensor"]  # an RGB image -> its pixels, uint8 (3, H, W)
 
 BATCHES_AHEAD = 3  # decoded before they are asked for
 
@@ -55,10 +56,11 @@ def load_batches(
     view: View,
     *,
     workers: int,
-) -> Iterator[tuple[Sequence[int], Tensor]]:
+) -> Iterator[tuple[Sequence[int], "Tensor"]]:
     """Yield each batch's indices and its pixels, uint8 (B, 3, H, W), in the given order."""
+    import torch
 
-    def read(index: int) -> Tensor:
+    def read(index: int) -> "Tensor":
         return view(dataset[index].image)
 
     indices = (index for batch in batches for index in batch)

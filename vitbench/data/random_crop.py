@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as pil
 
 from vitbench.data.dataset import Dataset, Sample
 from vitbench.data.multicrop import ATTEMPTS, crop_boxes
@@ -55,10 +53,7 @@ class RandomCrops:
             drawn[: 2 * ATTEMPTS].reshape(1, 1, ATTEMPTS, 2),
             drawn[None, None, 2 * ATTEMPTS : 2 * ATTEMPTS + 2],
         )
-        side = [self.size, self.size]
-        crop: Image.Image = pil.resized_crop(
-            image, *box[0, 0].tolist(), side, InterpolationMode.BILINEAR
-        )
-        if drawn[-1] < 0.5:
-            crop = pil.hflip(crop)
-        return crop
+        top, left, height, width = box[0, 0].tolist()
+        crop = image.crop((left, top, left + width, top + height))
+        crop = crop.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if drawn[-1] < 0.5 else crop

@@ -8,7 +8,6 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,36 +17,17 @@ from vitbench.data.batched_augment import augment_batch, augment_packs, pack_ima
 from vitbench.data.decode import CorruptImage
 from vitbench.data.decoded_cache import DecodedCache, memory_for_images
 from vitbench.data.image_files import Images
+from vitbench.data.loading import Loading
 from vitbench.data.multicrop import Bools, Ints, MultiCrop, draw_crops
 from vitbench.data.pil_augment import augment_with_pil
 from vitbench.data.shards import Shards
 from vitbench.data.sizes import Pixels
 from vitbench.data.sources import Candidate, Place, Share, ShuffledImages, Source
 from vitbench.errors import DatasetError, SettingError
-from vitbench.settings import setting
 
 BATCHES_AHEAD = 2
 
 Found = tuple[Candidate, Pixels]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loading:
-    """How a run reads and augments its images."""
-
-    workers: int = setting(2, help="threads that decode", minimum=1, identity=False)
-    cache: Literal["none", "ram"] = setting(
-        "none", help="keep decoded images in memory, as many as fit", identity=False
-    )
-    augment: Literal["batched", "pil"] = setting(
-        "batched", help="whole batches on the device, or the reference: image by image with PIL"
-    )
-    skip_corrupt: int = setting(
-        0,
-        help="broken images to skip before stopping",
-        minimum=0,
-        identity=False,  # where it matters, a run with another number would have stopped
-    )
 
 
 @dataclass(frozen=True, slots=True)

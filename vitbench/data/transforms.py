@@ -1,14 +1,15 @@
 """Evaluation views: from an image on disk to the pixels that a backbone gets."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as pil
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,18 @@ class Normalization:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: "Tensor") -> "Tensor":
         """Turn pixels 0 to 255, uint8 (B, 3, H, W), into what the backbone was trained on."""
+        import torch
+
         mean, std = (
             torch.tensor(values, device=images.device).view(1, 3, 1, 1)
             for values in (self.mean, self.std)
         )
         return images.float().div_(255).sub_(mean).div_(std)
+
+
+AS_IT_IS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # no backbone, no input
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +45,44 @@ class ImageView:
     crop: int = 224  # px
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
 
-    def __call__(self, image: Image.Image) -> Tensor:
+    def __call__(self, image: Image.Image) -> "Tensor":
         """Return the view's pixels, uint8 (3, crop, crop)."""
-        resized = pil.resize(image, self.resize, InterpolationMode(self.interpolation))
-        return to_pixels(pil.center_crop(resized, [self.crop, self.crop]))
+        resized = _short_side(image, self.resize, RESAMPLING[self.interpolation])
+        return to_pixels(_center(resized, self.crop))
 
 
-def to_pixels(image: Image.Image) -> Tensor:
+def _short_side(image: Image.Image, short: int, how: Image.Resampling) -> Image.Image:
+    """Resize the short side to some pixels, the long one in proportion, rounded down.
+
+    Source:
+        torchvision, transforms/functional.py, resize of a PIL image.
+    """
+    width, height = image.size
+    if min(width, height) == short:
+        return image
+    long = int(short * max(width, height) / min(width, height))
+    return image.resize((short, long) if width <= height else (long, short), how)
+
+
+def _center(image: Image.Image, side: int) -> Image.Image:
+    """Cut the central square out of an image; what is missing of it is black.
+
+    Source:
+        torchvision, transforms/functional.py, center_crop.
+    """
+    width, height = (max(side, own) for own in image.size)
+    if (width, height) != image.size:
+        padded = Image.new(image.mode, (width, height))
+        padded.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+        image = padded
+    left, top = round((width - side) / 2.0), round((height - side) / 2.0)
+    return image.crop((left, top, left + side, top + side))
+
+
+def to_pixels(image: Image.Image) -> "Tensor":
     """Return the pixels of an RGB image, uint8 (3, H, W)."""
+    import torch
+
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 

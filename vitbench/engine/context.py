@@ -1,26 +1,26 @@
 """What a protocol borrows for one run: data, features, device, places to write, a voice."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from vitbench import distributed
 from vitbench.data.content import Digests, combined, fingerprint, images_fingerprint
 from vitbench.data.dataset import Dataset, data_root, open_dataset
 from vitbench.data.screen import screen
 from vitbench.data.transforms import Normalization
-from vitbench.engine.features import FeatureSpec, FeatureTable, Pass, autocast, extract
-from vitbench.engine.protocol import Precision
-from vitbench.models.backbone import Backbone
-from vitbench.models.identity import WeightsIdentity
+from vitbench.engine.default_data import data_of
+from vitbench.engine.options import Precision, Progress, RunOptions, Say, Voice
+from vitbench.engine.protocol import Scoring
 from vitbench.records import DataKind, DatasetInfo
 
-Progress = Callable[[str, int, int], None]
-Say = Callable[[str], None]
+if TYPE_CHECKING:
+    import torch
+
+    from vitbench.engine.features import FeatureSpec, FeatureTable
+    from vitbench.models.backbone import Backbone
+    from vitbench.models.identity import WeightsIdentity
 
 
 @dataclass(kw_only=True)
@@ -102,11 +102,43 @@ class Data:
         return kept
 
 
+def open_data(
+    component: Scoring,
+    options: RunOptions,
+    voice: Voice = Voice(),  # noqa: B008  (frozen and silent)
+    *,
+    pixels: bool,
+) -> Data:
+    """Open the data of a run before anything else is loaded.
+
+    Args:
+        component: The protocol or scorer that reads them.
+        options: Which data, how many items, how many threads.
+        voice: Progress.
+        pixels: Whether images are looked at; labels alone can be scored without them.
+
+    Raises:
+        VitbenchError: The data is not there, or not of its kind.
+    """
+    data = Data(
+        name=data_of(component, options.data),
+        kind=component.data,
+        limit=options.limit,
+        decoded=pixels,
+        skip_corrupt=options.skip_corrupt,
+        workers=options.workers,
+        progress=voice.progress,
+    )
+    for split in component.splits:
+        data.dataset(split)
+    return data
+
+
 @dataclass(kw_only=True)
 class RunContext:
     """The engine's `Context`."""
 
-    device: torch.device
+    place: "torch.device | None"  # None: nothing is computed by torch, unless it is asked for
     precision: Precision
     seed: int
     normalization: Normalization
@@ -114,18 +146,27 @@ class RunContext:
     scratch: Path
     output: Path
     data: Data
-    backbone: Backbone | None
-    weights: WeightsIdentity | None  # of the backbone
+    backbone: "Backbone | None"
+    weights: "WeightsIdentity | None"  # of the backbone
     progress: Progress
     note: Say
-    tables: list[FeatureTable] = field(default_factory=list)
+    tables: "list[FeatureTable]" = field(default_factory=list)
+
+    @property
+    def device(self) -> "torch.device":
+        """See `Context.device`."""
+        import torch
+
+        return torch.device("cpu") if self.place is None else self.place
 
     def dataset(self, split: str) -> Dataset[Any]:
         """See `Context.dataset`."""
         return self.data.dataset(split)
 
-    def features(self, split: str, spec: FeatureSpec) -> FeatureTable:
+    def features(self, split: str, spec: "FeatureSpec") -> "FeatureTable":
         """See `Context.features`."""
+        from vitbench.engine.features import Pass, extract
+
         assert self.backbone is not None, "features of what? the protocol must need a backbone"
         assert self.weights is not None
         run = Pass(
@@ -140,6 +181,8 @@ class RunContext:
         self.tables.append(table)
         return table
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> "torch.autocast":
         """See `Context.autocast`."""
+        from vitbench.engine.features import autocast
+
         return autocast(self.device, self.precision)

@@ -1,63 +1,24 @@
 """Protocol + checkpoint + data -> record; the one way in for the command line and for Python."""
 
-import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from vitbench import distributed
-from vitbench.data.transforms import Normalization
+from vitbench.data.transforms import AS_IT_IS, Normalization
 from vitbench.engine.abilities import check_backbone, check_device, check_inputs
-from vitbench.engine.context import Data
-from vitbench.engine.default_data import data_of
+from vitbench.engine.context import Data, open_data
 from vitbench.engine.gate import Gate, inspect
-from vitbench.engine.protocol import EvaluationProtocol, Scorer, Scoring
-from vitbench.engine.run import Evaluation, Run, RunOptions, Voice
+from vitbench.engine.options import RunOptions, Voice
+from vitbench.engine.protocol import EvaluationProtocol
+from vitbench.engine.run import Evaluation, Run
 from vitbench.engine.training_progress import steps_trained
-from vitbench.errors import CheckpointError, SettingError
+from vitbench.errors import CheckpointError
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone
-from vitbench.models.download import file_sha256
 from vitbench.models.identity import WeightsIdentity, identify_weights
-from vitbench.models.sources import RUN_JOURNAL, RUNS
+from vitbench.models.run_folder import RUN_JOURNAL, RUNS
 from vitbench.records import Subject
 from vitbench.settings import checked
-
-AS_IT_IS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # no backbone, no input
-
-
-def open_data(
-    component: Scoring,
-    options: RunOptions,
-    voice: Voice = Voice(),  # noqa: B008  (frozen and silent)
-    *,
-    pixels: bool,
-) -> Data:
-    """Open the data of a run before anything else is loaded.
-
-    Args:
-        component: The protocol or scorer that reads them.
-        options: Which data, how many items, how many threads.
-        voice: Progress.
-        pixels: Whether images are looked at; labels alone can be scored without them.
-
-    Raises:
-        VitbenchError: The data is not there, or not of its kind.
-    """
-    data = Data(
-        name=data_of(component, options.data),
-        kind=component.data,
-        limit=options.limit,
-        decoded=pixels,
-        skip_corrupt=options.skip_corrupt,
-        workers=options.workers,
-        progress=voice.progress,
-    )
-    for split in component.splits:
-        data.dataset(split)
-    return data
 
 
 def evaluate(
@@ -131,29 +92,6 @@ def evaluate(
     return run.finish(lambda context: protocol.run(backbone, context))
 
 
-def score(
-    scorer: Scorer,
-    predictions: Path,
-    options: RunOptions,
-    voice: Voice = Voice(),  # noqa: B008
-) -> Evaluation:
-    """Score a file or folder of predictions that anybody made.
-
-    Raises:
-        VitbenchError: What the user can fix.
-    """
-    checked(scorer)
-    if not predictions.exists():
-        raise SettingError([f"no predictions at {str(predictions)!r}"])
-    reference: Path | None = getattr(scorer, "reference", None)
-    if reference is not None:
-        options = replace(options, data=str(reference))
-    subject = Subject(kind="predictions", name=predictions.stem, sha256=_content(predictions))
-    data = open_data(scorer, options, voice, pixels=False)
-    run = Run(scorer, subject, options, voice, data, torch.device("cpu"), AS_IT_IS)
-    return run.finish(lambda context: scorer.run(predictions, context))
-
-
 def _journal(spec: str) -> Path | None:
     """Return the journal of the run that a checkpoint is, if it is one."""
     journals = (Path(spec).expanduser() / RUN_JOURNAL, RUNS / spec / RUN_JOURNAL)
@@ -193,17 +131,3 @@ def _subject(
         gate=gate.verdict,
         gate_passed=gate.passed,
     )
-
-
-def _content(predictions: Path) -> str:
-    """Hash a file, or all files of a folder with their names (sha256, hexadecimal).
-
-    The name of the file or folder itself does not count, nor do files with a leading dot.
-    """
-    if predictions.is_file():
-        return file_sha256(predictions)
-    digested = hashlib.sha256()
-    for path in sorted(path for path in predictions.rglob("[!.]*") if path.is_file()):
-        digested.update(os.fsencode(path.relative_to(predictions)) + b"\0")
-        digested.update(bytes.fromhex(file_sha256(path)))
-    return digested.hexdigest()

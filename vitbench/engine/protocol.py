@@ -8,22 +8,24 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
-import torch
-from numpy.typing import NDArray
-
-from vitbench.data.dataset import Dataset
-from vitbench.data.transforms import Normalization
-from vitbench.engine.features import FeatureSpec, FeatureTable
+from vitbench.engine.options import Precision
 from vitbench.errors import BadPlugin
-from vitbench.models.backbone import Backbone
 from vitbench.records import DataKind, MetricSpec
 from vitbench.registry import Claim, Registry
 from vitbench.settings import facts, problems
 
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from vitbench.data.dataset import Dataset
+    from vitbench.data.transforms import Normalization
+    from vitbench.engine.features import FeatureSpec, FeatureTable
+    from vitbench.models.backbone import Backbone
+
 Need = Literal["backbone", "aggregate", "gpu"]
-Precision = Literal["fp32", "bf16"]
 Presets = Mapping[str, Mapping[str, Any]]  # name -> the settings it fixes; the first is the default
 
 
@@ -47,28 +49,31 @@ class Outcome:
     """
 
     scores: tuple[Score, ...]
-    items: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    items: "Mapping[str, NDArray[Any]]" = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)  # files below `context.output`
 
 
 class Context(Protocol):
     """What the engine lends for one run."""
 
-    device: torch.device
+    @property
+    def device(self) -> "torch.device":
+        """Where the backbone computes."""
+
     precision: Precision  # of forward passes; enter `autocast()`
     seed: int  # every random draw follows from it
-    normalization: Normalization  # of the input: flag, else preset, else manifest, else ImageNet
+    normalization: "Normalization"  # of the input: flag, else preset, else manifest, else ImageNet
     workers: int  # threads or processes that may read and decode
     scratch: Path  # a folder of this run's identity that outlives a kill: partial work goes here
     output: Path  # where files that the record names go (`Outcome.artifacts`)
 
-    def dataset(self, split: str) -> Dataset[Any]:
+    def dataset(self, split: str) -> "Dataset[Any]":
         """Open a split of the run's data, as the component's kind."""
 
-    def features(self, split: str, spec: FeatureSpec) -> FeatureTable:
+    def features(self, split: str, spec: "FeatureSpec") -> "FeatureTable":
         """Return image-level features of a split, computed once and cached by content."""
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> "torch.autocast":
         """Return the context of a forward pass: `with context.autocast(): backbone(images)`."""
 
     def progress(self, task: str, done: int, total: int) -> None:
@@ -110,7 +115,7 @@ class EvaluationProtocol(Scoring, Protocol):
 
     needs: ClassVar[frozenset[Need]]  # checked before any work
 
-    def run(self, backbone: Backbone, context: Context) -> Outcome:
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Score the backbone."""
 
 

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 import vitbench
 from vitbench import distributed
 from vitbench.records import Environment
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "torch",
@@ -26,15 +28,20 @@ PACKAGES = (
 )
 
 
-def environment(device: torch.device, precision: str) -> Environment:
-    """Describe this machine and installation."""
+def environment(device: "torch.device | None", precision: str) -> Environment:
+    """Describe this machine and installation.
+
+    Args:
+        device: Where torch computes; None where it does not.
+        precision: Of the forward passes.
+    """
     commit, dirty = git_state()
     return Environment(
         vitbench=vitbench.__version__,
         python=platform.python_version(),
         platform=platform.platform(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        device=_named(device),
         precision=precision,
         processes=distributed.world_size(),
         git_commit=commit,
@@ -54,9 +61,11 @@ def git_state() -> tuple[str, bool | None]:
         return "", None
 
 
-def peak_memory(device: torch.device) -> int:
+def peak_memory(device: "torch.device | None") -> int:
     """Return the most memory that was in use: of the device, or of this process (bytes)."""
-    if device.type == "cuda":
+    if device is not None and device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -76,10 +85,20 @@ def _version(package: str) -> str:
         return ""
 
 
+def _named(device: "torch.device | None") -> str:
+    if device is None:
+        return _processor()
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"cpu: {name}, {torch.get_num_threads()} threads"
+    return f"cpu: {name}"

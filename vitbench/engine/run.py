@@ -9,21 +9,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from vitbench import distributed
 from vitbench.bootstrap import score_interval
 from vitbench.cache import cache_root
 from vitbench.data.transforms import Normalization
-from vitbench.engine.context import Data, Progress, RunContext, Say
+from vitbench.engine.context import Data, RunContext
+from vitbench.engine.options import RunOptions, Voice
 from vitbench.engine.presets import preset_of
-from vitbench.engine.protocol import Outcome, Precision, Scoring
+from vitbench.engine.protocol import Outcome, Scoring
 from vitbench.engine.provenance import environment, peak_memory
 from vitbench.errors import Stopped, VitbenchError
-from vitbench.models.backbone import Backbone
-from vitbench.models.identity import WeightsIdentity
 from vitbench.records import (
     SCHEMA,
     Cost,
@@ -37,38 +34,13 @@ from vitbench.records import (
     stem,
     write_record,
 )
-from vitbench.settings import as_dict, asked_artifacts, digest, setting
+from vitbench.settings import as_dict, asked_artifacts, digest
 
+if TYPE_CHECKING:
+    import torch
 
-def _silent(*_: Any) -> None:
-    """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How to run; only what is told to enter the identity can move a score."""
-
-    data: str = setting(
-        "",
-        help="data set: a name under $VITBENCH_DATA, a path, or synthetic; left out: the"
-        " protocol's usual one",
-    )
-    results: Path = setting(Path("results"), help="folder of the records")
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
-    precision: Precision = setting("fp32", help="of forward passes; enters the identity")
-    seed: int = setting(0, help="every random draw follows from it; enters the identity", minimum=0)
-    workers: int = setting(4, help="threads that read and decode", minimum=1)
-    limit: int | None = setting(None, help="only the first N items; enters the identity", minimum=1)
-    skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
-    again: bool = setting(False, help="run even if the same run has a record")
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """How a run tells what it does."""
-
-    progress: Progress = _silent
-    say: Say = _silent
+    from vitbench.models.backbone import Backbone
+    from vitbench.models.identity import WeightsIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +61,10 @@ class Run:
     options: RunOptions
     voice: Voice
     data: Data
-    device: torch.device
+    device: "torch.device | None"  # None: nothing is computed by torch
     normalization: Normalization
-    backbone: Backbone | None = None
-    weights: WeightsIdentity | None = None  # of the backbone
+    backbone: "Backbone | None" = None
+    weights: "WeightsIdentity | None" = None  # of the backbone
     journal: Path | None = None  # of the training that made the checkpoint
 
     def finish(self, work: Callable[[RunContext], Outcome]) -> Evaluation:
@@ -184,7 +156,7 @@ class Run:
             scratch.mkdir()
         distributed.barrier()
         return RunContext(
-            device=self.device,
+            place=self.device,
             precision=self.options.precision,
             seed=self.options.seed,
             normalization=self.normalization,

@@ -15,7 +15,7 @@ def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
 
     Args:
         backbone: What to write, on any device.
-        path: The file; a run's folder is a checkpoint if it holds `sources.RUN_FILE`.
+        path: The file; a run's folder is a checkpoint if it holds `run_folder.RUN_FILE`.
         method: How the weights were made, such as "dino".
     """
     if backbone.architecture is None:

@@ -21,12 +21,10 @@ from vitbench.models.hugging_face import (
 )
 from vitbench.models.manifest import Manifest, find_manifest, manifest_names
 from vitbench.models.pixels import pixel_weights
+from vitbench.models.run_folder import RUN_FILE, RUNS
 from vitbench.models.timm_names import pretrained_by_timm
 from vitbench.models.weight_file import read_weight_file
 
-RUN_FILE = "backbone.safetensors"  # what a trainer leaves in its run's folder
-RUNS = Path("runs")  # where the trainers put their runs if not told otherwise
-RUN_JOURNAL = "metrics.jsonl"  # and what it wrote of itself on the way
 LARGEST_PIXEL_PATCH = 32  # its tokens have 3,072 numbers
 
 

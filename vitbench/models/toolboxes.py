@@ -4,15 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from vitbench.errors import CheckpointError
-from vitbench.models.aggregated import CA_HEAD
-from vitbench.models.architecture import Architecture
-from vitbench.models.checkpoint import Checkpoint, resolve
-from vitbench.models.state_dict import State
 from vitbench.records import atomic
+
+if TYPE_CHECKING:
+    from vitbench.models.architecture import Architecture
+    from vitbench.models.checkpoint import Checkpoint
+    from vitbench.models.state_dict import State
 
 MMSEG_NAMES = (  # ours -> mmsegmentation's, in this order
     (r"^blocks\.", "layers."),
@@ -31,8 +31,8 @@ class Toolbox:
     """A toolbox's ViT."""
 
     about: str
-    convert: Callable[[State, Architecture], State]
-    config: Callable[[Checkpoint, Architecture, str], str]
+    convert: "Callable[[State, Architecture], State]"
+    config: "Callable[[Checkpoint, Architecture, str], str]"
 
 
 def write_for_toolbox(spec: str, toolbox: str, path: Path) -> tuple[Path, Path]:
@@ -50,6 +50,11 @@ def write_for_toolbox(spec: str, toolbox: str, path: Path) -> tuple[Path, Path]:
         alinlab/SelfPatch (81aef14): detection/backbone/vit_SelfPatch.py; segmentation/tools/
         model_converters/vit2mmseg.py, for mmsegmentation 0.x.
     """
+    import torch
+
+    from vitbench.models.aggregated import CA_HEAD
+    from vitbench.models.checkpoint import resolve
+
     checkpoint, target = resolve(spec), TOOLBOXES[toolbox]
     architecture = _plain(checkpoint, target)
     backbone = {k: v for k, v in checkpoint.state.items() if not k.startswith(CA_HEAD)}
@@ -62,7 +67,9 @@ def write_for_toolbox(spec: str, toolbox: str, path: Path) -> tuple[Path, Path]:
     return path, config
 
 
-def _plain(checkpoint: Checkpoint, toolbox: Toolbox) -> Architecture:
+def _plain(checkpoint: "Checkpoint", toolbox: Toolbox) -> "Architecture":
+    from vitbench.models.architecture import Architecture
+
     shape = checkpoint.architecture
     if isinstance(shape, Architecture):
         odd = {
@@ -86,16 +93,18 @@ def _plain(checkpoint: Checkpoint, toolbox: Toolbox) -> Architecture:
     )
 
 
-def _to_mmdet(state: State, architecture: Architecture) -> State:
+def _to_mmdet(state: "State", architecture: "Architecture") -> "State":
     """Keep our names; SelfPatch's backbone has no class token and no norm at the end."""
     kept = {k: v for k, v in state.items() if k != "cls_token" and not k.startswith("norm.")}
     return {**kept, "pos_embed": state["pos_embed"][:, architecture.prefix_tokens :].contiguous()}
 
 
-def _to_mmseg(state: State, architecture: Architecture) -> State:
+def _to_mmseg(state: "State", architecture: "Architecture") -> "State":
     """Rename; mmsegmentation's table always begins with a class token, here one of zeros."""
     named = {_renamed(key): value for key, value in state.items()}
     if not architecture.cls_token:
+        import torch
+
         nothing = torch.zeros(1, 1, architecture.embed_dim)
         named["cls_token"] = nothing
         named["pos_embed"] = torch.cat([nothing, state["pos_embed"]], dim=1)
@@ -108,7 +117,7 @@ def _renamed(key: str) -> str:
     return key
 
 
-def _mmdet_config(checkpoint: Checkpoint, shape: Architecture, weights: str) -> str:
+def _mmdet_config(checkpoint: "Checkpoint", shape: "Architecture", weights: str) -> str:
     return _config(
         checkpoint,
         weights,
@@ -127,7 +136,7 @@ def _mmdet_config(checkpoint: Checkpoint, shape: Architecture, weights: str) -> 
     )
 
 
-def _mmseg_config(checkpoint: Checkpoint, shape: Architecture, weights: str) -> str:
+def _mmseg_config(checkpoint: "Checkpoint", shape: "Architecture", weights: str) -> str:
     height, width = (side * shape.patch_size for side in shape.grid)
     return _config(
         checkpoint,
@@ -153,7 +162,9 @@ def _mmseg_config(checkpoint: Checkpoint, shape: Architecture, weights: str) -> 
     )
 
 
-def _config(checkpoint: Checkpoint, weights: str, *, base: str, backbone: dict[str, object]) -> str:
+def _config(
+    checkpoint: "Checkpoint", weights: str, *, base: str, backbone: dict[str, object]
+) -> str:
     mean, std = ([round(255 * value, 3) for value in each] for each in
                  (checkpoint.mean, checkpoint.std))  # fmt: skip
     lines = [

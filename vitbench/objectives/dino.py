@@ -1,43 +1,20 @@
 """DINO: the student's view of an image predicts the teacher's view of it, across crops."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.distillation import (
-    Distillation,
     DistillationObjective,
     entropy,
     targets,
 )
-from vitbench.objectives.objective import Branch, CropSet, Progress, TermLoss
+from vitbench.objectives.objective import Branch, TermLoss
 from vitbench.objectives.precision import single_precision
-from vitbench.settings import setting
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Dino
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dino(Distillation):
-    """Self-distillation between the image-level features of crops.
-
-    Source:
-        Caron et al., DINO, ICCV 2021; facebookresearch/dino, main_dino.py, DINOLoss (7c446df).
-    """
-
-    name: ClassVar[str] = "dino"
-    centre_crops: CropSet = setting(
-        "global",
-        help="crops whose teacher logits make the centre: DINO's, or all as in SelfPatch",
-        choices=("global", "all"),
-    )
-
-    def build(self, info: BackboneInfo) -> "DinoObjective":
-        """Return the objective for a backbone."""
-        return DinoObjective(self, info)
 
 
 class DinoObjective(DistillationObjective[Dino]):

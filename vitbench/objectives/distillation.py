@@ -1,6 +1,5 @@
-"""What the self-distilling objectives share: settings, sharpened targets, cross-entropy."""
+"""What the self-distilling objectives share: sharpened targets, cross-entropy, the centre."""
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
@@ -8,66 +7,10 @@ from torch import Tensor, nn
 
 from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.centring import Centre
-from vitbench.objectives.heads import ProjectionHead
-from vitbench.objectives.objective import Objective, Progress
+from vitbench.objectives.objective import Objective
 from vitbench.objectives.precision import single_precision
-from vitbench.settings import setting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distillation:
-    """Settings of a term in which a student predicts its teacher's prototypes."""
-
-    prototypes: int = setting(65536, help="K, width of the logits", minimum=2)
-    hidden_dim: int = setting(2048, help="width of the head's hidden layers", minimum=1)
-    bottleneck_dim: int = setting(256, help="width of the head's unit sphere", minimum=1)
-    batch_norm: bool = setting(False, help="BatchNorm in the head")
-    normalize_last_layer: bool = setting(True, help="keep the prototypes' lengths at 1")
-    freeze_last_layer_epochs: int = setting(
-        1, help="epochs in which the head's last layer does not move", minimum=0
-    )
-    student_temperature: float = setting(
-        0.1, help="sharpness of the student's softmax", minimum=0.001
-    )
-    teacher_temperature: float = setting(
-        0.04, help="the teacher's, after its warm-up", minimum=0.001
-    )
-    warmup_teacher_temperature: float = setting(
-        0.04, help="the teacher's in the first epoch", minimum=0.001
-    )
-    warmup_teacher_temperature_epochs: int = setting(
-        0, help="epochs of linear growth of the teacher's temperature", minimum=0
-    )
-    centre_momentum: float = setting(
-        0.9, help="share of the old centre that a step keeps", minimum=0, maximum=1
-    )
-
-    def build_head(self, embed_dim: int) -> ProjectionHead:
-        """Return the projection head for features of a width."""
-        return ProjectionHead(
-            embed_dim,
-            self.prototypes,
-            hidden_dim=self.hidden_dim,
-            bottleneck_dim=self.bottleneck_dim,
-            normalize_last_layer=self.normalize_last_layer,
-            batch_norm=self.batch_norm,
-        )
-
-    def teacher_temperature_at(self, progress: Progress) -> float:
-        """Return the teacher's temperature, one value an epoch.
-
-        It grows along `linspace(warm-up value, value, warm-up epochs)`, then stays.
-        """
-        first, last = self.warmup_teacher_temperature, self.teacher_temperature
-        epochs = self.warmup_teacher_temperature_epochs
-        if progress.epoch >= epochs:
-            return last
-        return first + (last - first) * progress.epoch / max(epochs - 1, 1)
-
-    def freezes(self, progress: Progress) -> bool:
-        """Tell whether the heads' last layers must not move in this step."""
-        return progress.epoch < self.freeze_last_layer_epochs
-
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Distillation
 
 SettingsT = TypeVar("SettingsT", bound=Distillation)
 

@@ -1,8 +1,5 @@
 """MoBY: a student predicts its teacher's view of the other crop among a queue of others."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,29 +9,10 @@ from vitbench.errors import SettingError
 from vitbench.models.backbone import BackboneInfo
 from vitbench.models.linear import Linear
 from vitbench.objectives.batch_norm import BatchNorm
-from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
+from vitbench.objectives.objective import Branch, Objective, TermLoss
 from vitbench.objectives.precision import single_precision
-from vitbench.settings import setting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moby:
-    """Contrast between two views, with a predictor on the student's side and two queues of keys.
-
-    Source:
-        Xie et al., Self-Supervised Learning with Swin Transformers, 2021;
-        SwinTransformer/Transformer-SSL, models/moby.py (4510de1).
-    """
-
-    name: ClassVar[str] = "moby"
-    hidden_dim: int = setting(4096, help="width inside projector and predictor", minimum=1)
-    key_dim: int = setting(256, help="width of the keys", minimum=1)
-    queue: int = setting(4096, help="keys in each queue; the batch divides it", minimum=1)
-    temperature: float = setting(0.2, help="sharpness of the softmax over keys", minimum=0.001)
-
-    def build(self, info: BackboneInfo) -> "MobyObjective":
-        """Return the objective for a backbone."""
-        return MobyObjective(self, info)
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Moby
 
 
 class MobyObjective(Objective):

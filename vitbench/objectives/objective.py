@@ -3,34 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from vitbench.models.aggregated import patch_tokens
-from vitbench.models.backbone import Backbone, BackboneInfo, Features
-
-CropSet = Literal["global", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands, before the optimizer's step number `step` (counted from 0)."""
-
-    step: int
-    steps_per_epoch: int
-    epochs: int
-
-    @property
-    def epoch(self) -> int:
-        """The running epoch, counted from 0."""
-        return self.step // self.steps_per_epoch
-
-    @property
-    def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.steps_per_epoch * self.epochs
+from vitbench.models.backbone import Backbone, Features
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import CropSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +74,3 @@ class Objective(nn.Module, ABC):
 
     def forget_step(self) -> None:
         """Drop what this step saw: its loss was not finite, so nothing is learned from it."""
-
-
-@runtime_checkable
-class ObjectiveSettings(Protocol):
-    """The settings of an objective: a frozen dataclass that builds it."""
-
-    name: ClassVar[str]
-
-    def build(self, info: BackboneInfo) -> Objective:
-        """Return the objective for a backbone."""
-        ...

@@ -1,58 +1,23 @@
 """SelfPatch: a student's patch predicts what the teacher sees in its similar neighbours."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vitbench.errors import MissingAbility
 from vitbench.models.aggregated import patch_tokens
-from vitbench.models.backbone import Backbone, BackboneInfo, Features
+from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
 from vitbench.objectives.distillation import (
-    Distillation,
     DistillationObjective,
     entropy,
     targets,
 )
-from vitbench.objectives.objective import Branch, CropSet, Progress, TermLoss
-from vitbench.objectives.positives import Rule, choose_positives
+from vitbench.objectives.objective import Branch, TermLoss
+from vitbench.objectives.positives import choose_positives
 from vitbench.objectives.precision import single_precision
-from vitbench.settings import setting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patch(Distillation):
-    """Patch-level self-distillation: the target is a summary of the similar neighbours.
-
-    Source:
-        Yun et al., SelfPatch, CVPR 2022; alinlab/SelfPatch, main_selfpatch.py and
-        selfpatch_vision_transformer.py (81aef14).
-    """
-
-    name: ClassVar[str] = "patch"
-    prototypes: int = setting(4096, help="K, width of the logits", minimum=2)
-    k: int = setting(4, help="similar neighbours in the target", minimum=1, maximum=8)
-    positives: Rule = setting(
-        "topk",
-        help="which neighbours make the target",
-        choices=("topk", "threshold", "ground-truth"),
-    )
-    wrap: bool = setting(True, help="opposite borders of a crop are adjacent, as in the reference")
-
-    def build(self, info: BackboneInfo) -> "PatchObjective":
-        """Return the objective for a backbone.
-
-        Raises:
-            MissingAbility: If the backbone has no class attention.
-        """
-        if info.pooled_from != "class_attention":
-            raise MissingAbility(
-                f"the patch term needs class attention; {info.arch} pools by {info.pooled_from}.",
-                hint="--aggregation class-attention",
-            )
-        return PatchObjective(self, info)
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import CropSet, Patch
 
 
 class PatchObjective(DistillationObjective[Patch]):

@@ -1,7 +1,6 @@
 """Which of its eight neighbours a patch is trained towards: tables, similarities and rules."""
 
 from functools import lru_cache
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,8 +8,8 @@ from torch.nn import functional
 
 from vitbench.errors import SettingError
 from vitbench.objectives.precision import single_precision
+from vitbench.objectives.settings import Rule
 
-Rule = Literal["topk", "threshold", "ground-truth"]
 FORWARD = ((0, 1), (1, -1), (1, 0), (1, 1))  # the other four neighbours are their opposites
 OFFSETS = (*((-row, -column) for row, column in reversed(FORWARD)), *FORWARD)  # row by row
 

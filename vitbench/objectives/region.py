@@ -1,39 +1,20 @@
 """EsViT: a region of the student predicts the teacher's region that looks most like it."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.distillation import (
-    Distillation,
     DistillationObjective,
     entropy,
     targets,
 )
-from vitbench.objectives.objective import Branch, Progress, TermLoss
+from vitbench.objectives.objective import Branch, TermLoss
 from vitbench.objectives.precision import single_precision
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Region
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region(Distillation):
-    """Self-distillation between the patches of different crops, matched by their features.
-
-    Source:
-        Li et al., EsViT, ICLR 2022, section 3.2; microsoft/esvit, main_esvit.py, DDINOLoss
-        (2d6becd), the part of it that is about regions.
-    """
-
-    name: ClassVar[str] = "region"
-
-    def build(self, info: BackboneInfo) -> "RegionObjective":
-        """Return the objective for a backbone."""
-        return RegionObjective(self, info)
 
 
 class RegionObjective(DistillationObjective[Region]):

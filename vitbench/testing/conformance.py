@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.engine.evaluate import evaluate
+from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import from_preset
 from vitbench.engine.protocol import EvaluationProtocol, contract_problems
-from vitbench.engine.run import RunOptions
 from vitbench.models.checkpoint import resolve
 from vitbench.models.state_dict import content_sha256
 from vitbench.records import Record, read_items

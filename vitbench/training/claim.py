@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitbench import distributed
 from vitbench.errors import SettingError
-from vitbench.training.fit import SNAPSHOTS
+from vitbench.models.run_folder import SNAPSHOTS
 from vitbench.training.journal import read_metrics
 from vitbench.training.resources import writing
 

@@ -4,20 +4,18 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from vitbench.errors import CheckpointError, UnknownName, listed
-from vitbench.models.checkpoint import Checkpoint, resolve
-from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.run_folder import SNAPSHOTS
 from vitbench.records import atomic
-from vitbench.training.fit import SNAPSHOTS
-from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
 
-CPU = torch.device("cpu")
-Memory = Callable[[Tensor], dict[str, Tensor]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vitbench.models.checkpoint import Checkpoint
+
+Memory = Callable[["Tensor"], "dict[str, Tensor]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,7 @@ class Layout:
     memory: Mapping[str, Memory]  # our buffer -> the tensors it makes, by part/name
     scored: str = "teacher"  # the side that the method evaluates
 
-    def content(self, ours: Mapping[str, Tensor], *, subject: str) -> dict[str, Any]:
+    def content(self, ours: "Mapping[str, Tensor]", *, subject: str) -> dict[str, Any]:
         """Return the parts of the file.
 
         Raises:
@@ -56,7 +54,7 @@ class Layout:
             )
         return parts
 
-    def _places(self, name: str, value: Tensor) -> dict[str, Tensor]:
+    def _places(self, name: str, value: "Tensor") -> "dict[str, Tensor]":
         if name in self.memory:
             return self.memory[name](value)
         rule = next((rule for rule in self.names if name.startswith(rule[0])), None)
@@ -139,6 +137,13 @@ def export(spec: str, layout: str, path: Path) -> Path:
         UnknownName: No such layout.
         CheckpointError: The weights do not fit it.
     """
+    import torch
+
+    from vitbench.models.checkpoint import resolve
+    from vitbench.models.timm_architecture import TimmArchitecture
+    from vitbench.training.options import Saving
+    from vitbench.training.snapshot import Snapshots, load_snapshot
+
     if layout not in LAYOUTS:
         raise UnknownName("format", layout, LAYOUTS)
     snapshot = Snapshots(Path(spec) / SNAPSHOTS, Saving()).latest()
@@ -148,7 +153,7 @@ def export(spec: str, layout: str, path: Path) -> Path:
         ours = {f"{target.scored}.backbone.{name}": part for name, part in checkpoint.state.items()}
         content = target.content(ours, subject=spec)
     else:
-        state = load_snapshot(snapshot, CPU)
+        state = load_snapshot(snapshot, torch.device("cpu"))
         content = {**target.content(_names(state), subject=spec), "epoch": state["epoch"]}
     shape = checkpoint.architecture
     if isinstance(shape, TimmArchitecture):
@@ -160,12 +165,12 @@ def export(spec: str, layout: str, path: Path) -> Path:
     return path
 
 
-def _names(state: Mapping[str, Any]) -> dict[str, Tensor]:
+def _names(state: Mapping[str, Any]) -> "dict[str, Tensor]":
     """Return the weights and buffers of a snapshot; the trunk of a backbone is the backbone."""
     pair = {name.replace(".trunk.", ".", 1): value for name, value in state["pair"].items()}
     return pair | {f"objectives.{name}": value for name, value in state["objectives"].items()}
 
 
-def _published_name(checkpoint: Checkpoint) -> str:
+def _published_name(checkpoint: "Checkpoint") -> str:
     """Return `vit_small` for `vit_small_patch16_224`, as the methods' code names it."""
     return checkpoint.architecture.name.partition("_patch")[0]

@@ -22,14 +22,16 @@ from vitbench import distributed
 from vitbench.data.loader import in_order
 from vitbench.draws import permutation
 from vitbench.errors import SettingError, Stopped, TrainingError
-from vitbench.objectives.objective import Progress
-from vitbench.training.fit import SNAPSHOTS, Clock
+from vitbench.models.run_folder import SNAPSHOTS
+from vitbench.objectives.progress import Progress
+from vitbench.training.fit import Clock
 from vitbench.training.interrupt import Interrupt
 from vitbench.training.journal import Journal
 from vitbench.training.optimizer import average_gradients
+from vitbench.training.options import Saving
 from vitbench.training.resources import first_line, memory_ran_out
 from vitbench.training.schedules import Schedule
-from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
+from vitbench.training.snapshot import Snapshots, load_snapshot
 
 BATCHES_AHEAD = 3
 LOG_EVERY = 20  # steps
@@ -105,7 +107,7 @@ class Surroundings:
     scratch: Path  # for snapshots; outlives a kill
     output: Path  # for the journal
     progress: Callable[[str, int, int], None]
-    saving: Saving = Saving()  # noqa: RUF009  (frozen)
+    saving: Saving = Saving()
 
 
 class FineTuning(Generic[SampleT]):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -10,31 +10,17 @@ from vitbench import distributed
 from vitbench.data.training_loader import CropBatch
 from vitbench.errors import Stopped, TrainingError
 from vitbench.models.export import save_backbone
-from vitbench.models.sources import RUN_FILE
+from vitbench.models.run_folder import RUN_FILE, SNAPSHOTS
 from vitbench.probe import Probe
-from vitbench.settings import setting
 from vitbench.training.identity import Identity, changes, refused
 from vitbench.training.interrupt import Interrupt
 from vitbench.training.journal import Journal, Row
+from vitbench.training.options import Saving, Watching
 from vitbench.training.resources import first_line, memory_ran_out, writing
-from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
+from vitbench.training.snapshot import Snapshots, load_snapshot
 from vitbench.training.trainer import Trainer
 
-SNAPSHOTS = "snapshots"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
-    """How often a run tells how it is."""
-
-    log_every: int = setting(20, help="steps between two lines", minimum=1, identity=False)
-    probe_every: int = setting(
-        10,
-        help="epochs between two 20-NN scores of the teacher; 0: none",
-        minimum=0,
-        identity=False,
-    )
 
 
 class Loader(Protocol):
@@ -79,7 +65,7 @@ class Run:
         *,
         identity: Identity,
         allow_changes: bool = False,
-        saving: Saving = Saving(),  # noqa: B008  (frozen values)
+        saving: Saving = Saving(),
         watching: Watching = Watching(),
         probe: Probe | None = None,
         listener: Callable[[Row], None] = lambda _: None,

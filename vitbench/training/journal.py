@@ -4,16 +4,16 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from vitbench import distributed
 from vitbench.errors import TrainingError
-from vitbench.models.sources import RUN_JOURNAL
+from vitbench.models.run_folder import RUN_JOURNAL
 from vitbench.records import atomic
 from vitbench.training.resources import writing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TENSORBOARD = "tensorboard"
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ class Journal:
                 _keep_up_to(self._path, first_step)
                 self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first_step)
 
-    def take(self, step: int, values: Mapping[str, Tensor]) -> bool:
+    def take(self, step: int, values: "Mapping[str, Tensor]") -> bool:
         """Keep the values of a step, counted from 1; tell whether it is time to write."""
         if values:
             self._waiting.append((step, dict(values)))
@@ -62,6 +62,8 @@ class Journal:
         """
         if not self._waiting:
             return
+        import torch
+
         names = list(self._waiting[0][1])
         kept = torch.stack([torch.stack(list(values.values())) for _, values in self._waiting])
         rows = (distributed.sum_over_processes(kept) / distributed.world_size()).double().cpu()

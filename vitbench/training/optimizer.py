@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal
 
 from vitbench import distributed
-from vitbench.objectives.objective import Progress
+from vitbench.objectives.progress import Progress
 from vitbench.settings import setting
 from vitbench.training.schedules import Cosine, Schedule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 EPS = 1e-6  # keeps the division by a gradient's norm finite
 
@@ -37,12 +38,14 @@ class AdamW:
         "tensor", help="norm of each parameter, or of all together", choices=("tensor", "global")
     )
 
-    def build(self, modules: Iterable[nn.Module]) -> torch.optim.Optimizer:
+    def build(self, modules: "Iterable[nn.Module]") -> "torch.optim.Optimizer":
         """Return the optimizer of all trained parameters of some modules.
 
         Matrices and higher tensors decay, tokens and positions among them; vectors and biases
         do not.
         """
+        import torch
+
         groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
         for module in modules:
             for name, parameter in module.named_parameters():
@@ -59,7 +62,7 @@ class AdamW:
         return {"learning_rate": rate, "weight_decay": self.weight_decay.at(progress)}
 
     def schedule(
-        self, optimizer: torch.optim.Optimizer, progress: Progress, batch_size: int
+        self, optimizer: "torch.optim.Optimizer", progress: Progress, batch_size: int
     ) -> None:
         """Set learning rate and weight decay of the coming step."""
         values = self.values(progress, batch_size)
@@ -67,8 +70,10 @@ class AdamW:
             group["lr"] = values["learning_rate"]
         optimizer.param_groups[0]["weight_decay"] = values["weight_decay"]
 
-    def limit(self, parameters: Iterable[Tensor]) -> None:
+    def limit(self, parameters: "Iterable[Tensor]") -> None:
         """Clip the gradients in place, without waiting for the device."""
+        import torch
+
         gradients = gradients_of(parameters)
         if not self.clip or not gradients:
             return
@@ -79,19 +84,21 @@ class AdamW:
         torch._foreach_mul_(gradients, factors)
 
 
-@torch.no_grad()
-def average_gradients(parameters: Sequence[Tensor]) -> None:
+def average_gradients(parameters: "Sequence[Tensor]") -> None:
     """Replace every gradient by its mean over all processes, in one reduction."""
+    import torch
+
     gradients = gradients_of(parameters)
     if distributed.world_size() == 1 or not gradients:
         return
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    flat = distributed.sum_over_processes(flat) / distributed.world_size()
-    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+    with torch.no_grad():
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat = distributed.sum_over_processes(flat) / distributed.world_size()
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
 
-def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:
+def gradients_of(parameters: "Iterable[Tensor]") -> "list[Tensor]":
     """Return the gradients that are there."""
     return [parameter.grad for parameter in parameters if parameter.grad is not None]

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.errors import SettingError, UnknownName
-from vitbench.objectives.dino import Dino
-from vitbench.objectives.moby import Moby
-from vitbench.objectives.patch import Patch
+from vitbench.objectives.settings import Dino, Moby, Patch
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine, EpochCosine, LateCosine

@@ -2,24 +2,18 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from vitbench.data.multicrop import MultiCrop
 from vitbench.errors import SettingError
-from vitbench.models.aggregated import AggregatedBackbone
-from vitbench.models.architecture import Architecture
-from vitbench.models.assembly import build, find_architecture
-from vitbench.models.backbone import Backbone
-from vitbench.models.class_attention import ClassAttention
 from vitbench.models.facts import POSITION_RULES, PositionRule
-from vitbench.models.initialization import initialize
-from vitbench.models.timm_architecture import TimmArchitecture
-from vitbench.objectives.objective import ObjectiveSettings
+from vitbench.objectives.settings import ObjectiveSettings
 from vitbench.settings import checked, flag, problems, setting
 from vitbench.training.optimizer import AdamW
 from vitbench.training.schedules import VALUES, Cosine, Schedule
+
+if TYPE_CHECKING:
+    from vitbench.models.backbone import Backbone
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +69,17 @@ class Recipe:
         """The terms that count."""
         return tuple(term for term in self.terms if term.weight)
 
-    def build_backbone(self) -> Backbone:
+    def build_backbone(self) -> "Backbone":
         """Return the student's backbone with its first weights, on the CPU."""
+        import torch
+
+        from vitbench.models.aggregated import AggregatedBackbone
+        from vitbench.models.architecture import Architecture
+        from vitbench.models.assembly import build, find_architecture
+        from vitbench.models.class_attention import ClassAttention
+        from vitbench.models.initialization import initialize
+        from vitbench.models.timm_architecture import TimmArchitecture
+
         architecture = find_architecture(self.arch)
         if self.norm_eps is not None:
             if isinstance(architecture, TimmArchitecture):

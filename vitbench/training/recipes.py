@@ -5,10 +5,7 @@ from dataclasses import replace
 
 from vitbench.data.multicrop import dino_crops, moby_crops, selfpatch_crops
 from vitbench.errors import BadPlugin
-from vitbench.objectives.dino import Dino
-from vitbench.objectives.moby import Moby
-from vitbench.objectives.patch import Patch
-from vitbench.objectives.region import Region
+from vitbench.objectives.settings import Dino, Moby, Patch, Region
 from vitbench.registry import Claim, Registry
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe, Term

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from vitbench.errors import TrainingError
 
 MEMORY = ("allocate memory", "_ALLOC_FAILED")  # of PyTorch on a CPU; of cuBLAS and cuDNN
@@ -13,6 +11,8 @@ MEMORY = ("allocate memory", "_ALLOC_FAILED")  # of PyTorch on a CPU; of cuBLAS 
 
 def memory_ran_out(error: Exception) -> bool:
     """Tell whether an error means that memory ran out, of a GPU or of the machine."""
+    import torch
+
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
-from vitbench.objectives.objective import Progress
+from vitbench.objectives.progress import Progress
 from vitbench.settings import setting
 
 VALUES = ("start", "end", "warmup_from")  # settings that are values of a schedule, not lengths

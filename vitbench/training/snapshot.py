@@ -4,7 +4,6 @@ import logging
 import os
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,10 @@ from torch import Tensor
 
 from vitbench.errors import TrainingError
 from vitbench.records import atomic
-from vitbench.settings import setting
+from vitbench.training.options import Saving
 from vitbench.training.resources import first_line, memory_ran_out, writing
 
 STEPS = "step-{:09d}.pt"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saving:
-    """When snapshots are written, and which of them are kept."""
-
-    save_minutes: float = setting(
-        10.0, help="minutes between snapshots; each epoch ends with one", minimum=0, identity=False
-    )
-    keep_last: int = setting(2, help="newest snapshots to keep", minimum=1, identity=False)
-    keep_every: int = setting(
-        0, help="keep every N-th epoch for good; 0: none", minimum=0, identity=False
-    )
 
 
 class Snapshots:

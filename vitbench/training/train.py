@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,62 +11,24 @@ import torch
 from vitbench import distributed
 from vitbench.data.coco import open_coco
 from vitbench.data.dataset import find_root, open_dataset
-from vitbench.data.synthetic import NAME as SYNTHETIC
-from vitbench.data.training_loader import Loading, TrainingLoader
+from vitbench.data.training_loader import TrainingLoader
 from vitbench.errors import DatasetNotFound, SettingError, TrainingError
 from vitbench.models.assembly import assemble, find_architecture
-from vitbench.models.sources import RUNS
-from vitbench.objectives.patch import Patch
+from vitbench.models.run_folder import RUN_DOCUMENT, RUNS
+from vitbench.objectives.settings import Patch
 from vitbench.probe import Probe
 from vitbench.records import atomic
-from vitbench.settings import digest, plain, problems, setting
+from vitbench.settings import digest, plain, problems
 from vitbench.training.claim import claimed
-from vitbench.training.fit import Run, Watching
+from vitbench.training.fit import Run
 from vitbench.training.identity import identity_of
 from vitbench.training.images import open_images
 from vitbench.training.journal import Row
+from vitbench.training.options import Computing, Options
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.resources import first_line, memory_ran_out, writing
-from vitbench.training.snapshot import Saving
-from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.trainer import Trainer
 from vitbench.training.truth import GroundTruth
-
-RUN_DOCUMENT = "run.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a run learns from and looks at."""
-
-    data: str = setting(
-        SYNTHETIC,
-        help="images: a name under $VITBENCH_DATA, a path, synthetic, shards (URL, x-{0..9}.tar)",
-        identity=False,  # the fingerprint of the images stands for it
-    )
-    probe_data: str = setting(
-        "",
-        help="labelled folders for the online 20-NN; left out: the data, if it has labels",
-        identity=False,
-    )
-    probe_images: int = setting(
-        2000, help="images of each split that the online 20-NN looks at", minimum=1, identity=False
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """All settings of a run that are not the recipe's."""
-
-    inputs: Inputs = field(default_factory=Inputs)
-    loading: Loading = field(default_factory=Loading)
-    computing: Computing = field(default_factory=Computing)
-    saving: Saving = field(default_factory=Saving)
-    watching: Watching = field(default_factory=Watching)
-
-    @property
-    def parts(self) -> tuple[Any, ...]:
-        """The settings of each group."""
-        return tuple(getattr(self, item.name) for item in fields(self))
 
 
 def train(

@@ -3,9 +3,9 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate, groupby
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,41 +13,16 @@ from torch._dynamo.exc import TorchDynamoException
 
 from vitbench import distributed
 from vitbench.data.training_loader import CropBatch
-from vitbench.objectives.objective import Branch, Objective, Progress, TermLoss
-from vitbench.settings import setting
+from vitbench.objectives.objective import Branch, Objective, TermLoss
+from vitbench.objectives.progress import Progress
 from vitbench.training.drop_path import DropPath, without_drop_path
 from vitbench.training.optimizer import average_gradients
+from vitbench.training.options import Computing
 from vitbench.training.recipe import Recipe
 from vitbench.training.student_teacher import Side, StudentTeacher
 from vitbench.training.truth import Truth
 
 GLOBAL_CROPS = 2
-Precision = Literal["auto", "fp64", "fp32", "bf16"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Computing:
-    """How a step is computed: what is learned is the same, its digits are not."""
-
-    precision: Precision = setting(
-        "auto",
-        help="number format of the passes: bf16 on a GPU, fp32 on a CPU, or as told",
-        choices=("auto", "fp64", "fp32", "bf16"),
-    )
-    accumulate: int = setting(1, help="parts that a batch is cut into to save memory", minimum=1)
-    compile: bool = setting(False, help="compile the backbones")
-    on_nonfinite: tuple[Literal["skip"], int] = setting(
-        ("skip", 0),
-        help="`skip N`: steps without a finite loss to leave out before stopping; N costs time",
-        minimum=0,
-        identity=False,  # where it matters, a run with another number would have stopped
-    )
-
-    def on(self, device: torch.device) -> "Computing":
-        """Return the settings with a precision of `auto` replaced by what it means on a device."""
-        if self.precision != "auto":
-            return self
-        return replace(self, precision="bf16" if device.type == "cuda" else "fp32")
 
 
 class Trainer:

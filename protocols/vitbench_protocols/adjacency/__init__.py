@@ -1,10 +1,9 @@
 """COCO ground-truth adjacency: how many neighbours are positives, and do features find them?"""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vitbench.api import (
-    Backbone,
     Context,
     DataKind,
     MetricSpec,
@@ -15,7 +14,10 @@ from vitbench.api import (
     setting,
 )
 from vitbench_protocols.adjacency.counting import count_positives
-from vitbench_protocols.adjacency.features import KS, score_features
+from vitbench_protocols.adjacency.match import KS
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,10 @@ class Adjacency(Reading):
         """What the annotations are."""
         return self.annotations
 
-    def run(self, backbone: Backbone | None, context: Context) -> Outcome:
+    def run(self, backbone: "Backbone | None", context: Context) -> Outcome:
         """Count the ground truth, or score a backbone against it."""
         if backbone is None:
             return count_positives(self, context)
+        from vitbench_protocols.adjacency.features import score_features  # imports torch
+
         return score_features(self, backbone, context)

@@ -23,6 +23,7 @@ from vitbench.api import (
 )
 from vitbench.api import errors as wrong
 from vitbench_protocols.adjacency.match import (
+    KS,
     best_threshold,
     choose,
     rank_neighbours,
@@ -44,7 +45,6 @@ from vitbench_protocols.adjacency.truth import (
 if TYPE_CHECKING:
     from vitbench_protocols.adjacency import Adjacency
 
-KS = (1, 2, 4, 6, 8)
 BATCH = 32
 
 Cosines = NDArray[np.float32]  # of each patch's feature and its neighbours', (n, 8, h, w)

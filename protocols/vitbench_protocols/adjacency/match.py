@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from vitbench_protocols.adjacency.truth import Bools, Truth
 
+KS = (1, 2, 4, 6, 8)  # neighbours that are chosen by rank, of which the precision is told
+
 Floats = NDArray[np.float64]
 Choose = Literal["top-k", "threshold"]
 

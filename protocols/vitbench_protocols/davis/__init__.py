@@ -1,14 +1,10 @@
 """DAVIS: follow objects through videos with frozen features, and score the masks by J and F."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vitbench.api import (
-    Backbone,
     Clip,
     Context,
     DataKind,
@@ -22,9 +18,11 @@ from vitbench.api import (
     errors,
     setting,
 )
-from vitbench_protocols.davis.follow import Follower, follow_once
-from vitbench_protocols.davis.propagate import Rules
 from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
+    from vitbench_protocols.davis.propagate import Rules
 
 DINO_2021 = {
     "size_rule": "floor-64",
@@ -132,8 +130,10 @@ class Davis:
         return Normalization((0.485, 0.456, 0.406), (red, 0.224, 0.225)) if red else None
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> "Rules":
         """How labels are carried from frame to frame."""
+        from vitbench_protocols.davis.propagate import Rules
+
         return Rules(
             k=self.k,
             temperature=self.temperature,
@@ -145,11 +145,13 @@ class Davis:
             repeat_first=self.repeat_first,
         )
 
-    def run(self, backbone: Backbone, context: Context) -> Outcome:
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Follow every clip; a killed run goes on with the clip it was in.
 
         Processes share the clips: each follows its part and tells the others its scores.
         """
+        from vitbench_protocols.davis.follow import Follower, follow_once, tf32  # imports torch
+
         clips: Dataset[Clip] = context.dataset(self.splits[0])
         _check_frames(clips)
         follower = Follower(self, backbone, context)
@@ -158,7 +160,7 @@ class Davis:
             backbone.check_images(*follower.frame_size(size))
         longest_first = sorted(range(len(clips)), key=lambda index: -len(clips[index].frames))
         found: dict[str, ClipScores] = {}
-        with _tf32(self.tf32):
+        with tf32(self.tf32):
             for done, index in enumerate(distributed.share(longest_first)):
                 context.progress("clips", done * distributed.world_size(), len(clips))
                 found[clips[index].id] = follow_once(follower, clips[index])
@@ -188,14 +190,3 @@ def _check_frames(clips: Dataset[Clip]) -> None:
                 expected="a DAVIS folder: ImageSets, JPEGImages and Annotations",
                 found=str(clips[index].masks[0].parent.parent),
             )
-
-
-@contextmanager
-def _tf32(allowed: bool) -> Iterator[None]:
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -2,39 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import nn
-
-from vitbench.api import (
-    Backbone,
-    Context,
-    MetricSpec,
-    Need,
-    Outcome,
-    PositionRule,
-    distributed,
-    errors,
-    seeded,
-    setting,
-)
-from vitbench_protocols.detection.detector import Detector, MaskRCNN
-from vitbench_protocols.detection.inference import Problem, detect_all
-from vitbench_protocols.detection.learning import Learning, learn
-from vitbench_protocols.detection.maps import (
-    AsTheyAre,
-    Fpn,
-    SimplePyramid,
-    Taps,
-    default_layers,
-    four_taps,
-)
+from vitbench.api import Context, MetricSpec, Need, Outcome, PositionRule, distributed, setting
 from vitbench_protocols.detection.outcome import finish
 from vitbench_protocols.detection.results import write_results
 from vitbench_protocols.detection.scores import METRICS, Engine
+from vitbench_protocols.detection.settings import Learning, MaskRCNN
 from vitbench_protocols.detection.truth import Truth, check_categories
 from vitbench_protocols.detection.views import Views
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
 
 RESULTS = "results.json"
 SMALL = {
@@ -139,48 +118,17 @@ class Detection:
         "pycocotools", help="whose code evaluates; the numbers are the same", identity=False
     )
 
-    def run(self, backbone: Backbone, context: Context) -> Outcome:
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""
-        train, val = context.dataset("train"), context.dataset("val")
+        from vitbench_protocols.detection.learning import learn_and_detect  # imports torch
+
+        val = context.dataset("val")
         truth = Truth.of(val)
-        check_categories(train, truth)
-        problem = Problem(context, train, val, truth, self.short, self.long)
-        build = partial(self.detector, backbone, len(problem.labels()))
-        detector: Detector = seeded(build, seed=context.seed).to(context.device)
-        learn(detector, problem, self.views, self.learning)
-        detections = detect_all(problem, detector)
+        check_categories(context.dataset("train"), truth)
+        detections = learn_and_detect(self, backbone, context, truth)
         outcome = finish(detections, val, truth, context, self.engine)
         path = context.output / RESULTS
         if distributed.is_main():
             write_results(detections, path)
         distributed.barrier()
         return Outcome(outcome.scores, outcome.items, {**outcome.artifacts, "results": path})
-
-    def detector(self, backbone: Backbone, categories: int) -> Detector:
-        """Build the detector on a copy of a backbone, the rest with new weights."""
-        self._check_heads(backbone)
-        copy = backbone.dense_copy(rule=self.positions, heads=self.heads)
-        info, channels = backbone.info, self.network.channels
-        layers = self.layers or default_layers(info)
-        adapter: nn.Module
-        neck: nn.Module
-        if self.adapter == "simple-pyramid":
-            layers, adapter = layers[-1:], AsTheyAre()
-            last = info.stage(layers[0])
-            neck = SimplePyramid(last.width, last.stride, channels)
-        else:
-            adapter = four_taps(backbone, layers)
-            neck = Fpn([info.stage(layer).width for layer in layers], channels)
-        taps = Taps(copy, layers, adapter, frozen=self.freeze, drop_path=self.drop_path)
-        return Detector(taps, neck, self.network, categories)
-
-    def _check_heads(self, backbone: Backbone) -> None:
-        info = backbone.info
-        if self.heads and self.heads_width not in (0, info.embed_dim):
-            raise errors.SettingError(
-                [
-                    f"{self.heads} heads are meant for a ViT of width {self.heads_width}, but "
-                    f"{info.arch} is {info.embed_dim} wide and has {info.heads}"
-                ],
-                hint="--preset correct-heads; with --heads beside it, if other heads are wanted",
-            )

@@ -1,7 +1,6 @@
 """Mask R-CNN on feature maps of a backbone, put together from torchvision's parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
 
-from vitbench.api import setting
 from vitbench_protocols.detection.as_mmdet import (
     Anchors,
     BoxCoder,
@@ -23,6 +21,7 @@ from vitbench_protocols.detection.as_mmdet import (
     Sampler,
 )
 from vitbench_protocols.detection.maps import Taps
+from vitbench_protocols.detection.settings import MaskRCNN
 
 STRIDES = (4, 8, 16, 32, 64)  # px, of the pyramid's levels
 RATIOS = (0.5, 1.0, 2.0)
@@ -32,71 +31,57 @@ OFFSETS = (10.0, 10.0, 5.0, 5.0)  # one over the deviations of box offsets
 KEPT = {"training": 1000, "testing": 1000}  # proposals of an image
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskRCNN:
-    """Sizes of Mask R-CNN, and what it keeps; the defaults are the published ones.
+def make_rpn(settings: MaskRCNN) -> Proposals:
+    """Return the region proposal network."""
+    network = Proposals(
+        Anchors(STRIDES, SCALE, RATIOS),
+        _FloatRPNHead(settings.channels, len(RATIOS)),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=256,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 2000, "testing": 1000},
+        post_nms_top_n=KEPT,
+        nms_thresh=0.7,
+    )
+    network.proposal_matcher = Matcher(0.7, 0.3, least=0.3)
+    network.fg_bg_sampler = Sampler(256, 0.5, "anchors")
+    network.box_coder = BoxCoder((1.0, 1.0, 1.0, 1.0))
+    return network
 
-    Source:
-        He et al., Mask R-CNN, ICCV 2017; mmdetection 2.x, configs/_base_/models/
-        mask_rcnn_r50_fpn.py, which alinlab/SelfPatch (81aef14) uses unchanged.
-    """
 
-    channels: int = setting(256, help="of the pyramid and the mask head", minimum=8)
-    hidden: int = setting(1024, help="width of the box head", minimum=8)
-    proposals: int = setting(512, help="boxes of an image that the heads learn from", minimum=4)
-    score: float = setting(0.05, help="least score of a detection", minimum=0, maximum=1)
-    detections: int = setting(100, help="of an image at most", minimum=1)
-
-    def rpn(self) -> Proposals:
-        """Return the region proposal network."""
-        network = Proposals(
-            Anchors(STRIDES, SCALE, RATIOS),
-            _FloatRPNHead(self.channels, len(RATIOS)),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=256,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": 2000, "testing": 1000},
-            post_nms_top_n=KEPT,
-            nms_thresh=0.7,
-        )
-        network.proposal_matcher = Matcher(0.7, 0.3, least=0.3)
-        network.fg_bg_sampler = Sampler(256, 0.5, "anchors")
-        network.box_coder = BoxCoder((1.0, 1.0, 1.0, 1.0))
-        return network
-
-    def heads(self, categories: int) -> Heads:
-        """Return the box and mask heads; label 0 is the background."""
-        classes = categories + 1
-        layers = (self.channels,) * 4
-        box_head = TwoMLPHead(self.channels * 7 * 7, self.hidden)
-        for layer in (box_head.fc6, box_head.fc7):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        predictor = FastRCNNPredictor(self.hidden, classes)
-        for layer, std in ((predictor.cls_score, 0.01), (predictor.bbox_pred, 0.001)):
-            nn.init.normal_(layer.weight, std=std)
-            nn.init.zeros_(layer.bias)
-        heads = Heads(
-            Pooler(STRIDES[:4], 7),
-            box_head,
-            predictor,
-            fg_iou_thresh=0.5,
-            bg_iou_thresh=0.5,
-            batch_size_per_image=self.proposals,
-            positive_fraction=0.25,
-            bbox_reg_weights=OFFSETS,
-            score_thresh=self.score,
-            nms_thresh=0.5,
-            detections_per_img=self.detections,
-            mask_roi_pool=Pooler(STRIDES[:4], 14),
-            mask_head=MaskRCNNHeads(self.channels, layers, 1),
-            mask_predictor=MaskRCNNPredictor(self.channels, self.channels, classes),
-        )
-        heads.proposal_matcher = Matcher(0.5, 0.5, least=0.5)
-        heads.fg_bg_sampler = Sampler(self.proposals, 0.25, "proposals")
-        heads.box_coder = BoxCoder(OFFSETS)
-        return heads
+def make_heads(settings: MaskRCNN, categories: int) -> Heads:
+    """Return the box and mask heads; label 0 is the background."""
+    classes = categories + 1
+    layers = (settings.channels,) * 4
+    box_head = TwoMLPHead(settings.channels * 7 * 7, settings.hidden)
+    for layer in (box_head.fc6, box_head.fc7):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    predictor = FastRCNNPredictor(settings.hidden, classes)
+    for layer, std in ((predictor.cls_score, 0.01), (predictor.bbox_pred, 0.001)):
+        nn.init.normal_(layer.weight, std=std)
+        nn.init.zeros_(layer.bias)
+    heads = Heads(
+        Pooler(STRIDES[:4], 7),
+        box_head,
+        predictor,
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.5,
+        batch_size_per_image=settings.proposals,
+        positive_fraction=0.25,
+        bbox_reg_weights=OFFSETS,
+        score_thresh=settings.score,
+        nms_thresh=0.5,
+        detections_per_img=settings.detections,
+        mask_roi_pool=Pooler(STRIDES[:4], 14),
+        mask_head=MaskRCNNHeads(settings.channels, layers, 1),
+        mask_predictor=MaskRCNNPredictor(settings.channels, settings.channels, classes),
+    )
+    heads.proposal_matcher = Matcher(0.5, 0.5, least=0.5)
+    heads.fg_bg_sampler = Sampler(settings.proposals, 0.25, "proposals")
+    heads.box_coder = BoxCoder(OFFSETS)
+    return heads
 
 
 class _FloatRPNHead(RPNHead):  # type: ignore[misc]
@@ -125,7 +110,7 @@ class Detector(nn.Module):
     def __init__(self, taps: Taps, neck: nn.Module, settings: MaskRCNN, categories: int) -> None:
         super().__init__()
         self.taps, self.neck = taps, neck
-        self.rpn, self.heads = settings.rpn(), settings.heads(categories)
+        self.rpn, self.heads = make_rpn(settings), make_heads(settings, categories)
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], seed: int,

@@ -1,94 +1,35 @@
 """Learning to detect: the task that the core's fine-tuning loop runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from vitbench.api import (
-    BackboneInfo,
-    Course,
+    Backbone,
+    Context,
     Dataset,
     FineTuning,
     Shuffled,
-    Steps,
     Surroundings,
     errors,
-    setting,
+    seeded,
 )
+from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, detect_all, normalized
+from vitbench_protocols.detection.results import Detected
 from vitbench_protocols.detection.scores import evaluate_kind
+from vitbench_protocols.detection.settings import Learning
+from vitbench_protocols.detection.truth import Truth
 from vitbench_protocols.detection.views import View, Views, read_view, trained_on
 
-MOMENTUM = 0.9  # of SGD
+if TYPE_CHECKING:
+    from vitbench_protocols.detection import Detection
+
 SMALLEST = 32  # px: images with a shorter side are not trained on, as in mmdetection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Learning:
-    """How long and how fast a detector learns."""
-
-    epochs: int = setting(12, help="times that every training image is seen", minimum=1)
-    drops: tuple[int, ...] = setting(
-        (8, 11), help="epochs after which the rate falls to a tenth", minimum=0
-    )
-    batch_size: int = setting(8, help="images of a step, over all processes", minimum=1)
-    optimizer: Literal["adamw", "sgd"] = setting(
-        "adamw", help="what moves the weights", choices=("adamw", "sgd")
-    )
-    learning_rate: float = setting(5e-5, help="after the warm-up", minimum=0)
-    weight_decay: float = setting(0.05, help="of the optimizer", minimum=0)
-    undecayed: tuple[str, ...] = setting(
-        ("pos_embed", "cls_token", "norm"), help="parts of names of weights that do not decay"
-    )
-    layer_decay: float = setting(
-        1.0, help="rate of a block over that of the next one; 1: the same", minimum=0.01, maximum=1
-    )
-    warmup_steps: int = setting(1000, help="steps of linear warm-up, from a thousandth", minimum=0)
-    accumulate: int = setting(
-        1, help="parts of a batch to save memory; BatchNorm sees the parts", minimum=1
-    )
-    check_epochs: int = setting(
-        1, help="epochs between scores for the curve; 0: none", minimum=0, identity=False
-    )
-
-    def course(self, images: int, info: BackboneInfo) -> Course:
-        """Return what the core's loop needs to know, for a number of training images."""
-        per_epoch = -(-images // self.batch_size)
-        return Course(
-            steps=self.epochs * per_epoch,
-            batch_size=self.batch_size,
-            rate=Steps(
-                self.learning_rate,
-                at_steps=tuple(epoch * per_epoch for epoch in self.drops),
-                warmup_steps=self.warmup_steps,
-            ),
-            weight_decay=self.weight_decay,
-            undecayed=self.undecayed,
-            momentum=MOMENTUM if self.optimizer == "sgd" else None,
-            shares=self.shares(info),
-            accumulate=self.accumulate,
-            check_every=self.check_epochs * per_epoch,
-        )
-
-    def shares(self, info: BackboneInfo) -> dict[str, float]:
-        """Return how much of the rate parts of a ViT get: less, the earlier they come.
-
-        Source:
-            Bao et al., BEiT, ICLR 2022; ViTDet (see `maps.SimplePyramid`).
-        """
-        if self.layer_decay == 1:
-            return {}
-        blocks = {
-            f"backbone.blocks.{block}.": self.layer_decay ** (info.depth - block)
-            for block in range(info.depth)
-        }
-        first = self.layer_decay ** (info.depth + 1)
-        names = ("patch_embed", "pos_embed", "cls_token", "reg_token")
-        return blocks | {f"backbone.{name}": first for name in names}
 
 
 class ViewTask:
@@ -168,3 +109,15 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
         progress=context.progress,
     )
     FineTuning(task, learning.course(len(task.places), info), around).finish()
+
+
+def learn_and_detect(
+    protocol: "Detection", backbone: Backbone, context: Context, truth: Truth
+) -> list[Detected]:
+    """Train a detector, and return what it finds in the validation images."""
+    train, val = context.dataset("train"), context.dataset("val")
+    problem = Problem(context, train, val, truth, protocol.short, protocol.long)
+    build = partial(build_detector, protocol, backbone, len(problem.labels()))
+    detector: Detector = seeded(build, seed=context.seed).to(context.device)
+    learn(detector, problem, protocol.views, protocol.learning)
+    return detect_all(problem, detector)

@@ -1,33 +1,14 @@
 """Linear classification on frozen features: how much of the classes lies open in them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, setting
 
-from vitbench.api import (
-    Backbone,
-    Context,
-    DataKind,
-    FeatureSpec,
-    ImageView,
-    MetricSpec,
-    Need,
-    Outcome,
-    Presets,
-    Score,
-    cut_note,
-    errors,
-    setting,
-    write_class_table,
-)
-from vitbench_protocols.linear_probe.features import Choice, FeatureSet, feature_sets
-from vitbench_protocols.linear_probe.grid import Head
-from vitbench_protocols.linear_probe.sources import FreshCrops, Source, StoredFeatures, vectors_of
-from vitbench_protocols.linear_probe.training import Data, Schedule, choose, finish
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
 
+Choice = Literal["by-size", "last-4", "last-1", "last-1+mean"]
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 SWEEP = {
     "train_on": "features",
@@ -96,42 +77,8 @@ class LinearProbe:
         """Size (H, W) of every image that passes, in pixels."""
         return self.crop, self.crop
 
-    def run(self, backbone: Backbone, context: Context) -> Outcome:
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Choose a head where there are several, train it on all of train, score it on val."""
-        if cut := cut_note(self.crop, backbone.info.stage(0).stride):
-            context.note(cut)
-        sets = feature_sets(self.features, backbone.info)
-        heads = [Head(features, rate) for features in sets for rate in self.learning_rates]
-        if not heads:
-            raise errors.SettingError(["--features and --learning-rates must name one each"])
-        data = self._data(backbone, context, sets)
-        schedule = Schedule(epochs=self.epochs, batch_size=self.batch_size, momentum=self.momentum)
-        head = heads[0]
-        if len(heads) > 1:
-            head = choose(heads, data, schedule, share=self.held_out)
-        context.note(str(head))
-        scored = finish(head, data, schedule)
-        items: dict[str, NDArray[np.float64]] = {}
-        for ending, places in (("", scored.last), ("_best", scored.best)):
-            items[f"top1{ending}"] = 100.0 * (places < 1).double().numpy()
-            items[f"top5{ending}"] = 100.0 * (places < 5).double().numpy()
-        scores = tuple(
-            Score(metric.name, float(items[metric.name].mean()), len(scored.last))
-            for metric in self.metrics
-        )
-        val = context.dataset("val")
-        tables = write_class_table(val, items, context)
-        return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
+        from vitbench_protocols.linear_probe.running import score_heads  # imports torch
 
-    def _data(self, backbone: Backbone, context: Context, sets: Sequence[FeatureSet]) -> Data:
-        backbone.check_images(self.crop, self.crop)
-        outputs = tuple(dict.fromkeys(output for found in sets for output in found.outputs))
-        spec = FeatureSpec(view=ImageView(self.resize, self.crop), outputs=outputs)
-        source: Source
-        if self.train_on == "crops":
-            source = FreshCrops(backbone, context, outputs, self.crop, self.crop_scale)
-        else:
-            vectors = vectors_of(context.features("train", spec), outputs)
-            source = StoredFeatures(vectors, context.device)
-        widths = {output: output.width(backbone.info) for output in outputs}
-        return Data(context, spec, source, widths)
+        return score_heads(self, backbone, context)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from vitbench.api import BackboneInfo, Output, errors
+from vitbench_protocols.linear_probe import Choice
 
-Choice = Literal["by-size", "last-4", "last-1", "last-1+mean"]
 BASE_DIM = 768  # D of ViT-B: from here on the reference takes one block and the mean patch
 POOLINGS = {
     "cls_token": "class token",

@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from vitbench.api import Backbone, Context, MetricSpec, Need, Outcome, setting
+from vitbench.api import Context, MetricSpec, Need, Outcome, setting
 from vitbench_protocols.segmentation.classes import FIRST_LABEL, HIGHEST, VOID, Classes
-from vitbench_protocols.segmentation.dense_knn import DenseKnn
-from vitbench_protocols.segmentation.inference import Inference
-from vitbench_protocols.segmentation.learning import Learning
-from vitbench_protocols.segmentation.methods import FineTune, LinearProbe
 from vitbench_protocols.segmentation.outcome import PREDICTIONS, Keeper, finish
-from vitbench_protocols.segmentation.predict import Problem, predict
 from vitbench_protocols.segmentation.scores import METRICS
+from vitbench_protocols.segmentation.settings import (
+    DenseKnn,
+    FineTune,
+    Inference,
+    Learning,
+    LinearProbe,
+)
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
 
 SMALL = Learning(
     steps=400,
@@ -79,8 +84,10 @@ class Segmentation:
     first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)
     void: tuple[int, ...] = setting((), help=VOID, minimum=0, maximum=HIGHEST)
 
-    def run(self, backbone: Backbone, context: Context) -> Outcome:
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""
+        from vitbench_protocols.segmentation.predict import Problem, predict  # imports torch
+
         self.inference.check(backbone)
         val = context.dataset("val")
         classes = Classes.of(val, self.first_label, self.void)

@@ -1,8 +1,5 @@
 """Dense nearest neighbours: each patch takes the classes of the most similar training patches."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,72 +13,47 @@ from vitbench.api import (
     distributed,
     fitted,
     resize_indices,
-    setting,
     uniforms,
 )
 from vitbench_protocols.segmentation.classes import NONE, Indices
 from vitbench_protocols.segmentation.inference import Segmenter, normalized, padded
-from vitbench_protocols.segmentation.predict import Problem, Scene, scenes
+from vitbench_protocols.segmentation.predict import Problem
+from vitbench_protocols.segmentation.scenes import Scene, scenes
+from vitbench_protocols.segmentation.settings import DenseKnn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DenseKnn:
-    """Retrieval in a memory of frozen patch features; nothing is trained.
-
-    Source:
-        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023: 30 neighbours,
-        temperature 0.02, memory of 10,240,000 patches.
-
-    Differs:
-        The memory is a random share of every training image's patches, not drawn by class, and
-        images keep their shape, as in the other ways of segmenting.
-    """
-
-    k: int = setting(30, help="most similar patches that give their classes", minimum=1)
-    temperature: float = setting(0.02, help="weights are exp(cosine / T)", minimum=1e-3)
-    memory: int = setting(1_024_000, help="training patches that are kept", minimum=1)
-    layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
-    engine: Literal["faiss", "torch"] = setting(
-        "faiss", help="exact search; both give the same neighbours", identity=False
+def remember(settings: DenseKnn, backbone: Backbone, problem: Problem) -> Segmenter:
+    """Fill the memory."""
+    reader = PatchReader(backbone, problem.context, settings.layer)
+    share = max(1, settings.memory // len(problem.train))
+    parts: dict[int, tuple[Tensor, Tensor]] = {}
+    mine = distributed.share(range(len(problem.train)))
+    workers = problem.context.workers
+    for scene in scenes(problem.train, mine, problem.classes, workers=workers):
+        tokens, classes = _remembered(scene, reader, problem)
+        chosen = _chosen(len(tokens), share, problem.context.seed, scene.place)
+        parts[scene.place] = (tokens[chosen].cpu(), classes[chosen])
+        problem.context.progress("remembering", scene.place + 1, len(problem.train))
+    whole = {place: part for found in distributed.gather(parts) for place, part in found.items()}
+    ranked = [whole[place] for place in sorted(whole)]
+    tokens, classes = (
+        torch.cat(part).to(problem.context.device) for part in zip(*ranked, strict=True)
     )
+    k = min(settings.k, len(tokens))
+    if k < settings.k:
+        problem.context.note(f"a memory of {k} patches: all of them are neighbours")
+    bank = Bank(tokens, engine=settings.engine)
+    return Retrieval(reader, bank, classes, k=k, temperature=settings.temperature)
 
-    def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
-        """Fill the memory."""
-        reader = PatchReader(backbone, problem.context, self.layer)
-        share = max(1, self.memory // len(problem.train))
-        parts: dict[int, tuple[Tensor, Tensor]] = {}
-        mine = distributed.share(range(len(problem.train)))
-        workers = problem.context.workers
-        for scene in scenes(problem.train, mine, problem.classes, workers=workers):
-            tokens, classes = self._remembered(scene, reader, problem)
-            chosen = _chosen(len(tokens), share, problem.context.seed, scene.place)
-            parts[scene.place] = (tokens[chosen].cpu(), classes[chosen])
-            problem.context.progress("remembering", scene.place + 1, len(problem.train))
-        whole = {
-            place: part for found in distributed.gather(parts) for place, part in found.items()
-        }
-        ranked = [whole[place] for place in sorted(whole)]
-        tokens, classes = (
-            torch.cat(part).to(problem.context.device) for part in zip(*ranked, strict=True)
-        )
-        k = min(self.k, len(tokens))
-        if k < self.k:
-            problem.context.note(f"a memory of {k} patches: all of them are neighbours")
-        bank = Bank(tokens, engine=self.engine)
-        return Retrieval(reader, bank, classes, k=k, temperature=self.temperature)
 
-    def _remembered(
-        self, scene: Scene, reader: "PatchReader", problem: Problem
-    ) -> tuple[Tensor, Tensor]:
-        """Return the labelled patches of an image: features (n, D) and shares of classes (n, C)."""
-        size = fitted(scene.truth.shape, short=problem.inference.short, long=problem.inference.long)
-        image = padded(normalized(scene.image, size, reader), reader.patch_px)
-        tokens = reader.tokens(image)[0]  # (h * w, D)
-        shares = class_shares(
-            resize_indices(scene.truth, size), reader.patch_px, len(problem.classes)
-        )
-        labelled = torch.from_numpy(shares.sum(axis=1) > 0)
-        return tokens[labelled.to(tokens.device)], torch.from_numpy(shares)[labelled]
+def _remembered(scene: Scene, reader: "PatchReader", problem: Problem) -> tuple[Tensor, Tensor]:
+    """Return the labelled patches of an image: features (n, D) and shares of classes (n, C)."""
+    size = fitted(scene.truth.shape, short=problem.inference.short, long=problem.inference.long)
+    image = padded(normalized(scene.image, size, reader), reader.patch_px)
+    tokens = reader.tokens(image)[0]  # (h * w, D)
+    shares = class_shares(resize_indices(scene.truth, size), reader.patch_px, len(problem.classes))
+    labelled = torch.from_numpy(shares.sum(axis=1) > 0)
+    return tokens[labelled.to(tokens.device)], torch.from_numpy(shares)[labelled]
 
 
 class PatchReader:

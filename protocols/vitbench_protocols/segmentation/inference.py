@@ -9,17 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import (
-    Backbone,
-    Normalization,
-    Pixels,
-    Size,
-    errors,
-    fitted,
-    resize_image,
-    setting,
-)
+from vitbench.api import Normalization, Pixels, Size, fitted, resize_image
 from vitbench_protocols.segmentation.classes import Indices
+from vitbench_protocols.segmentation.settings import Inference
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
 
@@ -44,83 +36,49 @@ class Segmenter(Prepares, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inference:
-    """How an image is seen when it is scored; all of it moves the score.
+def classify(settings: Inference, image: Pixels, segmenter: Segmenter) -> Indices:
+    """Return the class of every pixel, shape (H, W)."""
+    size: Size = (image.shape[0], image.shape[1])
+    views = list(_views(settings, image, segmenter))
+    if len(views) == 1:
+        scores = _upsample(_seen(settings, views[0], segmenter), size)
+    else:
+        scores = torch.zeros(())
+        for view in views:
+            seen = _upsample(_seen(settings, view, segmenter), size)
+            found = segmenter.probabilities(seen)
+            scores = scores + (found.flip(-1) if view.flipped else found)
+    classes: Indices = scores[0].argmax(dim=0).to(torch.int16).cpu().numpy()
+    return classes
 
-    Whole images are the published protocols'. The same network gains points by windows, flips and
-    scales, so they are named settings.
 
-    Source:
-        mmsegmentation 0.x, EncoderDecoder: whole_inference, slide_inference, aug_test.
+def _views(settings: Inference, image: Pixels, segmenter: Segmenter) -> Iterator["_View"]:
+    for scale in settings.scales:
+        target = fitted(
+            (image.shape[0], image.shape[1]),
+            short=settings.short * scale,
+            long=settings.long * scale,
+        )
+        view = normalized(image, target, segmenter)
+        yield _View(view, flipped=False)
+        if settings.flip:
+            yield _View(view.flip(-1), flipped=True)
 
-    Differs:
-        An image whose sides are no multiples of the patch is padded, its scores are cut back; the
-        reference stretches the scores of the padded image over the image, up to a patch too far.
-    """
 
-    short: int = setting(512, help="short side of the image, px", minimum=16)
-    long: int = setting(2048, help="limit of the long side, px", minimum=16)
-    window: int = setting(0, help="side of the sliding window, px; 0: the whole image", minimum=0)
-    stride: int = setting(341, help="px from one window to the next", minimum=1)
-    scales: tuple[float, ...] = setting(
-        (1.0,), help="sizes at which the image is seen, times the sides above", minimum=0.05
-    )
-    flip: bool = setting(False, help="see the mirrored image too")
-
-    def check(self, backbone: Backbone) -> None:
-        """Refuse a backbone of one image size, unless images are seen by windows of that size.
-
-        Raises:
-            MissingAbility: If it can't take what it would be shown.
-        """
-        info = backbone.info
-        if info.fixed_size and (self.window, self.window) != info.image_size:
-            raise errors.MissingAbility(
-                f"{info.arch} takes images of {info.image_size[0]} x {info.image_size[1]} px only.",
-                found="images of any size, shown whole or by other windows",
-                hint=f"--inference.window {info.image_size[0]}, with a method that learns",
-            )
-
-    def classify(self, image: Pixels, segmenter: Segmenter) -> Indices:
-        """Return the class of every pixel, shape (H, W)."""
-        size: Size = (image.shape[0], image.shape[1])
-        views = list(self._views(image, segmenter))
-        if len(views) == 1:
-            scores = _upsample(self._seen(views[0], segmenter), size)
-        else:
-            scores = torch.zeros(())
-            for view in views:
-                seen = _upsample(self._seen(view, segmenter), size)
-                found = segmenter.probabilities(seen)
-                scores = scores + (found.flip(-1) if view.flipped else found)
-        classes: Indices = scores[0].argmax(dim=0).to(torch.int16).cpu().numpy()
-        return classes
-
-    def _views(self, image: Pixels, segmenter: Segmenter) -> Iterator["_View"]:
-        for scale in self.scales:
-            target = fitted(
-                (image.shape[0], image.shape[1]), short=self.short * scale, long=self.long * scale
-            )
-            view = normalized(image, target, segmenter)
-            yield _View(view, flipped=False)
-            if self.flip:
-                yield _View(view.flip(-1), flipped=True)
-
-    def _seen(self, view: "_View", segmenter: Segmenter) -> Tensor:
-        """Return scores of a view, of its size; where windows overlap, their mean."""
-        size = view.image.shape[-2:]
-        boxes = list(windows((size[0], size[1]), self.window, self.stride))
-        if len(boxes) == 1:
-            return _dense(view.image, segmenter)
-        total = torch.zeros(())
-        count = torch.zeros(size, device=view.image.device)
-        for top, left, bottom, right in boxes:
-            scores = _dense(view.image[..., top:bottom, left:right], segmenter)
-            around = (left, size[1] - right, top, size[0] - bottom)
-            total = total + functional.pad(scores, around)
-            count[top:bottom, left:right] += 1
-        return total / count
+def _seen(settings: Inference, view: "_View", segmenter: Segmenter) -> Tensor:
+    """Return scores of a view, of its size; where windows overlap, their mean."""
+    size = view.image.shape[-2:]
+    boxes = list(windows((size[0], size[1]), settings.window, settings.stride))
+    if len(boxes) == 1:
+        return _dense(view.image, segmenter)
+    total = torch.zeros(())
+    count = torch.zeros(size, device=view.image.device)
+    for top, left, bottom, right in boxes:
+        scores = _dense(view.image[..., top:bottom, left:right], segmenter)
+        around = (left, size[1] - right, top, size[0] - bottom)
+        total = total + functional.pad(scores, around)
+        count[top:bottom, left:right] += 1
+    return total / count
 
 
 @dataclass(frozen=True, slots=True)

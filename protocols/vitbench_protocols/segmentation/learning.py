@@ -1,56 +1,22 @@
 """Learning to segment from crops: the task that the core's fine-tuning loop runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import Course, FineTuning, Poly, Shuffled, Surroundings, setting
+from vitbench.api import FineTuning, Shuffled, Surroundings
 from vitbench_protocols.segmentation.classes import NONE
 from vitbench_protocols.segmentation.crops import Crop, CropRules
 from vitbench_protocols.segmentation.networks import Network, NetworkSegmenter
-from vitbench_protocols.segmentation.predict import Problem, predict, read_scene
+from vitbench_protocols.segmentation.predict import Problem, predict
+from vitbench_protocols.segmentation.scenes import read_scene
 from vitbench_protocols.segmentation.scores import summarise
+from vitbench_protocols.segmentation.settings import Learning
 
 FULL_SIZE = 2048  # px, limit of the long side before the random scale
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Learning:
-    """How long, how fast and from what a network learns."""
-
-    steps: int = setting(40_000, help="steps of the optimizer", minimum=1)
-    batch_size: int = setting(16, help="crops of a step, over all processes", minimum=1)
-    crop: int = setting(512, help="side of a crop, px", minimum=16)
-    short: int = setting(512, help="short side of an image before its random scale", minimum=16)
-    scales: tuple[float, float] = setting((0.5, 2.0), help="limits of the scale", minimum=0.05)
-    class_share: float = setting(
-        0.75, help="largest share of one class in a crop, where possible", minimum=0, maximum=1
-    )
-    learning_rate: float = setting(6e-5, help="after the warm-up", minimum=0)
-    weight_decay: float = setting(0.01, help="of AdamW", minimum=0)
-    warmup_steps: int = setting(1500, help="steps of linear warm-up", minimum=0)
-    accumulate: int = setting(
-        1, help="parts of a batch to save memory; BatchNorm sees the parts", minimum=1
-    )
-    check_every: int = setting(
-        4000, help="steps between scores for the curve; 0: none", minimum=0, identity=False
-    )
-
-    def course(self, undecayed: tuple[str, ...]) -> Course:
-        """Return what the core's loop needs to know."""
-        return Course(
-            steps=self.steps,
-            batch_size=self.batch_size,
-            rate=Poly(self.learning_rate, warmup_steps=self.warmup_steps),
-            weight_decay=self.weight_decay,
-            undecayed=undecayed,
-            accumulate=self.accumulate,
-            check_every=self.check_every,
-        )
 
 
 class CropTask:

@@ -11,7 +11,7 @@ from PIL import Image
 from vitbench.api import Context, Dataset, Outcome, atomic, distributed, read_metrics, write_curves
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.pictures import Shown, write_sheet
-from vitbench_protocols.segmentation.predict import Scene, read_scene
+from vitbench_protocols.segmentation.scenes import Scene, read_scene
 from vitbench_protocols.segmentation.scores import Tally, iou_by_image, summarise, write_classes
 
 SHOWN = 4  # images on a sheet

@@ -1,18 +1,17 @@
 """Predicting a whole split: each process its share of the images, counts put together."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from vitbench.api import Context, Dataset, Pixels, distributed, in_order
+from vitbench.api import Context, Dataset, distributed
 from vitbench_protocols.segmentation.classes import Classes, Indices
-from vitbench_protocols.segmentation.inference import Inference, Segmenter
+from vitbench_protocols.segmentation.inference import Segmenter
+from vitbench_protocols.segmentation.scenes import Scene, scenes
 from vitbench_protocols.segmentation.scores import Tally, confusion
-
-AHEAD = 8  # images
+from vitbench_protocols.segmentation.settings import Inference
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +23,6 @@ class Problem:
     train: Dataset[Any]
     val: Dataset[Any]
     inference: Inference
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """An image and the true class of each of its pixels."""
-
-    place: int  # in its split
-    id: str
-    image: Pixels
-    truth: Indices
-
-
-def read_scene(dataset: Dataset[Any], place: int, classes: Classes) -> Scene:
-    """Read one item of a data set of index maps."""
-    sample = dataset[place]
-    return Scene(place, sample.id, np.array(sample.image), classes.truth(sample.target, sample.id))
-
-
-def scenes(
-    dataset: Dataset[Any], places: Sequence[int], classes: Classes, *, workers: int
-) -> Iterator[Scene]:
-    """Yield items in the given order, read ahead by threads."""
-    return in_order(
-        lambda place: read_scene(dataset, place, classes), places, workers=workers, ahead=AHEAD
-    )
 
 
 @torch.inference_mode()

@@ -28,8 +28,8 @@ from vitbench_protocols.segmentation.classes import (
     Indices,
 )
 from vitbench_protocols.segmentation.outcome import finish
-from vitbench_protocols.segmentation.predict import Scene, read_scene
 from vitbench_protocols.segmentation.prediction_files import prediction_files
+from vitbench_protocols.segmentation.scenes import Scene, read_scene
 from vitbench_protocols.segmentation.scores import METRICS, Counts, Tally, confusion
 
 Numbering = Literal["labels", "from-zero"]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vitbench_protocols.adjacency.features import KS, score
+from vitbench_protocols.adjacency.features import score
 from vitbench_protocols.adjacency.match import (
+    KS,
     best_threshold,
     choose,
     rank_neighbours,

@@ -13,8 +13,9 @@ from PIL import Image
 from tests.tiny_clips import HEIGHT, WIDTH, Pixels, label_map, write_clip, write_davis, write_labels
 from vitbench.data.clips import Clip
 from vitbench.engine.evaluate import evaluate
+from vitbench.engine.options import RunOptions, Voice
 from vitbench.engine.presets import from_preset
-from vitbench.engine.run import Evaluation, RunOptions, Voice
+from vitbench.engine.run import Evaluation
 from vitbench.errors import DatasetError
 from vitbench.models.checkpoint import resolve
 from vitbench.records import read_items

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from vitbench.data.clips import Clip
-from vitbench.engine.evaluate import evaluate, score
+from vitbench.engine.evaluate import evaluate
+from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import from_preset
-from vitbench.engine.run import RunOptions
+from vitbench.engine.score import score
 from vitbench.models.checkpoint import resolve
 from vitbench.records import read_items
 from vitbench_protocols.davis import Davis

@@ -10,8 +10,9 @@ from PIL import Image
 
 from tests.tiny_clips import HEIGHT, WIDTH, label_map, write_clip, write_davis, write_labels
 from vitbench.cli.main import main
-from vitbench.engine.evaluate import score
-from vitbench.engine.run import Evaluation, RunOptions
+from vitbench.engine.options import RunOptions
+from vitbench.engine.run import Evaluation
+from vitbench.engine.score import score
 from vitbench.errors import DatasetError, SettingError
 from vitbench_protocols.davis.score import DavisMasks
 

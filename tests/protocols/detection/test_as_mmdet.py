@@ -23,7 +23,8 @@ from vitbench_protocols.detection.as_mmdet import (
     paste,
     true_masks,
 )
-from vitbench_protocols.detection.detector import RATIOS, SCALE, STRIDES, MaskRCNN
+from vitbench_protocols.detection.detector import RATIOS, SCALE, STRIDES, make_heads, make_rpn
+from vitbench_protocols.detection.settings import MaskRCNN
 
 SMALL = MaskRCNN(channels=8, hidden=8, proposals=16)
 
@@ -75,14 +76,14 @@ def test_boxes_between_the_limits_are_left_out() -> None:
 
 
 def test_limits_of_the_heads_are_the_published_ones() -> None:
-    rpn, heads = SMALL.rpn(), SMALL.heads(3)
+    rpn, heads = make_rpn(SMALL), make_heads(SMALL, 3)
     for matcher, expected in (
         (rpn.proposal_matcher, (0.7, 0.3, 0.3)),
         (heads.proposal_matcher, (0.5, 0.5, 0.5)),
     ):
         assert (matcher.high, matcher.low, matcher.least) == expected
     assert (rpn.fg_bg_sampler.count, rpn.fg_bg_sampler.most) == (256, 128)
-    whole = MaskRCNN().heads(80)
+    whole = make_heads(MaskRCNN(), 80)
     assert (whole.fg_bg_sampler.count, whole.fg_bg_sampler.most) == (512, 128)
     assert (whole.score_thresh, whole.nms_thresh, whole.detections_per_img) == (0.05, 0.5, 100)
     assert (rpn._pre_nms_top_n, rpn._post_nms_top_n["training"], rpn.nms_thresh) == (
@@ -127,7 +128,7 @@ def test_a_decoded_box_shrinks_by_a_limit() -> None:
 
 
 def test_anchor_boxes_are_learned_by_l1() -> None:
-    rpn = SMALL.rpn()
+    rpn = make_rpn(SMALL)
     labels = torch.tensor([1.0, 0.0, -1.0, 0.0])
     offsets = torch.tensor([[0.05, -0.5, 2.0, 0.0]] * 4)
     logits = torch.tensor([[0.0], [2.0], [9.0], [0.0]])
@@ -207,7 +208,7 @@ def test_masks_outside_and_boxes_without_area_draw_nothing() -> None:
 
 
 def test_box_heads_learn_by_l1_over_all_boxes_and_masks_where_they_are_known() -> None:
-    heads = SMALL.heads(2)
+    heads = make_heads(SMALL, 2)
     maps = {
         name: torch.zeros(1, 8, 128 // stride, 128 // stride)
         for name, stride in zip("0123", STRIDES[:4], strict=True)

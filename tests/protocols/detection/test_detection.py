@@ -25,9 +25,9 @@ from vitbench.api import (
 )
 from vitbench.testing.conformance import check_protocol
 from vitbench_protocols.detection import Detection
-from vitbench_protocols.detection.detector import MaskRCNN
-from vitbench_protocols.detection.learning import Learning
+from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.score import CocoResults
+from vitbench_protocols.detection.settings import Learning, MaskRCNN
 from vitbench_protocols.detection.views import Views
 
 BACKBONE = "random:vit_mini_patch8_64"
@@ -118,10 +118,10 @@ def test_the_released_eight_heads_serve_a_vit_small_only() -> None:
     release = Detection(**Detection.presets["selfpatch-release"])
     tiny = load_backbone(resolve("random:vit_tiny_patch16_64"))  # 3 heads
     with pytest.raises(errors.SettingError, match=r"192 wide and has 3(.|\n)*correct-heads"):
-        release.detector(tiny, 2)
-    assert Detection(heads=8, network=SHORT.network).detector(tiny, 2) is not None
+        build_detector(release, tiny, 2)
+    assert build_detector(Detection(heads=8, network=SHORT.network), tiny, 2) is not None
     small = load_backbone(resolve("random:vit_small_patch16_64"))
-    assert replace(release, network=SHORT.network).detector(small, 2) is not None
+    assert build_detector(replace(release, network=SHORT.network), small, 2) is not None
 
 
 def test_presets_hold_the_published_settings() -> None:
@@ -150,7 +150,7 @@ def _info() -> Any:
 
 
 def _progress(step: int) -> Any:
-    from vitbench.objectives.objective import Progress
+    from vitbench.objectives.progress import Progress
 
     return Progress(step, 12 * 14_659, epochs=1)
 

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from vitbench.api import errors, load_backbone, resolve, seeded
 from vitbench_protocols.detection import Detection
-from vitbench_protocols.detection.detector import Detector, MaskRCNN, padded
+from vitbench_protocols.detection.building import build_detector
+from vitbench_protocols.detection.detector import Detector, padded
 from vitbench_protocols.detection.maps import default_layers
+from vitbench_protocols.detection.settings import MaskRCNN
 
 NETWORK = MaskRCNN(channels=16, hidden=16, proposals=16)
 TINY = Detection(network=NETWORK, drop_path=(0.0, 0.0))
@@ -21,7 +23,7 @@ MINI = "random:vit_mini_patch8_64"
 def detector_on(name: str, **changes: Any) -> Detector:
     backbone = load_backbone(resolve(name), device=CPU)
     protocol = replace(TINY, **changes)
-    made: Detector = seeded(lambda: protocol.detector(backbone, 3), seed=0)
+    made: Detector = seeded(lambda: build_detector(protocol, backbone, 3), seed=0)
     return made
 
 

@@ -7,7 +7,8 @@ from vitbench.errors import UnknownName
 from vitbench.models.backbone import BackboneInfo
 from vitbench.models.facts import Pooling
 from vitbench.models.timm_backbone import build_backbone
-from vitbench_protocols.linear_probe.features import Choice, feature_sets
+from vitbench_protocols.linear_probe import Choice
+from vitbench_protocols.linear_probe.features import feature_sets
 
 
 @pytest.fixture(scope="module")

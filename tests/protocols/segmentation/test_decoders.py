@@ -10,9 +10,10 @@ from vitbench.models.architecture import Architecture
 from vitbench.models.backbone import Stage
 from vitbench.models.initialization import seeded
 from vitbench.models.timm_backbone import build_backbone
-from vitbench_protocols.segmentation.decoders import MAKERS, DecoderName, draw_dropout
+from vitbench_protocols.segmentation.decoders import MAKERS, draw_dropout
 from vitbench_protocols.segmentation.decoders.blocks import ChannelDropout
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
+from vitbench_protocols.segmentation.settings import DecoderName
 
 RELEASED = Architecture(  # ViT-S/16 as the released configuration builds it, for 512 px
     name="vit_small_patch16_512",

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from vitbench.api import Normalization, fitted
-from vitbench_protocols.segmentation.inference import Inference, windows
+from vitbench_protocols.segmentation.inference import windows
+from vitbench_protocols.segmentation.settings import Inference
 
 NATIVE = Inference(short=32, long=2048)
 

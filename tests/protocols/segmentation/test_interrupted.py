@@ -22,10 +22,13 @@ from vitbench.api import (
     resolve,
 )
 from vitbench_protocols.segmentation import Segmentation
-from vitbench_protocols.segmentation.dense_knn import DenseKnn
-from vitbench_protocols.segmentation.inference import Inference
-from vitbench_protocols.segmentation.learning import Learning
-from vitbench_protocols.segmentation.methods import FineTune, LinearProbe
+from vitbench_protocols.segmentation.settings import (
+    DenseKnn,
+    FineTune,
+    Inference,
+    Learning,
+    LinearProbe,
+)
 
 LEARNING = Learning(
     steps=6,

@@ -13,10 +13,14 @@ from PIL import Image
 from tests.protocols.segmentation.conftest import write_maps
 from vitbench.api import Evaluation, RunOptions, errors, evaluate, read_items, resolve
 from vitbench_protocols.segmentation import Segmentation
-from vitbench_protocols.segmentation.dense_knn import DenseKnn, class_shares
-from vitbench_protocols.segmentation.inference import Inference
-from vitbench_protocols.segmentation.learning import Learning
-from vitbench_protocols.segmentation.methods import FineTune, LinearProbe
+from vitbench_protocols.segmentation.dense_knn import class_shares
+from vitbench_protocols.segmentation.settings import (
+    DenseKnn,
+    FineTune,
+    Inference,
+    Learning,
+    LinearProbe,
+)
 
 BACKBONE = "random:vit_mini_patch8_64"
 SEEN = Inference(short=64, long=256)

@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from vitbench.data.loading import Loading
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.packing import Packing, pack_folder
 from vitbench.data.shards import Shards, open_shards, open_training_images, read_shard
-from vitbench.data.training_loader import CropBatch, Loading, TrainingLoader
+from vitbench.data.training_loader import CropBatch, TrainingLoader
 from vitbench.errors import DatasetError, DatasetNotFound, MissingDependency, SettingError
 
 CROPS = MultiCrop(global_size=16, local_crops=0)

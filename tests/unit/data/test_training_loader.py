@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from vitbench.data.image_files import ImageFiles, find_images
+from vitbench.data.loading import Loading
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.sizes import Pixels
-from vitbench.data.training_loader import CropBatch, Loading, TrainingLoader
+from vitbench.data.training_loader import CropBatch, TrainingLoader
 from vitbench.errors import DatasetError, SettingError
 
 CROPS = MultiCrop(global_size=32, local_size=16, local_crops=2)

@@ -17,10 +17,11 @@ from PIL import Image
 
 from vitbench.data.content import Digests, images_fingerprint
 from vitbench.data.dataset import open_dataset
-from vitbench.data.transforms import Normalization
-from vitbench.engine.evaluate import AS_IT_IS, open_data
+from vitbench.data.transforms import AS_IT_IS, Normalization
+from vitbench.engine.context import open_data
+from vitbench.engine.options import RunOptions, Voice
 from vitbench.engine.protocol import Scoring, protocols, scorers
-from vitbench.engine.run import Run, RunOptions, Voice
+from vitbench.engine.run import Run
 from vitbench.models.assembly import build
 from vitbench.models.backbone import Backbone
 from vitbench.models.identity import LEFT_OUT, WeightsIdentity, identify_weights

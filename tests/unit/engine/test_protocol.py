@@ -9,8 +9,8 @@ import pytest
 
 from vitbench.cli.checkpoints import Which
 from vitbench.cli.score import Which as WhichPredictions
+from vitbench.engine.options import RunOptions
 from vitbench.engine.protocol import RESERVED, contract_problems, protocols
-from vitbench.engine.run import RunOptions
 from vitbench.errors import BadPlugin
 from vitbench.records import MetricSpec
 from vitbench.registry import Claim

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
-from vitbench.objectives.dino import Dino
 from vitbench.objectives.heads import ProjectionHead
-from vitbench.objectives.moby import Moby
-from vitbench.objectives.objective import Branch, Objective, Progress
-from vitbench.objectives.patch import Patch
+from vitbench.objectives.objective import Branch, Objective
 from vitbench.objectives.positives import neighbour_similarities
 from vitbench.objectives.precision import single_precision
-from vitbench.objectives.region import Region
+from vitbench.objectives.progress import Progress
+from vitbench.objectives.settings import Dino, Moby, Patch, Region
 
 WIDTH, IMAGES, GRID = 12, 4, 3
 TERMS = (

@@ -11,14 +11,15 @@ import torch
 from tests.tiny_training import NoiseLoader, tiny
 from vitbench.data.multicrop import MultiCrop
 from vitbench.errors import MissingAbility, SettingError, UnknownName
-from vitbench.objectives.dino import Dino
+from vitbench.objectives.settings import Dino
 from vitbench.training import RECIPES
 from vitbench.training.optimizer import AdamW
+from vitbench.training.options import Computing
 from vitbench.training.presets import presets_of, with_preset
 from vitbench.training.recipe import Recipe, Term, check_recipe
 from vitbench.training.recipes import moby, recipes
 from vitbench.training.schedules import Cosine, LateCosine
-from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 EXACT = Computing(precision="fp64")

@@ -14,12 +14,13 @@ from torch._dynamo.exc import TorchDynamoException
 from tests.tiny_training import SWIN, NoiseLoader, one_of_two, tiny, trained
 from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.checkpoint import load_backbone, resolve
-from vitbench.training.fit import Run, Watching
+from vitbench.training.fit import Run
 from vitbench.training.identity import identity_of
 from vitbench.training.journal import read_metrics
+from vitbench.training.options import Computing, Watching
 from vitbench.training.presets import with_terms
 from vitbench.training.recipe import Recipe
-from vitbench.training.trainer import Computing, Trainer
+from vitbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 METHODS = (

@@ -9,8 +9,8 @@ import torch
 from tests.tiny_training import tiny
 from vitbench.settings import facts, flag
 from vitbench.training.identity import changes, identity_of, refused
+from vitbench.training.options import Options
 from vitbench.training.recipe import Recipe, Term
-from vitbench.training.train import Options
 
 OUT_OF_IDENTITY = {
     "--workers", "--cache", "--skip-corrupt", "--on-nonfinite", "--data", "--probe-data",

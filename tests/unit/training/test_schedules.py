@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitbench.objectives.objective import Progress
+from vitbench.objectives.progress import Progress
 from vitbench.settings import problems
 from vitbench.training.schedules import (
     Cosine,

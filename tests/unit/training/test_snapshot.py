@@ -11,7 +11,8 @@ import torch
 
 from vitbench.errors import TrainingError
 from vitbench.training import snapshot
-from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
+from vitbench.training.options import Saving
+from vitbench.training.snapshot import Snapshots, load_snapshot
 
 CPU = torch.device("cpu")
 

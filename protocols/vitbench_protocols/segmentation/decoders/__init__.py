@@ -1,15 +1,14 @@
 """Decoders of segmentation: from feature maps of a backbone to class scores, one module each."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from vitbench.api import Stage
 from vitbench_protocols.segmentation.decoders import semantic_fpn, upernet
 from vitbench_protocols.segmentation.decoders.blocks import ChannelDropout
-
-DecoderName = Literal["semantic-fpn", "semantic-fpn-deconv", "upernet"]
+from vitbench_protocols.segmentation.settings import DecoderName
 
 
 class Decoder(Protocol):
@@ -27,7 +26,6 @@ MAKERS: dict[DecoderName, Callable[[Sequence[Stage], int], nn.Module]] = {
     "semantic-fpn-deconv": semantic_fpn.with_deconvolutions,
     "upernet": upernet.upernet,
 }
-NAMES: tuple[DecoderName, ...] = get_args(DecoderName)
 
 
 def draw_dropout(decoder: nn.Module, seed: int, samples: range) -> None:

@@ -1,0 +1,182 @@
+"""The settings of segmentation's ways: flags, known before torch is imported."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from vitbench.api import Pixels, PositionRule, errors, setting
+from vitbench_protocols.segmentation.classes import Indices
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone, Course
+    from vitbench_protocols.segmentation.inference import Segmenter
+    from vitbench_protocols.segmentation.predict import Problem
+
+DecoderName = Literal["semantic-fpn", "semantic-fpn-deconv", "upernet"]
+NAMES: tuple[DecoderName, ...] = get_args(DecoderName)
+UNDECAYED = {
+    "positions": ("pos_embed", "cls_token"),
+    "positions-and-norms": ("pos_embed", "cls_token", "norm"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """How an image is seen when it is scored; all of it moves the score.
+
+    Whole images are the published protocols'. The same network gains points by windows, flips and
+    scales, so they are named settings.
+
+    Source:
+        mmsegmentation 0.x, EncoderDecoder: whole_inference, slide_inference, aug_test.
+
+    Differs:
+        An image whose sides are no multiples of the patch is padded, its scores are cut back; the
+        reference stretches the scores of the padded image over the image, up to a patch too far.
+    """
+
+    short: int = setting(512, help="short side of the image, px", minimum=16)
+    long: int = setting(2048, help="limit of the long side, px", minimum=16)
+    window: int = setting(0, help="side of the sliding window, px; 0: the whole image", minimum=0)
+    stride: int = setting(341, help="px from one window to the next", minimum=1)
+    scales: tuple[float, ...] = setting(
+        (1.0,), help="sizes at which the image is seen, times the sides above", minimum=0.05
+    )
+    flip: bool = setting(False, help="see the mirrored image too")
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone of one image size, unless images are seen by windows of that size.
+
+        Raises:
+            MissingAbility: If it can't take what it would be shown.
+        """
+        info = backbone.info
+        if info.fixed_size and (self.window, self.window) != info.image_size:
+            raise errors.MissingAbility(
+                f"{info.arch} takes images of {info.image_size[0]} x {info.image_size[1]} px only.",
+                found="images of any size, shown whole or by other windows",
+                hint=f"--inference.window {info.image_size[0]}, with a method that learns",
+            )
+
+    def classify(self, image: Pixels, segmenter: "Segmenter") -> Indices:
+        """Return the class of every pixel, shape (H, W)."""
+        from vitbench_protocols.segmentation.inference import classify  # imports torch
+
+        return classify(self, image, segmenter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """How long, how fast and from what a network learns."""
+
+    steps: int = setting(40_000, help="steps of the optimizer", minimum=1)
+    batch_size: int = setting(16, help="crops of a step, over all processes", minimum=1)
+    crop: int = setting(512, help="side of a crop, px", minimum=16)
+    short: int = setting(512, help="short side of an image before its random scale", minimum=16)
+    scales: tuple[float, float] = setting((0.5, 2.0), help="limits of the scale", minimum=0.05)
+    class_share: float = setting(
+        0.75, help="largest share of one class in a crop, where possible", minimum=0, maximum=1
+    )
+    learning_rate: float = setting(6e-5, help="after the warm-up", minimum=0)
+    weight_decay: float = setting(0.01, help="of AdamW", minimum=0)
+    warmup_steps: int = setting(1500, help="steps of linear warm-up", minimum=0)
+    accumulate: int = setting(
+        1, help="parts of a batch to save memory; BatchNorm sees the parts", minimum=1
+    )
+    check_every: int = setting(
+        4000, help="steps between scores for the curve; 0: none", minimum=0, identity=False
+    )
+
+    def course(self, undecayed: tuple[str, ...]) -> "Course":
+        """Return what the core's loop needs to know."""
+        from vitbench.api import Course, Poly  # imports torch
+
+        return Course(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            rate=Poly(self.learning_rate, warmup_steps=self.warmup_steps),
+            weight_decay=self.weight_decay,
+            undecayed=undecayed,
+            accumulate=self.accumulate,
+            check_every=self.check_every,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseKnn:
+    """Retrieval in a memory of frozen patch features; nothing is trained.
+
+    Source:
+        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023: 30 neighbours,
+        temperature 0.02, memory of 10,240,000 patches.
+
+    Differs:
+        The memory is a random share of every training image's patches, not drawn by class, and
+        images keep their shape, as in the other ways of segmenting.
+    """
+
+    k: int = setting(30, help="most similar patches that give their classes", minimum=1)
+    temperature: float = setting(0.02, help="weights are exp(cosine / T)", minimum=1e-3)
+    memory: int = setting(1_024_000, help="training patches that are kept", minimum=1)
+    layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
+    engine: Literal["faiss", "torch"] = setting(
+        "faiss", help="exact search; both give the same neighbours", identity=False
+    )
+
+    def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
+        """Learn from the training images, and return what scores every place of an image."""
+        from vitbench_protocols.segmentation.dense_knn import remember  # imports torch
+
+        return remember(self, backbone, problem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTune:
+    """A decoder and the whole backbone, trained together."""
+
+    decoder: DecoderName = setting(
+        "semantic-fpn", help="what stands on the backbone", choices=NAMES
+    )
+    layers: tuple[int, ...] = setting(
+        (),
+        help="four blocks that the decoder sees; left out: one at each quarter of the depth, "
+        "or the last of each stage",
+    )
+    drop_path: float = setting(
+        0.1, help="stochastic depth of the last block", minimum=0, maximum=0.99
+    )
+    undecayed: Literal["positions", "positions-and-norms"] = setting(
+        "positions",
+        help="what weight decay spares: as the released list works, or as its comment says",
+        choices=tuple(UNDECAYED),
+    )
+    position_rule: PositionRule = setting(
+        "size", help="how the positional table is resized, to the crop's grid and later"
+    )
+    learning: Learning = setting(Learning(), help="how long, how fast and from what")
+
+    def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
+        """Learn from the training images, and return what scores every place of an image."""
+        from vitbench_protocols.segmentation.methods import fine_tune  # imports torch
+
+        return fine_tune(self, backbone, problem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearProbe:
+    """Batch normalization and a linear map on frozen patch tokens.
+
+    Source:
+        Oquab et al., DINOv2, TMLR 2024, section 7.4 ("lin."), which trains 40,000 steps.
+    """
+
+    layer: int = setting(-1, help="block whose tokens are read, from the end if negative")
+    learning: Learning = setting(
+        Learning(steps=4000, learning_rate=1e-3, weight_decay=1e-4, warmup_steps=150),
+        help="how long, how fast and from what",
+    )
+
+    def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
+        """Learn from the training images, and return what scores every place of an image."""
+        from vitbench_protocols.segmentation.methods import train_linear_map  # imports torch
+
+        return train_linear_map(self, backbone, problem)

@@ -1,0 +1,43 @@
+"""How a run is done and how it tells of it: settings and callbacks, known before any work."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vitbench.settings import setting
+
+Precision = Literal["fp32", "bf16"]
+Progress = Callable[[str, int, int], None]
+Say = Callable[[str], None]
+
+
+def _silent(*_: Any) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run; only what is told to enter the identity can move a score."""
+
+    data: str = setting(
+        "",
+        help="data set: a name under $VITBENCH_DATA, a path, or synthetic; left out: the"
+        " protocol's usual one",
+    )
+    results: Path = setting(Path("results"), help="folder of the records")
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    precision: Precision = setting("fp32", help="of forward passes; enters the identity")
+    seed: int = setting(0, help="every random draw follows from it; enters the identity", minimum=0)
+    workers: int = setting(4, help="threads that read and decode", minimum=1)
+    limit: int | None = setting(None, help="only the first N items; enters the identity", minimum=1)
+    skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
+    again: bool = setting(False, help="run even if the same run has a record")
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a run tells what it does."""
+
+    progress: Progress = _silent
+    say: Say = _silent

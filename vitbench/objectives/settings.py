@@ -1,0 +1,185 @@
+"""The settings of every objective that ships: flags, known before torch is imported."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+
+from vitbench.errors import MissingAbility
+from vitbench.objectives.progress import Progress
+from vitbench.settings import setting
+
+if TYPE_CHECKING:
+    from vitbench.models.backbone import BackboneInfo
+    from vitbench.objectives.dino import DinoObjective
+    from vitbench.objectives.heads import ProjectionHead
+    from vitbench.objectives.moby import MobyObjective
+    from vitbench.objectives.objective import Objective
+    from vitbench.objectives.patch import PatchObjective
+    from vitbench.objectives.region import RegionObjective
+
+CropSet = Literal["global", "all"]
+Rule = Literal["topk", "threshold", "ground-truth"]  # which neighbours of a patch are its positives
+
+
+@runtime_checkable
+class ObjectiveSettings(Protocol):
+    """The settings of an objective: a frozen dataclass that builds it."""
+
+    name: ClassVar[str]
+
+    def build(self, info: "BackboneInfo") -> "Objective":
+        """Return the objective for a backbone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distillation:
+    """Settings of a term in which a student predicts its teacher's prototypes."""
+
+    prototypes: int = setting(65536, help="K, width of the logits", minimum=2)
+    hidden_dim: int = setting(2048, help="width of the head's hidden layers", minimum=1)
+    bottleneck_dim: int = setting(256, help="width of the head's unit sphere", minimum=1)
+    batch_norm: bool = setting(False, help="BatchNorm in the head")
+    normalize_last_layer: bool = setting(True, help="keep the prototypes' lengths at 1")
+    freeze_last_layer_epochs: int = setting(
+        1, help="epochs in which the head's last layer does not move", minimum=0
+    )
+    student_temperature: float = setting(
+        0.1, help="sharpness of the student's softmax", minimum=0.001
+    )
+    teacher_temperature: float = setting(
+        0.04, help="the teacher's, after its warm-up", minimum=0.001
+    )
+    warmup_teacher_temperature: float = setting(
+        0.04, help="the teacher's in the first epoch", minimum=0.001
+    )
+    warmup_teacher_temperature_epochs: int = setting(
+        0, help="epochs of linear growth of the teacher's temperature", minimum=0
+    )
+    centre_momentum: float = setting(
+        0.9, help="share of the old centre that a step keeps", minimum=0, maximum=1
+    )
+
+    def build_head(self, embed_dim: int) -> "ProjectionHead":
+        """Return the projection head for features of a width."""
+        from vitbench.objectives.heads import ProjectionHead  # imports torch
+
+        return ProjectionHead(
+            embed_dim,
+            self.prototypes,
+            hidden_dim=self.hidden_dim,
+            bottleneck_dim=self.bottleneck_dim,
+            normalize_last_layer=self.normalize_last_layer,
+            batch_norm=self.batch_norm,
+        )
+
+    def teacher_temperature_at(self, progress: Progress) -> float:
+        """Return the teacher's temperature, one value an epoch.
+
+        It grows along `linspace(warm-up value, value, warm-up epochs)`, then stays.
+        """
+        first, last = self.warmup_teacher_temperature, self.teacher_temperature
+        epochs = self.warmup_teacher_temperature_epochs
+        if progress.epoch >= epochs:
+            return last
+        return first + (last - first) * progress.epoch / max(epochs - 1, 1)
+
+    def freezes(self, progress: Progress) -> bool:
+        """Tell whether the heads' last layers must not move in this step."""
+        return progress.epoch < self.freeze_last_layer_epochs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dino(Distillation):
+    """Self-distillation between the image-level features of crops.
+
+    Source:
+        Caron et al., DINO, ICCV 2021; facebookresearch/dino, main_dino.py, DINOLoss (7c446df).
+    """
+
+    name: ClassVar[str] = "dino"
+    centre_crops: CropSet = setting(
+        "global",
+        help="crops whose teacher logits make the centre: DINO's, or all as in SelfPatch",
+        choices=("global", "all"),
+    )
+
+    def build(self, info: "BackboneInfo") -> "DinoObjective":
+        """Return the objective for a backbone."""
+        from vitbench.objectives.dino import DinoObjective  # imports torch
+
+        return DinoObjective(self, info)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch(Distillation):
+    """Patch-level self-distillation: the target is a summary of the similar neighbours.
+
+    Source:
+        Yun et al., SelfPatch, CVPR 2022; alinlab/SelfPatch, main_selfpatch.py and
+        selfpatch_vision_transformer.py (81aef14).
+    """
+
+    name: ClassVar[str] = "patch"
+    prototypes: int = setting(4096, help="K, width of the logits", minimum=2)
+    k: int = setting(4, help="similar neighbours in the target", minimum=1, maximum=8)
+    positives: Rule = setting(
+        "topk",
+        help="which neighbours make the target",
+        choices=("topk", "threshold", "ground-truth"),
+    )
+    wrap: bool = setting(True, help="opposite borders of a crop are adjacent, as in the reference")
+
+    def build(self, info: "BackboneInfo") -> "PatchObjective":
+        """Return the objective for a backbone.
+
+        Raises:
+            MissingAbility: If the backbone has no class attention.
+        """
+        if info.pooled_from != "class_attention":
+            raise MissingAbility(
+                f"the patch term needs class attention; {info.arch} pools by {info.pooled_from}.",
+                hint="--aggregation class-attention",
+            )
+        from vitbench.objectives.patch import PatchObjective  # imports torch
+
+        return PatchObjective(self, info)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region(Distillation):
+    """Self-distillation between the patches of different crops, matched by their features.
+
+    Source:
+        Li et al., EsViT, ICLR 2022, section 3.2; microsoft/esvit, main_esvit.py, DDINOLoss
+        (2d6becd), the part of it that is about regions.
+    """
+
+    name: ClassVar[str] = "region"
+
+    def build(self, info: "BackboneInfo") -> "RegionObjective":
+        """Return the objective for a backbone."""
+        from vitbench.objectives.region import RegionObjective  # imports torch
+
+        return RegionObjective(self, info)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moby:
+    """Contrast between two views, with a predictor on the student's side and two queues of keys.
+
+    Source:
+        Xie et al., Self-Supervised Learning with Swin Transformers, 2021;
+        SwinTransformer/Transformer-SSL, models/moby.py (4510de1).
+    """
+
+    name: ClassVar[str] = "moby"
+    hidden_dim: int = setting(4096, help="width inside projector and predictor", minimum=1)
+    key_dim: int = setting(256, help="width of the keys", minimum=1)
+    queue: int = setting(4096, help="keys in each queue; the batch divides it", minimum=1)
+    temperature: float = setting(0.2, help="sharpness of the softmax over keys", minimum=0.001)
+
+    def build(self, info: "BackboneInfo") -> "MobyObjective":
+        """Return the objective for a backbone."""
+        from vitbench.objectives.moby import MobyObjective  # imports torch
+
+        return MobyObjective(self, info)

@@ -1,0 +1,99 @@
+"""All settings of a run that are not the recipe's: flags, known before torch is imported."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from vitbench.data.loading import Loading
+from vitbench.data.synthetic import NAME as SYNTHETIC
+from vitbench.settings import setting
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["auto", "fp64", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a run learns from and looks at."""
+
+    data: str = setting(
+        SYNTHETIC,
+        help="images: a name under $VITBENCH_DATA, a path, synthetic, shards (URL, x-{0..9}.tar)",
+        identity=False,  # the fingerprint of the images stands for it
+    )
+    probe_data: str = setting(
+        "",
+        help="labelled folders for the online 20-NN; left out: the data, if it has labels",
+        identity=False,
+    )
+    probe_images: int = setting(
+        2000, help="images of each split that the online 20-NN looks at", minimum=1, identity=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computing:
+    """How a step is computed: what is learned is the same, its digits are not."""
+
+    precision: Precision = setting(
+        "auto",
+        help="number format of the passes: bf16 on a GPU, fp32 on a CPU, or as told",
+        choices=("auto", "fp64", "fp32", "bf16"),
+    )
+    accumulate: int = setting(1, help="parts that a batch is cut into to save memory", minimum=1)
+    compile: bool = setting(False, help="compile the backbones")
+    on_nonfinite: tuple[Literal["skip"], int] = setting(
+        ("skip", 0),
+        help="`skip N`: steps without a finite loss to leave out before stopping; N costs time",
+        minimum=0,
+        identity=False,  # where it matters, a run with another number would have stopped
+    )
+
+    def on(self, device: "torch.device") -> "Computing":
+        """Return the settings with a precision of `auto` replaced by what it means on a device."""
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bf16" if device.type == "cuda" else "fp32")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """When snapshots are written, and which of them are kept."""
+
+    save_minutes: float = setting(
+        10.0, help="minutes between snapshots; each epoch ends with one", minimum=0, identity=False
+    )
+    keep_last: int = setting(2, help="newest snapshots to keep", minimum=1, identity=False)
+    keep_every: int = setting(
+        0, help="keep every N-th epoch for good; 0: none", minimum=0, identity=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """How often a run tells how it is."""
+
+    log_every: int = setting(20, help="steps between two lines", minimum=1, identity=False)
+    probe_every: int = setting(
+        10,
+        help="epochs between two 20-NN scores of the teacher; 0: none",
+        minimum=0,
+        identity=False,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """All settings of a run that are not the recipe's."""
+
+    inputs: Inputs = field(default_factory=Inputs)
+    loading: Loading = field(default_factory=Loading)
+    computing: Computing = field(default_factory=Computing)
+    saving: Saving = field(default_factory=Saving)
+    watching: Watching = field(default_factory=Watching)
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The settings of each group."""
+        return tuple(getattr(self, item.name) for item in fields(self))
