@@ -15,14 +15,16 @@ from vitbench.api import (
     ImageView,
     MetricSpec,
     Need,
-    Neighbours,
     Outcome,
     Presets,
     Score,
+    setting,
+)
+from vitbench.kit import (
+    Neighbours,
     cut_note,
     distributed,
     search,
-    setting,
     vote,
     write_class_table,
 )

@@ -21,12 +21,14 @@ from vitbench.api import (
     Need,
     Outcome,
     Score,
+    errors,
+    setting,
+)
+from vitbench.kit import (
     atomic,
     cut_note,
     distributed,
-    errors,
     load_batches,
-    setting,
 )
 
 PICTURE_PX = 280

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vitbench.errors import CheckpointError, UnknownName, listed
 from vitbench.models.checkpoint import Checkpoint, resolve
+from vitbench.models.python_network import PythonArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.records import atomic
 from vitbench.training.fit import SNAPSHOTS
@@ -151,7 +152,7 @@ def export(spec: str, layout: str, path: Path) -> Path:
         state = load_snapshot(snapshot, CPU)
         content = {**target.content(_names(state), subject=spec), "epoch": state["epoch"]}
     shape = checkpoint.architecture
-    if isinstance(shape, TimmArchitecture):
+    if isinstance(shape, TimmArchitecture | PythonArchitecture):
         raise CheckpointError(f"{spec}: {layout!r} is no layout for a {shape.name}.")
     content["args"] = Namespace(arch=_published_name(checkpoint), patch_size=shape.patch_size)
     path.parent.mkdir(parents=True, exist_ok=True)

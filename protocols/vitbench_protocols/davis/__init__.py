@@ -9,7 +9,6 @@ import torch
 
 from vitbench.api import (
     Backbone,
-    Clip,
     Context,
     DataKind,
     Dataset,
@@ -18,10 +17,10 @@ from vitbench.api import (
     Normalization,
     Outcome,
     Presets,
-    distributed,
     errors,
     setting,
 )
+from vitbench.kit import Clip, distributed
 from vitbench_protocols.davis.follow import Follower, follow_once
 from vitbench_protocols.davis.propagate import Rules
 from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv

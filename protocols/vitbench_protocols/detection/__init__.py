@@ -13,11 +13,13 @@ from vitbench.api import (
     MetricSpec,
     Need,
     Outcome,
+    errors,
+    setting,
+)
+from vitbench.kit import (
     PositionRule,
     distributed,
-    errors,
     seeded,
-    setting,
 )
 from vitbench_protocols.detection.detector import Detector, MaskRCNN
 from vitbench_protocols.detection.inference import Problem, detect_all

@@ -9,14 +9,16 @@ from torch import Tensor
 
 from vitbench.api import (
     BackboneInfo,
-    Course,
     Dataset,
+    errors,
+    setting,
+)
+from vitbench.kit import (
+    Course,
     FineTuning,
     Shuffled,
     Steps,
     Surroundings,
-    errors,
-    setting,
 )
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, detect_all, normalized

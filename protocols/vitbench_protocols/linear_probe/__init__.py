@@ -18,11 +18,10 @@ from vitbench.api import (
     Outcome,
     Presets,
     Score,
-    cut_note,
     errors,
     setting,
-    write_class_table,
 )
+from vitbench.kit import cut_note, write_class_table
 from vitbench_protocols.linear_probe.features import Choice, FeatureSet, feature_sets
 from vitbench_protocols.linear_probe.grid import Head
 from vitbench_protocols.linear_probe.sources import FreshCrops, Source, StoredFeatures, vectors_of

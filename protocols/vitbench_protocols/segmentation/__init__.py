@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from vitbench.api import Backbone, Context, MetricSpec, Need, Outcome, setting
+from vitbench.api import (
+    Backbone,
+    Context,
+    MetricSpec,
+    Need,
+    Outcome,
+    setting,
+)
 from vitbench_protocols.segmentation.classes import FIRST_LABEL, HIGHEST, VOID, Classes
 from vitbench_protocols.segmentation.dense_knn import DenseKnn
 from vitbench_protocols.segmentation.inference import Inference

@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vitbench.api import (
-    Backbone,
+from vitbench.api import Backbone, Context, setting
+from vitbench.kit import (
     Bank,
-    Context,
     distributed,
     fitted,
     resize_indices,
-    setting,
     uniforms,
 )
 from vitbench_protocols.segmentation.classes import NONE, Indices

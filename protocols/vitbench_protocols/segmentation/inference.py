@@ -9,15 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import (
-    Backbone,
-    Normalization,
+from vitbench.api import Backbone, Normalization, errors, setting
+from vitbench.kit import (
     Pixels,
     Size,
-    errors,
     fitted,
     resize_image,
-    setting,
 )
 from vitbench_protocols.segmentation.classes import Indices
 

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import Course, FineTuning, Poly, Shuffled, Surroundings, setting
+from vitbench.api import setting
+from vitbench.kit import (
+    Course,
+    FineTuning,
+    Poly,
+    Shuffled,
+    Surroundings,
+)
 from vitbench_protocols.segmentation.classes import NONE
 from vitbench_protocols.segmentation.crops import Crop, CropRules
 from vitbench_protocols.segmentation.networks import Network, NetworkSegmenter

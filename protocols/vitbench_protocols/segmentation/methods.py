@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from vitbench.api import Backbone, BackboneInfo, PositionRule, errors, seeded, setting
+from vitbench.api import (
+    Backbone,
+    BackboneInfo,
+    errors,
+    setting,
+)
+from vitbench.kit import PositionRule, seeded
 from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
 from vitbench_protocols.segmentation.inference import Segmenter

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vitbench.api import Context, Dataset, Pixels, distributed, in_order
+from vitbench.api import Context, Dataset
+from vitbench.kit import Pixels, distributed, in_order
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.inference import Inference, Segmenter
 from vitbench_protocols.segmentation.scores import Tally, confusion
