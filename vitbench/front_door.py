@@ -51,7 +51,7 @@ def evaluate(
         options: Data, device, seed and the like.
         voice: Progress and remarks.
         preset: Settings of a published variant of the protocol; the settings told win over them.
-        settings: Any setting of the protocol and of the options (`data="synthetic"`, `k=(10,)`),
+        settings: Any setting of the protocol and of the options (`data="synthetic"`),
             and what is told of the subject: of a checkpoint's file as to `resolve`, of a module as
             to `wrap`.
 

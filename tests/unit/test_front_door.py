@@ -41,14 +41,13 @@ def test_names_and_objects_stand_for_one_another(tmp_path: Path) -> None:
 def test_a_module_is_scored_and_its_code_is_in_the_record(
     network: nn.Module, tmp_path: Path
 ) -> None:
-    found = vitbench.evaluate("knn", network, data="synthetic", limit=24, results=tmp_path, k=[1])
+    found = vitbench.evaluate("knn", network, data="synthetic", limit=24, results=tmp_path)
     subject = found.record.subject
     assert subject.name == "Sequential"
     assert subject.network["code"] == "torch.nn.modules.container.Sequential"
     assert subject.network["version"] == torch.__version__
     assert subject.normalization_from == "ImageNet default"
     assert subject.gate
-    assert found.record.protocol.settings["k"] == [1]
 
 
 def test_facts_of_a_module_are_told_in_the_same_call(network: nn.Module, tmp_path: Path) -> None:
@@ -64,7 +63,7 @@ def test_a_preset_is_named_and_overruled(tmp_path: Path) -> None:
     told: dict[str, Any] = {"data": "synthetic", "limit": 24, "results": tmp_path}
     own = vitbench.evaluate("knn", NAME, preset="dino", **told).record
     assert own.protocol.preset == "dino"
-    other = vitbench.evaluate("knn", NAME, preset="dino", k=(3,), **told).record
+    other = vitbench.evaluate("knn", NAME, preset="dino", temperature=0.2, **told).record
     assert other.protocol.preset == ""
     with pytest.raises(SettingError, match="preset 'dino' and a knn"):
         vitbench.evaluate(api.protocols.get("knn")(), NAME, preset="dino", **told)
@@ -75,7 +74,7 @@ def test_an_unknown_setting_names_those_that_there_are() -> None:
         vitbench.evaluate("knn", NAME, data="synthetic", neighbors=3, lmit=4)
     error = raised.value
     assert len(error.problems) == 2
-    assert "knn's settings: k, " in error.expected
+    assert "knn's settings: temperature, " in error.expected
     assert "limit" in error.expected
     assert "state_key" in error.expected
     assert "neighbors=3" in error.found
