@@ -50,7 +50,11 @@ def test_plug_ins_may_import_no_other_room() -> None:
     project = tomllib.loads((root.parent / "pyproject.toml").read_text())
     contracts = project["tool"]["importlinter"]["contracts"]
     protected = next(each for each in contracts if each["type"] == "protected")
-    rooms = {f"vitbench.{path.stem}" for path in root.iterdir() if path.name[0] != "_" and path.suffix in ("", ".py")}
+    rooms = {
+        f"vitbench.{path.stem}"
+        for path in root.iterdir()
+        if path.name[0] != "_" and path.suffix in ("", ".py")
+    }
     assert set(protected["protected_modules"]) == rooms - ALLOWED
 
 
