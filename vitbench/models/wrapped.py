@@ -183,7 +183,7 @@ class WrappedBackbone(Backbone):
             if self._tokens is not None:
                 raise
             layers = layers_with_maps(self.network, images)
-            hint = f"wrap(module, tokens={layers[-1]!r}), the name of a layer" if layers else ""
+            hint = f"tokens={layers[-1]!r}, a layer (--tokens {layers[-1]})" if layers else ""
             raise CheckpointError(
                 error.wrong,
                 expected=error.expected,
