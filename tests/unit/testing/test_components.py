@@ -25,11 +25,11 @@ def failed(findings: Any) -> dict[str, str]:
     return {each.check: each.problem for each in found if not each.passed}
 
 
-class Stem(nn.Sequential):
+class Stem(nn.Conv2d):
     """Maps of stride 16."""
 
     def __init__(self, change: Callable[[Tensor], Tensor] = lambda found: found) -> None:
-        super().__init__(nn.Conv2d(3, 8, 16, 16))
+        super().__init__(3, 8, 16, 16)
         self.change = change
 
     def forward(self, images: Tensor) -> Tensor:
