@@ -30,16 +30,18 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 from benchmarks.stopwatch import best, product_speed, seconds
 from vitbench.api import (
     Normalization,
-    Surroundings,
-    fitted,
     from_preset,
     load_backbone,
-    resize_image,
     resolve,
-    seeded,
 )
 from vitbench.data.coco import CocoDataset, open_coco
 from vitbench.data.dataset import find_root
+from vitbench.kit import (
+    Surroundings,
+    fitted,
+    resize_image,
+    seeded,
+)
 from vitbench.training.finetune import FineTuning
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.building import build_detector

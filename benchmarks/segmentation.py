@@ -22,8 +22,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.stopwatch import best, product_speed, seconds
-from vitbench.api import Bank, Normalization, Surroundings, seeded
+from vitbench.api import Normalization
 from vitbench.data.semantic import SemanticDataset, open_semantic
+from vitbench.kit import Bank, Surroundings, seeded
 from vitbench.models.timm_backbone import build_backbone
 from vitbench.neighbours import Engine
 from vitbench.training.finetune import FineTuning

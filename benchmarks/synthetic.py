@@ -20,11 +20,9 @@ from vitbench.api import (
     from_preset,
     open_dataset,
     resolve,
-    search,
-    to_pixels,
-    vote,
 )
 from vitbench.engine.protocol import EvaluationProtocol
+from vitbench.kit import search, to_pixels, vote
 from vitbench.testing.supervised import ARCH, STEPS, train_supervised
 from vitbench_protocols.adjacency import Adjacency
 from vitbench_protocols.davis import Davis

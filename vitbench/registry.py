@@ -13,11 +13,13 @@ from typing import Generic, TypeVar
 
 from vitbench.errors import BadPlugin, UnknownName, VitbenchError
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 BUNDLED = "vitbench"
 GROUPS = {  # what `vitbench list` lists, and the entry-point group of each
     "protocols": "vitbench.protocols",
     "scorers": "vitbench.scorers",
+    "backbones": "vitbench.backbones",
+    "readers": "vitbench.readers",
     "recipes": "vitbench.recipes",
     "checkpoints": "vitbench.checkpoints",
 }

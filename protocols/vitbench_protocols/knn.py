@@ -15,16 +15,15 @@ from vitbench.api import (
     Outcome,
     Presets,
     Score,
-    cut_note,
-    distributed,
     setting,
-    write_class_table,
 )
+from vitbench.kit import cut_note, distributed, write_class_table
 
 if TYPE_CHECKING:
     import torch
 
-    from vitbench.api import Backbone, Neighbours
+    from vitbench.api import Backbone
+    from vitbench.kit import Neighbours
 
 KS = (10, 20, 100, 200)
 
@@ -70,7 +69,8 @@ class Knn:
         """Let the training images vote on every validation image, for every k in one search."""
         import torch
 
-        from vitbench.api import FeatureSpec, vote
+        from vitbench.api import FeatureSpec
+        from vitbench.kit import vote
 
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
@@ -105,7 +105,7 @@ class Knn:
         """Search this process's part of the queries, and put the parts together."""
         import torch
 
-        from vitbench.api import Neighbours, search
+        from vitbench.kit import Neighbours, search
 
         mine = torch.arange(len(queries))[distributed.rank() :: distributed.world_size()]
         found = search(bank, queries[mine], k, engine=self.engine)

@@ -2,22 +2,29 @@ import ast
 import doctest
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vitbench import api
+import vitbench
+from vitbench import api, kit
 
 HEAVY = ("torch", "timm", "matplotlib", "faiss", "cv2", "sklearn")
 
 
-def test_every_public_name_can_be_imported() -> None:
-    for name in api.__all__:
-        assert getattr(api, name) is not None
+@pytest.mark.parametrize("module", [vitbench, api, kit])
+def test_every_public_name_can_be_imported(module: Any) -> None:
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing
 
 
-def test_type_checkers_see_the_names_that_exist() -> None:
-    tree = ast.parse(Path(api.__file__).read_text())
+@pytest.mark.parametrize("module", [vitbench, api, kit])
+def test_type_checkers_see_the_names_that_exist(module: Any) -> None:
+    tree = ast.parse(Path(module.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         (statement.module, alias.name)
@@ -25,17 +32,39 @@ def test_type_checkers_see_the_names_that_exist() -> None:
         if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
     }
-    assert seen == {(module, name) for name, module in api._HOME.items()} | {
-        ("vitbench", name) for name in api._MODULES
+    assert seen == {(module, name) for name, module in module._HOME.items()} | {
+        ("vitbench", name) for name in getattr(module, "_MODULES", ())
     }
 
 
+def test_nothing_is_offered_twice() -> None:
+    assert not set(api.__all__) & set(kit.__all__)
+    assert len(api.__all__) <= 55
+
+
+ALLOWED = {"vitbench", "vitbench.api", "vitbench.kit", "vitbench.errors"}
+
+
+def test_plug_ins_may_import_no_other_room() -> None:
+    root = Path(api.__file__).parent
+    project = tomllib.loads((root.parent / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    protected = next(each for each in contracts if each["type"] == "protected")
+    rooms = {
+        f"vitbench.{path.stem}"
+        for path in root.iterdir()
+        if path.name[0] != "_" and path.suffix in ("", ".py")
+    }
+    assert set(protected["protected_modules"]) == rooms - ALLOWED
+
+
+@pytest.mark.parametrize("module", [api, kit])
 def test_the_example_of_the_public_interface_is_true(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # its record goes to results/
-    found = doctest.testmod(api)
-    assert found.attempted >= 6
+    found = doctest.testmod(module)
+    assert found.attempted >= 2
     assert found.failed == 0
 
 

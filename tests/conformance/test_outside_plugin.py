@@ -1,5 +1,6 @@
 """An outside distribution's protocol is found, checked and run, as a user would install it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -49,3 +50,31 @@ def test_it_is_run_by_name_and_leaves_a_record(
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "brightness").glob("*.json"))) == 1
     assert "100.00%" in done.stdout
+
+
+def test_its_backbone_is_listed_checked_and_scored(
+    installed: dict[str, str], folders: Path, tmp_path: Path
+) -> None:
+    assert "colors                   brightness" in vitbench(installed, "list", "backbones").stdout
+    checked = vitbench(installed, "check-plugin", "colors")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout.startswith("backbone colors\n  ok")
+    where = ("--data", str(folders), "--results", str(tmp_path))
+    done = vitbench(installed, "eval", "knn", "colors", *where)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(next((tmp_path / "knn").glob("*.json")).read_text())
+    assert record["subject"]["name"] == "colors"
+    assert record["subject"]["network"]["code"] == "brightness.backbone.Colors"
+    assert record["subject"]["network"]["version"] == "1.0"
+    assert record["subject"]["network"]["prefix_tokens"] == 1
+    by_code = vitbench(installed, "eval", "knn", "brightness.backbone:colors", *where)
+    assert "an earlier run's" in by_code.stdout  # the same tensors and the same code
+
+
+def test_the_backbone_of_a_plug_in_takes_random_weights_by_seed(
+    installed: dict[str, str], folders: Path, tmp_path: Path
+) -> None:
+    where = ("--data", str(folders), "--results", str(tmp_path))
+    done = vitbench(installed, "eval", "knn", "random:colors?seed=3", *where)
+    assert done.returncode == 0, done.stderr
+    assert "random-colors-seed3" in done.stdout

@@ -4,7 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vitbench.api import Evaluation, RunOptions, evaluate, read_items, resolve
+from vitbench.api import (
+    Evaluation,
+    RunOptions,
+    evaluate,
+    read_items,
+    resolve,
+)
 from vitbench.errors import DatasetError
 from vitbench_protocols.knn import Knn
 

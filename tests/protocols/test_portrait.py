@@ -4,7 +4,13 @@ import pytest
 import torch
 from PIL import Image
 
-from vitbench.api import Backbone, RunOptions, evaluate, read_items, resolve
+from vitbench.api import (
+    Backbone,
+    RunOptions,
+    evaluate,
+    read_items,
+    resolve,
+)
 from vitbench.models.timm_backbone import TimmBackbone
 from vitbench_protocols.portrait import Portrait
 from vitbench_protocols.portrait.pictures import components, entropy, lit, spread

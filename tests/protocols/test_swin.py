@@ -7,7 +7,12 @@ import pytest
 
 from tests.protocols.segmentation.conftest import write_maps
 from tests.tiny_clips import write_davis
-from vitbench.api import EvaluationProtocol, RunOptions, evaluate, resolve
+from vitbench.api import (
+    EvaluationProtocol,
+    RunOptions,
+    evaluate,
+    resolve,
+)
 from vitbench_protocols.adjacency import Adjacency
 from vitbench_protocols.davis import Davis
 from vitbench_protocols.knn import Knn

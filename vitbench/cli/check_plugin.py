@@ -1,23 +1,36 @@
-"""`vitbench check-plugin NAME`: does a protocol keep the contract? For authors of plug-ins."""
+"""`vitbench check-plugin NAME`: does a component keep its contract? For authors of plug-ins."""
 
 from vitbench.cli.flags import taken
-from vitbench.engine.presets import preset_settings
-from vitbench.engine.protocol import protocols
+from vitbench.errors import UnknownName
+
+USAGE = """usage: vitbench check-plugin NAME [--preset NAME] [--data DATA]
+
+NAME is that of a protocol, scorer, backbone, reader or recipe; all that have the name are checked.
+
+  --preset NAME  settings of a protocol that make its run short
+  --data DATA    a small data set: what a protocol runs on, and what a reader reads"""
 
 
 def run(arguments: list[str]) -> int:
     """Print one line a check; exit code 2 if one failed."""
-    preset, names = taken(arguments, "--preset")
+    preset, rest = taken(arguments, "--preset")
+    data, names = taken(rest, "--data")
     if len(names) != 1 or names[0] in {"-h", "--help"}:
-        print("usage: vitbench check-plugin PROTOCOL [--preset NAME]")
-        return 0 if names else 2
-    from vitbench.testing.conformance import check_protocol  # imports torch
+        print(USAGE)
+        return 0 if names and names[0] in {"-h", "--help"} else 2
+    from vitbench.cli.plugin_checks import REGISTRIES, findings  # imports torch
 
+    name = names[0]
+    kinds = [kind for kind, registry in REGISTRIES.items() if name in registry.names()]
+    if not kinds:
+        known = {each for registry in REGISTRIES.values() for each in registry.names()}
+        raise UnknownName("plug-in", name, known, hint="vitbench list")
     failed = 0
-    kind = protocols.get(names[0])
-    for finding in check_protocol(kind, **preset_settings(kind, preset)):
-        print(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.check}", flush=True)
-        if not finding.passed:
-            failed += 1
-            print(f"      {finding.problem}")
+    for kind in kinds:
+        print(f"{kind} {name}")
+        for finding in findings(kind, name, preset, data):
+            print(f"  {'ok  ' if finding.passed else 'FAIL'}  {finding.check}", flush=True)
+            if not finding.passed:
+                failed += 1
+                print(f"        {finding.problem}")
     return 2 if failed else 0

@@ -18,7 +18,9 @@ class Which:
     """Which checkpoints, and facts that their files do not say."""
 
     checkpoints: tuple[str, ...] = setting(
-        (), help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders"
+        (),
+        help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders,"
+        " package.module:function",
     )
     arch: str | None = setting(None, help="architecture; a bare file does not say its heads")
     num_heads: int | None = setting(
@@ -47,6 +49,9 @@ class Which:
     )
     position_rule: PositionRule | None = setting(None, help="how the position table is resized")
     state_key: str | None = setting(None, help="where the weights are in the file: model.teacher")
+    tokens: str | None = setting(
+        None, help="output or layer that gives the features of a network from code: layer4"
+    )
     pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
 
 
@@ -62,6 +67,7 @@ def resolve_one(spec: str, which: Which, voice: Voice) -> "Checkpoint":
         position_rule=which.position_rule,
         state_key=which.state_key,
         pooling=which.pooling,
+        tokens=which.tokens,
         heads=which.num_heads,
         native_px=which.native_px,
         progress=lambda done, total: voice.progress(f"download {spec}", done, total),

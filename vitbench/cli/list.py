@@ -1,4 +1,4 @@
-"""`vitbench list [KIND]`: protocols, checkpoints, datasets, printed rows. Imports no torch."""
+"""`vitbench list [KIND]`: components and plug-ins, datasets, printed rows. Imports no torch."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from vitbench.records import Record
 from vitbench.registry import GROUPS, Registry
 from vitbench.reports.published import published_records, row_id
 
-KINDS = ("protocols", "scorers", "recipes", "checkpoints", "datasets", "published")
+KINDS = (*GROUPS, "datasets", "published")
 
 
 def run(arguments: list[str]) -> int:

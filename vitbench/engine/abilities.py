@@ -1,11 +1,9 @@
 """What a protocol needs is asked for before any work: a checkpoint, a backbone's skill, a GPU."""
 
-from typing import Any
-
 import torch
 
 from vitbench.engine.protocol import EvaluationProtocol
-from vitbench.errors import CheckpointError, MissingAbility, SettingError
+from vitbench.errors import CheckpointError, MissingAbility
 from vitbench.models.backbone import Aggregates, Backbone
 from vitbench.models.checkpoint import Checkpoint
 
@@ -14,18 +12,9 @@ def check_inputs(protocol: EvaluationProtocol, checkpoint: Checkpoint | None) ->
     """Refuse what `evaluate` can't score, in words that say what to pass.
 
     Raises:
-        SettingError: The protocol is a name or a class, not a protocol with its settings.
-        CheckpointError: The checkpoint is a name, a network, or something else.
+        CheckpointError: It is no checkpoint.
         MissingAbility: The protocol scores a checkpoint, and there is none.
     """
-    given: Any = protocol
-    if isinstance(given, str | type):
-        name = given if isinstance(given, str) else given.__name__
-        call = f"api.from_preset(api.protocols.get({given!r}))"
-        raise SettingError(
-            [f"{name!r} is no protocol with its settings"],
-            hint=call if isinstance(given, str) else f"{name}() stands for its defaults",
-        )
     if checkpoint is None and "backbone" in protocol.needs:
         raise MissingAbility(
             f"{protocol.name} scores a checkpoint, and none was given.",
@@ -63,17 +52,9 @@ def check_backbone(protocol: EvaluationProtocol, backbone: Backbone, name: str) 
 
 
 def _no_checkpoint(given: object) -> CheckpointError:
-    kind = type(given).__name__
-    hint = "api.resolve('ckpt.pth', arch='vit_small_patch16_224')"
-    if isinstance(given, torch.nn.Module):
-        hint = f"torch.save(network.state_dict(), 'ckpt.pth'), then {hint}"
-    elif isinstance(given, str):
-        hint = f"api.resolve({given!r})"
     return CheckpointError(
-        f"evaluate() scores a checkpoint, and was given {given!r}."
-        if isinstance(given, str)
-        else f"evaluate() scores a checkpoint, and was given an object of the class {kind}.",
-        expected="what api.resolve() returns",
-        found=kind,
-        hint=hint,
+        "evaluate() scores a checkpoint or a network, and was given something else.",
+        expected="the name or path of a checkpoint, a Checkpoint, or a torch.nn.Module",
+        found=type(given).__name__,
+        hint="torch.save(state, 'ckpt.pth'), then vitbench.evaluate(…, 'ckpt.pth', arch=NAME)",
     )

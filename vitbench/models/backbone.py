@@ -13,6 +13,7 @@ from vitbench.errors import MissingAbility, SettingError
 from vitbench.models.architecture import Architecture
 from vitbench.models.facts import Pooling, PositionRule, Triple
 from vitbench.models.initialization import initialize
+from vitbench.models.python_network import PythonArchitecture, architecture_of_code
 from vitbench.models.state_dict import State
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
@@ -110,6 +111,11 @@ class Backbone(nn.Module, ABC):
 
     info: BackboneInfo
     architecture: AnyArchitecture | None = None  # what builds it again; None: nothing known
+
+    @property
+    def code(self) -> PythonArchitecture:
+        """What stands for the network's code, where no architecture builds it again."""
+        return architecture_of_code(self, self.info.arch)
 
     @abstractmethod
     def forward(

@@ -1,5 +1,7 @@
 """From what the user typed to weights with an identity, and from those to a backbone."""
 
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -9,18 +11,21 @@ from vitbench.errors import CheckpointError, SettingError, listed
 from vitbench.models.aggregated import CA_HEAD
 from vitbench.models.assembly import assemble, find_architecture, poolings
 from vitbench.models.backbone import AnyArchitecture, Backbone
+from vitbench.models.code_names import network_named
 from vitbench.models.download import Progress, quiet
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
 from vitbench.models.formats import FORMATS
 from vitbench.models.identify import identify
 from vitbench.models.layout import Recognised, recognise
 from vitbench.models.manifest import Manifest
+from vitbench.models.python_network import PythonArchitecture
 from vitbench.models.sources import Source, find_source
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_state import recognise_timm
 from vitbench.models.weight_values import check_values
+from vitbench.models.wrapped import describe
 
 T = TypeVar("T")
 
@@ -33,7 +38,7 @@ class Checkpoint:
     name: str
     method: str  # "" where nothing says it
     format: str
-    architecture: AnyArchitecture
+    architecture: AnyArchitecture | PythonArchitecture
     pooled_from: Pooling  # which image-level feature the backbone gives
     position_rule: PositionRule
     mean: Triple
@@ -45,6 +50,7 @@ class Checkpoint:
     accounting: Accounting
     said: tuple[str, ...]  # what was inferred and chosen, as lines for people
     state: State = field(repr=False, compare=False)
+    network: Backbone | None = field(default=None, repr=False, compare=False)  # built by its code
 
 
 def resolve(
@@ -58,13 +64,15 @@ def resolve(
     state_key: str | None = None,
     heads: int | None = None,
     native_px: int | None = None,
+    tokens: str | None = None,
     progress: Progress = quiet,
 ) -> Checkpoint:
     """Find, open and check a checkpoint.
 
     Args:
         spec: A path, a manifest's name, `timm:NAME`, `hf-hub:ID`, `random:ARCH[?seed=N]`,
-            `pixels:PATCH`, or the folder of a run.
+            `pixels:PATCH`, the folder of a run; `package.module:function` or the name of a
+            plug-in's backbone.
         arch: Architecture, for a file that does not say its attention heads.
         mean: Input normalization; overrules what the manifest or the file says.
         std: Likewise.
@@ -74,6 +82,7 @@ def resolve(
         state_key: Dotted path of the weights inside the file.
         heads: Attention heads of a ViT; overrules whatever else says them.
         native_px: Image size that a Swin Transformer was made for, likewise.
+        tokens: Which features of a network from code to take; see `wrap`.
         progress: Told about a download, if there is one.
 
     Raises:
@@ -84,6 +93,20 @@ def resolve(
         UnknownName: If the spec is neither a path nor a known name.
     """
     _check_normalization(mean, std)
+    of_files = {
+        "arch": arch,
+        "position_rule": position_rule,
+        "pooling": pooling,
+        "state_key": state_key,
+        "heads": heads,
+        "native_px": native_px,
+    }
+    named = network_named(spec, tokens=tokens)
+    if named is not None:
+        _refuse(of_files, f"{spec!r} is a network from code, which has its own")
+        network, method = named
+        return checkpoint_of(network, spec=spec, method=method, mean=mean, std=std)
+    _refuse({"tokens": tokens}, f"{spec!r} is no network from code")
     source = find_source(spec, progress)
     manifest, told = source.manifest, source.facts
     found = _recognised(source, arch, state_key)
@@ -140,8 +163,68 @@ def resolve(
     )
 
 
+def checkpoint_of(
+    network: Backbone,
+    *,
+    spec: str = "",
+    method: str = "",
+    mean: Triple | None = None,
+    std: Triple | None = None,
+) -> Checkpoint:
+    """Return a network that lives in memory as a checkpoint; it stays as it is.
+
+    Args:
+        network: With its weights.
+        spec: What the user typed for it, if anything.
+        method: How the weights were made, where that is known.
+        mean: Input normalization; overrules the network's own.
+        std: Likewise.
+
+    Raises:
+        CheckpointError: A weight is no finite number.
+        SettingError: If a mean or standard deviation is out of its range.
+    """
+    _check_normalization(mean, std)
+    info = network.info
+    architecture = network.architecture or network.code
+    state = network.own_state()
+    if network.architecture is None:  # it builds no buffer again that no state dict holds
+        state = {**state, **dict(network.named_buffers())}
+    check_values(state, subject=info.arch)
+    told = "flag" if mean or std else getattr(network, "normalization_from", "network")
+    mean, std = mean or info.mean, std or info.std
+    return Checkpoint(
+        spec=spec,
+        name=info.arch,
+        method=method,
+        format="code",
+        architecture=architecture,
+        pooled_from=info.pooled_from,
+        position_rule=info.position_rule,
+        mean=mean,
+        std=std,
+        normalization_from=told,
+        sha256=content_sha256(state),
+        file_sha256="",
+        manifest=None,
+        accounting=Accounting(len(state), (), ()),
+        said=(
+            f"network {architecture.describe()}",
+            describe(network),
+            f"mean {mean}, std {std}, from {told}",
+        ),
+        state=state,
+        network=network,
+    )
+
+
 def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu") -> Backbone:
     """Build the network of a checkpoint with its own copy of the weights: evaluating, frozen."""
+    if checkpoint.network is not None:
+        copy = deepcopy(checkpoint.network).to(device).eval().requires_grad_(False)
+        copy.info = replace(copy.info, mean=checkpoint.mean, std=checkpoint.std)
+        return copy
+    assert not isinstance(checkpoint.architecture, PythonArchitecture)
     backbone = assemble(
         checkpoint.architecture,
         pooled_from=checkpoint.pooled_from,
@@ -194,6 +277,13 @@ def _pooled(
     if pooling == "mean_pool":
         architecture = replace(architecture, class_attention=0)
     return architecture, pooling
+
+
+def _refuse(facts: Mapping[str, object], why: str) -> None:
+    """Refuse facts that a subject can't be told."""
+    told = [name for name, value in facts.items() if value is not None]
+    if told:
+        raise SettingError([f"{', '.join(told)}: {why}"], hint=f"without {', '.join(told)}")
 
 
 def _check_normalization(mean: Triple | None, std: Triple | None) -> None:

@@ -50,11 +50,8 @@ def identify_weights(backbone: Backbone, sha256: str) -> WeightsIdentity:
         backbone: The network, filled with its weights.
         sha256: Hash of the weights' values; see `content_sha256`.
     """
-    facts = _facts(backbone.info)
-    if backbone.architecture is not None:
-        facts = {**_facts(backbone.architecture), **facts}
-    else:  # a plug-in's backbone: its info is all that is known
-        facts["class"] = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
+    built = _facts(backbone.architecture or backbone.code)
+    facts = {**built, **_facts(backbone.info)}
     return WeightsIdentity(sha256, {**facts, "image_size": list(backbone.info.image_size)})
 
 

@@ -118,15 +118,25 @@ def _from_manifest(manifest: Manifest, progress: Progress) -> Source:
     )
 
 
-def _random(rest: str) -> Source:
-    arch, _, query = rest.partition("?")
+def read_random(rest: str) -> tuple[str, int]:
+    """Return name and seed of `NAME[?seed=N]`.
+
+    Raises:
+        SettingError: There are other options, or the seed is no number.
+    """
+    name, _, query = rest.partition("?")
     options = parse_qs(query)
     seed = options.pop("seed", ["0"])[-1]
     if options or not seed.isdigit():
         raise SettingError(
             [f"random:{rest} has unknown options"], hint="random:ARCH, or random:ARCH?seed=N"
         )
-    backbone = build(arch, seed=int(seed))
+    return name, int(seed)
+
+
+def _random(rest: str) -> Source:
+    arch, seed = read_random(rest)
+    backbone = build(arch, seed=seed)
     return Source(
         name=f"random-{arch}-seed{seed}",
         origin=f"random weights of seed {seed}",

@@ -14,21 +14,9 @@ from vitbench.models.checkpoint import resolve
 from vitbench.models.state_dict import content_sha256
 from vitbench.records import Record, read_items
 from vitbench.settings import as_dict, problems
+from vitbench.testing.finding import Finding
 
 SMALL = "random:vit_mini_patch8_64"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check and what it found."""
-
-    check: str
-    problem: str  # "" when it passed
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing was found."""
-        return not self.problem
 
 
 def check_protocol(

@@ -140,6 +140,7 @@ def export(spec: str, layout: str, path: Path) -> Path:
     import torch
 
     from vitbench.models.checkpoint import resolve
+    from vitbench.models.python_network import PythonArchitecture
     from vitbench.models.timm_architecture import TimmArchitecture
     from vitbench.training.options import Saving
     from vitbench.training.snapshot import Snapshots, load_snapshot
@@ -156,7 +157,7 @@ def export(spec: str, layout: str, path: Path) -> Path:
         state = load_snapshot(snapshot, torch.device("cpu"))
         content = {**target.content(_names(state), subject=spec), "epoch": state["epoch"]}
     shape = checkpoint.architecture
-    if isinstance(shape, TimmArchitecture):
+    if isinstance(shape, TimmArchitecture | PythonArchitecture):
         raise CheckpointError(f"{spec}: {layout!r} is no layout for a {shape.name}.")
     content["args"] = Namespace(arch=_published_name(checkpoint), patch_size=shape.patch_size)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 Where the paper and the released code disagree, the docstring says which one a preset follows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from vitbench.errors import SettingError, UnknownName
 from vitbench.objectives.settings import Dino, Moby, Patch
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe
+from vitbench.training.recipes import recipes
 from vitbench.training.schedules import Cosine, EpochCosine, LateCosine
 
 SWIN_TINY = "swin_tiny_patch4_window7_224"
@@ -150,8 +151,17 @@ OF_DINO = ("imagenet-dino-100", "imagenet-dino-boosted", "imagenet-vissl-300")
 
 
 def presets_of(recipe: Recipe) -> tuple[str, ...]:
-    """Return the names of the presets that a recipe has."""
-    return tuple(name for name in PRESETS if name not in OF_DINO or has_term(recipe, Dino))
+    """Return the names of the presets that a recipe has, its own first."""
+    shared = (name for name in PRESETS if name not in OF_DINO or has_term(recipe, Dino))
+    return tuple(dict.fromkeys([*own_presets(recipe), *shared]))
+
+
+def own_presets(recipe: Recipe) -> Mapping[str, Mapping[str, Any]]:
+    """Return the settings of the presets that come with a recipe, as `presets` of its function."""
+    if recipe.name not in recipes.names():
+        return {}
+    found: Mapping[str, Mapping[str, Any]] = getattr(recipes.get(recipe.name), "presets", {})
+    return found
 
 
 def preset_for(data: str) -> str | None:
@@ -167,8 +177,11 @@ def with_preset(recipe: Recipe, name: str) -> Recipe:
         UnknownName: If there is no preset of that name.
         SettingError: If it is one of DINO's runs, and the recipe has no such term.
     """
+    own = own_presets(recipe)
+    if name in own:
+        return replace(recipe, **own[name])
     if name not in PRESETS:
-        raise UnknownName("preset", name, PRESETS)
+        raise UnknownName("preset", name, [*own, *PRESETS])
     if name not in presets_of(recipe):
         raise SettingError(
             [f"preset {name!r} is a run of DINO, and {recipe.name!r} has no term 'dino'"],

@@ -79,7 +79,8 @@ def _check(found: object, claim: Claim) -> RecipeMaker:
     if not callable(found):
         raise BadPlugin(
             f"recipe {claim.name!r} of {claim.distribution!r} is no function.",
-            expected="a function without arguments that returns a Recipe",
+            expected="a function without arguments that returns a Recipe, maybe with an attribute"
+            " `presets`: names and the settings that they fix",
             found=type(found).__name__,
         )
     return found

@@ -10,9 +10,9 @@ from vitbench.api import (
     Need,
     Outcome,
     Presets,
-    Reading,
     setting,
 )
+from vitbench.kit import Reading
 from vitbench_protocols.adjacency.counting import count_positives
 from vitbench_protocols.adjacency.match import KS
 

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import Context, Outcome, Reading, Row, Score, count_grid, distributed, near
+from vitbench.api import Context, Outcome, Score
 from vitbench.api import errors as wrong
+from vitbench.kit import (
+    Reading,
+    Row,
+    count_grid,
+    distributed,
+    near,
+)
 from vitbench_protocols.adjacency.pictures import draw_histogram, draw_overlays
 from vitbench_protocols.adjacency.tables import group_tables, write_table
 from vitbench_protocols.adjacency.truth import (

@@ -13,15 +13,17 @@ from torch import Tensor
 from vitbench.api import (
     Backbone,
     Context,
-    Geometry,
     Outcome,
     Score,
+)
+from vitbench.api import errors as wrong
+from vitbench.kit import (
+    Geometry,
     distributed,
     load_batches,
     neighbour_similarities,
     to_pixels,
 )
-from vitbench.api import errors as wrong
 from vitbench_protocols.adjacency.match import (
     KS,
     best_threshold,

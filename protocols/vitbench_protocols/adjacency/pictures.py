@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vitbench.api import STEPS, Context, Geometry, Reading, atomic, safe_name
+from vitbench.api import Context
+from vitbench.kit import (
+    STEPS,
+    Geometry,
+    Reading,
+    atomic,
+    safe_name,
+)
 from vitbench_protocols.adjacency.truth import Bools, LabelledDataset, Truth
 
 OVERLAY_PX = 896  # about; a whole multiple of the patches

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import atomic
+from vitbench.kit import atomic
 from vitbench_protocols.adjacency.truth import Bools, LabelledDataset, Truth
 
 BACKGROUND = "background"

@@ -9,17 +9,15 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import (
-    Context,
-    Dataset,
+from vitbench.api import Context, Dataset, Sample
+from vitbench.api import errors as wrong
+from vitbench.kit import (
     FindPositives,
     Positives,
     Reading,
-    Sample,
     distributed,
     map_items,
 )
-from vitbench.api import errors as wrong
 
 Bools = NDArray[np.bool_]
 Entry = TypeVar("Entry", bound=np.generic)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vitbench.api import (
-    Clip,
     Context,
     DataKind,
     Dataset,
@@ -14,10 +13,10 @@ from vitbench.api import (
     Normalization,
     Outcome,
     Presets,
-    distributed,
     errors,
     setting,
 )
+from vitbench.kit import Clip, distributed
 from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
 
 if TYPE_CHECKING:

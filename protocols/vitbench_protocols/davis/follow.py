@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitbench.api import Backbone, Clip, Context, mask_files
+from vitbench.api import Backbone, Context
+from vitbench.kit import Clip, mask_files
 from vitbench_protocols.davis.frames import (
     Size,
     first_labels,

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import VOID, Clip, errors
+from vitbench.api import errors
+from vitbench.kit import VOID, Clip
 
 SizeRule = Literal["patch", "floor-64", "native"]
 Stretch = Literal["frame", "objects", "none"]

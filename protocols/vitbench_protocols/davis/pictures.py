@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitbench.api import Clip, atomic, palette, read_labels
+from vitbench.kit import (
+    Clip,
+    atomic,
+    palette,
+    read_labels,
+)
 
 Pixels = NDArray[np.uint8]
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vitbench.api import errors, mask_files
+from vitbench.api import errors
+from vitbench.kit import mask_files
 
 DEPTH = 4  # folders below the one that was given, in which clips are looked for
 LISTED = 10_000  # folders that are looked at

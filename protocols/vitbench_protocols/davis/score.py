@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.api import (
-    Clip,
     Context,
     DataKind,
     Dataset,
@@ -17,9 +16,9 @@ from vitbench.api import (
     Outcome,
     Presets,
     errors,
-    read_labels,
     setting,
 )
+from vitbench.kit import Clip, read_labels
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.object_order import better_order, count_overlaps
 from vitbench_protocols.davis.result_folder import check_folder, found_instead

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import MetricSpec, Score, atomic
+from vitbench.api import MetricSpec, Score
+from vitbench.kit import atomic
 from vitbench_protocols.davis.jf import Statistics, Values, statistics
 
 METRICS = (

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from vitbench.api import Context, MetricSpec, Need, Outcome, PositionRule, distributed, setting
+from vitbench.api import Context, MetricSpec, Need, Outcome, setting
+from vitbench.kit import PositionRule, distributed
 from vitbench_protocols.detection.outcome import finish
 from vitbench_protocols.detection.results import write_results
 from vitbench_protocols.detection.scores import METRICS, Engine

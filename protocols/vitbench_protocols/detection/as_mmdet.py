@@ -15,7 +15,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import roi_align
 
-from vitbench.api import uniforms
+from vitbench.kit import uniforms
 
 LEVELS = ("0", "1", "2", "3")  # of the pyramid that RoIs are read from; "pool" is for proposals
 FINEST = 56.0  # px: RoIs up to twice this side are read from the finest level

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitbench.api import (
-    Context,
-    Dataset,
+from vitbench.api import Context, Dataset
+from vitbench.kit import (
     Pixels,
     RunLengths,
     distributed,

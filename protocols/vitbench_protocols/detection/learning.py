@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from vitbench.api import (
-    Backbone,
-    Context,
-    Dataset,
-    FineTuning,
-    Shuffled,
-    Surroundings,
-    errors,
-    seeded,
-)
+from vitbench.api import Backbone, Context, Dataset, errors
+from vitbench.kit import FineTuning, Shuffled, Surroundings, seeded
 from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, detect_all, normalized

@@ -12,7 +12,8 @@ from torch.nn import functional
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from vitbench.api import Backbone, BackboneInfo, DropPath, FourScales, errors, rescaling
+from vitbench.api import Backbone, BackboneInfo, errors
+from vitbench.kit import DropPath, FourScales, rescaling
 
 STRIDES = (4, 8, 16, 32)  # px
 Pyramid = OrderedDict[str, Tensor]  # "0" to "3" and "pool", the finest first

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vitbench.api import Context, Dataset, Outcome, distributed, read_metrics, write_curves
+from vitbench.api import Context, Dataset, Outcome
+from vitbench.kit import distributed, read_metrics, write_curves
 from vitbench_protocols.detection.pictures import Shown, write_sheet
 from vitbench_protocols.detection.results import Detected
 from vitbench_protocols.detection.scores import (

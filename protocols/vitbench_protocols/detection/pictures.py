@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vitbench.api import Instances, Pixels, atomic, decode_mask, palette
+from vitbench.kit import (
+    Instances,
+    Pixels,
+    atomic,
+    decode_mask,
+    palette,
+)
 from vitbench_protocols.detection.results import Detected, runs_of
 from vitbench_protocols.detection.truth import Truth
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
-from vitbench.api import RunLengths, atomic, encode_runs, errors
+from vitbench.api import errors
+from vitbench.kit import RunLengths, atomic, encode_runs
 from vitbench_protocols.detection.truth import Truth
 
 FARTHEST = 1e6  # px; what lies beyond is no place in an image

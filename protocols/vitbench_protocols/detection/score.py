@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from vitbench.api import Context, MetricSpec, Outcome, setting
+from vitbench.api import (
+    Context,
+    MetricSpec,
+    Outcome,
+    setting,
+)
 from vitbench_protocols.detection.outcome import finish
 from vitbench_protocols.detection.results import read_results
 from vitbench_protocols.detection.scores import METRICS, Engine

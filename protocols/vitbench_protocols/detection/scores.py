@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import MetricSpec, Score, atomic, errors, statistic
+from vitbench.api import MetricSpec, Score, errors
+from vitbench.kit import atomic, statistic
 from vitbench_protocols.detection.matching import THRESHOLDS, match
 from vitbench_protocols.detection.results import Detected, box_of, runs_of
 from vitbench_protocols.detection.truth import Kind, Truth

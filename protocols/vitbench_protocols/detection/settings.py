@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 from vitbench.api import setting
 
 if TYPE_CHECKING:
-    from vitbench.api import BackboneInfo, Course
+    from vitbench.api import BackboneInfo
+    from vitbench.kit import Course
 
 MOMENTUM = 0.9  # of SGD
 
@@ -57,7 +58,7 @@ class Learning:
 
     def course(self, images: int, info: "BackboneInfo") -> "Course":
         """Return what the core's loop needs to know, for a number of training images."""
-        from vitbench.api import Course, Steps  # imports torch
+        from vitbench.kit import Course, Steps  # imports torch
 
         per_epoch = -(-images // self.batch_size)
         return Course(

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import Instances
+from vitbench.kit import Instances
 from vitbench_protocols.detection.results import Detected, box_of
 from vitbench_protocols.detection.truth import Truth
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vitbench.api import Dataset, Instance, Instances, encode_mask, errors
+from vitbench.api import Dataset, errors
+from vitbench.kit import Instance, Instances, encode_mask
 
 Kind = Literal["box", "mask"]
 

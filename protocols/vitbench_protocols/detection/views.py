@@ -6,17 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import (
+from vitbench.api import Sample, errors, setting
+from vitbench.kit import (
     Instance,
     Instances,
     Pixels,
-    Sample,
     decode_mask,
-    errors,
     fitted,
     resize_image,
     resize_indices,
-    setting,
     uniforms,
 )
 

@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import (
-    Backbone,
-    Context,
-    FeatureSpec,
-    ImageView,
-    Outcome,
-    Score,
-    cut_note,
-    errors,
-    write_class_table,
-)
+from vitbench.api import Backbone, Context, FeatureSpec, ImageView, Outcome, Score, errors
+from vitbench.kit import cut_note, write_class_table
 from vitbench_protocols.linear_probe.features import FeatureSet, feature_sets
 from vitbench_protocols.linear_probe.grid import Head
 from vitbench_protocols.linear_probe.sources import FreshCrops, Source, StoredFeatures, vectors_of

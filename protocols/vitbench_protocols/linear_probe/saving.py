@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitbench.api import atomic, distributed
+from vitbench.kit import atomic, distributed
 
 KEPT = 2  # one may be missing in another process that was killed a moment earlier
 

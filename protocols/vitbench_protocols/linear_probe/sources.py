@@ -12,6 +12,8 @@ from vitbench.api import (
     Context,
     FeatureTable,
     Output,
+)
+from vitbench.kit import (
     RandomCrops,
     distributed,
     load_batches,

@@ -9,7 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitbench.api import Context, FeatureSpec, FeatureTable, Output, distributed, permutation
+from vitbench.api import (
+    Context,
+    FeatureSpec,
+    FeatureTable,
+    Output,
+)
+from vitbench.kit import distributed, permutation
 from vitbench_protocols.linear_probe.grid import Grid, Head
 from vitbench_protocols.linear_probe.saving import Saved
 from vitbench_protocols.linear_probe.sources import Source, vectors_of

@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from vitbench.api import (
-    Context,
-    DataKind,
-    MetricSpec,
-    Need,
-    Outcome,
-    Score,
-    cut_note,
-    distributed,
-    setting,
-)
+from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Score, setting
+from vitbench.kit import cut_note, distributed
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone

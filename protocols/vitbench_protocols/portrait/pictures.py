@@ -10,14 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitbench.api import (
-    Backbone,
-    Context,
-    ImageView,
-    atomic,
-    errors,
-    load_batches,
-)
+from vitbench.api import Backbone, Context, ImageView, errors
+from vitbench.kit import atomic, load_batches
 
 if TYPE_CHECKING:
     from vitbench_protocols.portrait import Portrait

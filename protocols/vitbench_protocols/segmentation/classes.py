@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import Dataset, errors, labels_in
+from vitbench.api import Dataset, errors
+from vitbench.kit import labels_in
 
 NONE = -1  # no class: not labelled in the truth, not predicted in a prediction
 HIGHEST = 65535  # label of a 16-bit file

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import Pixels, fitted, resize_image, resize_indices, uniforms
+from vitbench.kit import (
+    Pixels,
+    fitted,
+    resize_image,
+    resize_indices,
+    uniforms,
+)
 from vitbench_protocols.segmentation.classes import NONE, Indices
 
 Draws = NDArray[np.float64]  # numbers from [0, 1)

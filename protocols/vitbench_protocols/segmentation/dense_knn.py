@@ -6,10 +6,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vitbench.api import (
-    Backbone,
+from vitbench.api import Backbone, Context
+from vitbench.kit import (
     Bank,
-    Context,
     distributed,
     fitted,
     resize_indices,

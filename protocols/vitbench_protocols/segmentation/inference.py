@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import Normalization, Pixels, Size, fitted, resize_image
+from vitbench.api import Normalization
+from vitbench.kit import Pixels, Size, fitted, resize_image
 from vitbench_protocols.segmentation.classes import Indices
 from vitbench_protocols.segmentation.settings import Inference
 

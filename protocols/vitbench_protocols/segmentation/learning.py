@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import FineTuning, Shuffled, Surroundings
+from vitbench.kit import FineTuning, Shuffled, Surroundings
 from vitbench_protocols.segmentation.classes import NONE
 from vitbench_protocols.segmentation.crops import Crop, CropRules
 from vitbench_protocols.segmentation.networks import Network, NetworkSegmenter

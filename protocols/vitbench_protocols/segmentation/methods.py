@@ -2,7 +2,8 @@
 
 from itertools import accumulate
 
-from vitbench.api import Backbone, BackboneInfo, errors, seeded
+from vitbench.api import Backbone, BackboneInfo, errors
+from vitbench.kit import seeded
 from vitbench_protocols.segmentation.decoders import MAKERS
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
 from vitbench_protocols.segmentation.inference import Segmenter

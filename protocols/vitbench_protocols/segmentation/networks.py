@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitbench.api import Backbone, Context, DropPath, distributed
+from vitbench.api import Backbone, Context
+from vitbench.kit import DropPath, distributed
 from vitbench_protocols.segmentation.decoders import draw_dropout
 
 

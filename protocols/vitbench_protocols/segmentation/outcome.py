@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitbench.api import Context, Dataset, Outcome, atomic, distributed, read_metrics, write_curves
+from vitbench.api import Context, Dataset, Outcome
+from vitbench.kit import (
+    atomic,
+    distributed,
+    read_metrics,
+    write_curves,
+)
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.pictures import Shown, write_sheet
 from vitbench_protocols.segmentation.scenes import Scene, read_scene

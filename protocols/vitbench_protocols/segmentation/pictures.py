@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vitbench.api import Pixels, atomic
+from vitbench.kit import Pixels, atomic
 from vitbench_protocols.segmentation.classes import NONE, Classes, Indices
 
 HEIGHT, LINE, LEGEND, GAP = 220, 20, 190, 6  # px

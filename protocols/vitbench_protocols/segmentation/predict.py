@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from vitbench.api import Context, Dataset, distributed
+from vitbench.api import Context, Dataset
+from vitbench.kit import distributed
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.inference import Segmenter
 from vitbench_protocols.segmentation.scenes import Scene, scenes

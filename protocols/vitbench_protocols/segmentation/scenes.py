@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vitbench.api import Dataset, Pixels, in_order
+from vitbench.api import Dataset
+from vitbench.kit import Pixels, in_order
 from vitbench_protocols.segmentation.classes import Classes, Indices
 
 AHEAD = 8  # images

@@ -14,11 +14,9 @@ from vitbench.api import (
     MetricSpec,
     Outcome,
     errors,
-    in_order,
-    labels_in,
-    read_index_map,
     setting,
 )
+from vitbench.kit import in_order, labels_in, read_index_map
 from vitbench_protocols.segmentation.classes import (
     FIRST_LABEL,
     HIGHEST,

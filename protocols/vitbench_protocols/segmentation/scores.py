@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import MetricSpec, Score, atomic, distributed, statistic
+from vitbench.api import MetricSpec, Score
+from vitbench.kit import atomic, distributed, statistic
 from vitbench_protocols.segmentation.classes import NONE, Classes, Indices
 
 METRICS = (

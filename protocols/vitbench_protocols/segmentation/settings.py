@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from vitbench.api import Pixels, PositionRule, errors, setting
+from vitbench.api import errors, setting
+from vitbench.kit import Pixels, PositionRule
 from vitbench_protocols.segmentation.classes import Indices
 
 if TYPE_CHECKING:
-    from vitbench.api import Backbone, Course
+    from vitbench.api import Backbone
+    from vitbench.kit import Course
     from vitbench_protocols.segmentation.inference import Segmenter
     from vitbench_protocols.segmentation.predict import Problem
 
@@ -88,7 +90,7 @@ class Learning:
 
     def course(self, undecayed: tuple[str, ...]) -> "Course":
         """Return what the core's loop needs to know."""
-        from vitbench.api import Course, Poly  # imports torch
+        from vitbench.kit import Course, Poly  # imports torch
 
         return Course(
             steps=self.steps,

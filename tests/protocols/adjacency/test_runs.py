@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.api import Evaluation, RunOptions, evaluate, open_dataset, read_items, resolve
+from vitbench.api import (
+    Evaluation,
+    RunOptions,
+    evaluate,
+    open_dataset,
+    read_items,
+    resolve,
+)
 from vitbench.errors import DatasetError, SettingError
 from vitbench_protocols.adjacency import Adjacency
 

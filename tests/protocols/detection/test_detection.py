@@ -21,8 +21,8 @@ from vitbench.api import (
     read_items,
     resolve,
     score,
-    statistic,
 )
+from vitbench.kit import statistic
 from vitbench.testing.conformance import check_protocol
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.building import build_detector

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vitbench.api import errors, load_backbone, resolve, seeded
+from vitbench.api import errors, load_backbone, resolve
+from vitbench.kit import seeded
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector, padded

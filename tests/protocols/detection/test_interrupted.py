@@ -12,7 +12,15 @@ import torch
 import torch.distributed as dist
 
 from tests.protocols.detection.test_detection import BACKBONE, SHORT
-from vitbench.api import Record, RunOptions, Voice, errors, evaluate, read_items, resolve
+from vitbench.api import (
+    Record,
+    RunOptions,
+    Voice,
+    errors,
+    evaluate,
+    read_items,
+    resolve,
+)
 
 LEARNING = replace(SHORT.learning, epochs=2, batch_size=2, check_epochs=0, warmup_steps=1)
 PROTOCOL = replace(SHORT, drop_path=(0.1, 0.3), learning=LEARNING)

@@ -13,8 +13,14 @@ import numpy as np
 import pytest
 
 from tests.protocols.detection.conftest import read_annotations, write_annotations, write_coco
-from vitbench.api import Evaluation, RunOptions, errors, read_items, score
-from vitbench.api import statistic as statistic_of
+from vitbench.api import (
+    Evaluation,
+    RunOptions,
+    errors,
+    read_items,
+    score,
+)
+from vitbench.kit import statistic as statistic_of
 from vitbench_protocols.detection.score import CocoResults
 from vitbench_protocols.detection.scores import LEVELS, Engine
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.api import Instance, Instances, Sample, errors
+from vitbench.api import Sample, errors
+from vitbench.kit import Instance, Instances
 from vitbench_protocols.detection.views import (
     View,
     Views,

@@ -11,13 +11,13 @@ from vitbench.api import (
     Evaluation,
     RunOptions,
     Voice,
-    distributed,
     evaluate,
     from_preset,
     read_items,
     resolve,
 )
 from vitbench.errors import SettingError
+from vitbench.kit import distributed
 from vitbench_protocols.knn import Knn
 from vitbench_protocols.linear_probe import LinearProbe, training
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vitbench.api import Normalization, fitted
+from vitbench.api import Normalization
+from vitbench.kit import fitted
 from vitbench_protocols.segmentation.inference import windows
 from vitbench_protocols.segmentation.settings import Inference
 

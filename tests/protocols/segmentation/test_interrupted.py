@@ -18,9 +18,9 @@ from vitbench.api import (
     errors,
     evaluate,
     read_items,
-    read_metrics,
     resolve,
 )
+from vitbench.kit import read_metrics
 from vitbench_protocols.segmentation import Segmentation
 from vitbench_protocols.segmentation.settings import (
     DenseKnn,

@@ -11,7 +11,14 @@ import torch
 from PIL import Image
 
 from tests.protocols.segmentation.conftest import write_maps
-from vitbench.api import Evaluation, RunOptions, errors, evaluate, read_items, resolve
+from vitbench.api import (
+    Evaluation,
+    RunOptions,
+    errors,
+    evaluate,
+    read_items,
+    resolve,
+)
 from vitbench_protocols.segmentation import Segmentation
 from vitbench_protocols.segmentation.dense_knn import class_shares
 from vitbench_protocols.segmentation.settings import (

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.api import GlobalBatchNorm2d, uniforms
+from vitbench.kit import GlobalBatchNorm2d, uniforms
 
 DROPOUT = 0.1
 CLASSIFIER_STD = 0.01

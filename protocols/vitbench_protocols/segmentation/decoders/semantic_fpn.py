@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.api import FourScales, Stage
+from vitbench.api import Stage
+from vitbench.kit import FourScales
 from vitbench_protocols.segmentation.decoders.blocks import (
     Classifier,
     ConvUnit,

@@ -1,0 +1,111 @@
+"""What the checks of plug-ins find, on components that keep their contract and that break it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vitbench.cli.main import main
+from vitbench.data.folders import open_folders
+from vitbench.errors import UnknownName
+from vitbench.testing import Finding, check_backbone, check_reader, check_recipe_of, check_scorer
+from vitbench.training import presets
+from vitbench.training.presets import presets_of, with_preset
+from vitbench.training.recipe import Recipe
+from vitbench.training.recipes import dino
+
+
+def failed(findings: Any) -> dict[str, str]:
+    found: list[Finding] = list(findings)
+    assert len(found) > 0
+    return {each.check: each.problem for each in found if not each.passed}
+
+
+class Stem(nn.Conv2d):
+    """Maps of stride 16."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor] = lambda found: found) -> None:
+        super().__init__(3, 8, 16, 16)
+        self.change = change
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = super().forward(images)
+        return self.change(found)
+
+
+def test_a_backbone_that_keeps_the_contract_passes() -> None:
+    assert not failed(check_backbone(Stem))
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        (lambda found: found * torch.nan, "gives finite features"),
+        (lambda found: found + torch.randn(1), "gives the same features twice"),
+        (
+            lambda found: found - found.mean(dim=0, keepdim=True) + 0.1,
+            "gives an image the same features alone and in a batch",
+        ),
+        (lambda found: found.mean(dim=(2, 3)), "is made, and gives tokens or maps"),
+    ],
+)
+def test_what_a_backbone_breaks_is_named(change: Callable[[Tensor], Tensor], check: str) -> None:
+    assert check in failed(check_backbone(lambda: Stem(change)))
+
+
+def test_a_reader_is_asked_for_both_splits(folders: Path) -> None:
+    assert not failed(check_reader("classification", open_folders, data=str(folders)))
+    told = failed(check_reader("depth", open_folders, data=str(folders)))
+    assert "info.kind is 'classification', expected 'depth'" in told["reads the split train"]
+    one: Any = lambda root: open_folders(root, "val")  # noqa: E731
+    assert "is called with a folder and a split" in failed(check_reader("classification", one))
+
+
+def test_a_scorer_is_asked_for_what_it_declares() -> None:
+    class Nothing:
+        pass
+
+    nothing: Any = Nothing
+    assert failed(check_scorer(nothing))["declares what the contract asks"] == "it is no dataclass"
+
+
+def test_a_recipe_is_named_limited_and_trained() -> None:
+    told = failed(check_recipe_of("mine", lambda: replace(dino(), name="other", epochs=0)))
+    assert "'other', not 'mine'" in told["gives a recipe of its name"]
+    assert "--epochs" in told["its settings lie inside their limits"]
+
+
+def test_presets_that_come_with_a_recipe_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mine() -> Recipe:
+        return replace(dino(), name="mine")
+
+    mine.presets = {"short": {"epochs": 2}}  # type: ignore[attr-defined]
+
+    class Recipes:
+        def names(self) -> tuple[str, ...]:
+            return ("mine",)
+
+        def get(self, _: str) -> Any:
+            return mine
+
+    monkeypatch.setattr(presets, "recipes", Recipes())
+    assert presets_of(mine())[0] == "short"
+    assert with_preset(mine(), "short").epochs == 2
+    with pytest.raises(UnknownName, match="short"):
+        with_preset(mine(), "shrt")
+    assert "short" not in presets_of(dino())
+
+
+def test_a_component_of_any_kind_is_checked_by_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check-plugin", "dino"]) == 0
+    assert capsys.readouterr().out.startswith("recipe dino\n  ok    gives a recipe of its name\n")
+    assert main(["check-plugin", "classification"]) == 0
+    assert "reader classification" in capsys.readouterr().out
+    assert main(["check-plugin", "no-such-thing"]) == 2
+    assert "no plug-in 'no-such-thing'" in capsys.readouterr().err

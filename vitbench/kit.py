@@ -1,0 +1,157 @@
+"""Parts for authors: what trainings and protocols are put together from; re-exports, nothing else.
+
+Optimizer, schedules, crops, heads and objectives; the fine-tuning loop with its snapshots; maps for
+dense tasks; nearest neighbors; masks and label images; random numbers that belong to what they are
+for; several processes. Every part is documented where it is defined. Unlike `vitbench.api`, the kit
+promises nothing across versions: a plug-in that imports from here names the version of vitbench
+that it was tested with.
+
+>>> from vitbench import kit
+>>> kit.Cosine(2.0, 0.0).at(kit.Progress(step=5, steps_per_epoch=1, epochs=10))
+1.0
+"""
+
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import importer
+
+if TYPE_CHECKING:
+    from vitbench import distributed as distributed
+    from vitbench.accumulate import statistic as statistic
+    from vitbench.bootstrap import mean_interval as mean_interval
+    from vitbench.data.adjacency import STEPS as STEPS
+    from vitbench.data.clips import VOID as VOID
+    from vitbench.data.clips import Clip as Clip
+    from vitbench.data.clips import mask_files as mask_files
+    from vitbench.data.clips import palette as palette
+    from vitbench.data.clips import read_labels as read_labels
+    from vitbench.data.instances import Instance as Instance
+    from vitbench.data.instances import Instances as Instances
+    from vitbench.data.instances import RunLengths as RunLengths
+    from vitbench.data.instances import decode_mask as decode_mask
+    from vitbench.data.instances import encode_mask as encode_mask
+    from vitbench.data.instances import encode_runs as encode_runs
+    from vitbench.data.label_maps import Geometry as Geometry
+    from vitbench.data.loader import in_order as in_order
+    from vitbench.data.loader import load_batches as load_batches
+    from vitbench.data.multicrop import MultiCrop as MultiCrop
+    from vitbench.data.multicrop import dino_crops as dino_crops
+    from vitbench.data.multicrop import moby_crops as moby_crops
+    from vitbench.data.multicrop import selfpatch_crops as selfpatch_crops
+    from vitbench.data.parallel import map_items as map_items
+    from vitbench.data.positives import FindPositives as FindPositives
+    from vitbench.data.positives import Positives as Positives
+    from vitbench.data.positives import Reading as Reading
+    from vitbench.data.positives_grid import Row as Row
+    from vitbench.data.positives_grid import count_grid as count_grid
+    from vitbench.data.positives_grid import near as near
+    from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.semantic import labels_in as labels_in
+    from vitbench.data.semantic import read_index_map as read_index_map
+    from vitbench.data.sizes import Pixels as Pixels
+    from vitbench.data.sizes import Size as Size
+    from vitbench.data.sizes import fitted as fitted
+    from vitbench.data.sizes import resize_image as resize_image
+    from vitbench.data.sizes import resize_indices as resize_indices
+    from vitbench.data.transforms import cut_note as cut_note
+    from vitbench.data.transforms import to_pixels as to_pixels
+    from vitbench.draws import permutation as permutation
+    from vitbench.draws import uniforms as uniforms
+    from vitbench.engine.class_table import write_class_table as write_class_table
+    from vitbench.models.backbone import Aggregates as Aggregates
+    from vitbench.models.batch_norm import GlobalBatchNorm2d as GlobalBatchNorm2d
+    from vitbench.models.facts import PositionRule as PositionRule
+    from vitbench.models.initialization import seeded as seeded
+    from vitbench.models.scales import FourScales as FourScales
+    from vitbench.models.scales import rescaling as rescaling
+    from vitbench.neighbours import Bank as Bank
+    from vitbench.neighbours import Neighbours as Neighbours
+    from vitbench.neighbours import search as search
+    from vitbench.neighbours import vote as vote
+    from vitbench.objectives.centring import Centre as Centre
+    from vitbench.objectives.distillation import DistillationObjective as DistillationObjective
+    from vitbench.objectives.heads import ProjectionHead as ProjectionHead
+    from vitbench.objectives.objective import Branch as Branch
+    from vitbench.objectives.objective import Objective as Objective
+    from vitbench.objectives.objective import TermLoss as TermLoss
+    from vitbench.objectives.positives import neighbour_similarities as neighbour_similarities
+    from vitbench.objectives.progress import Progress as Progress
+    from vitbench.objectives.settings import ObjectiveSettings as ObjectiveSettings
+    from vitbench.records import atomic as atomic
+    from vitbench.records import safe_name as safe_name
+    from vitbench.training.curves import write_curves as write_curves
+    from vitbench.training.drop_path import DropPath as DropPath
+    from vitbench.training.finetune import Course as Course
+    from vitbench.training.finetune import FineTuning as FineTuning
+    from vitbench.training.finetune import Shuffled as Shuffled
+    from vitbench.training.finetune import Surroundings as Surroundings
+    from vitbench.training.journal import read_metrics as read_metrics
+    from vitbench.training.optimizer import AdamW as AdamW
+    from vitbench.training.options import Saving as Saving
+    from vitbench.training.schedules import Cosine as Cosine
+    from vitbench.training.schedules import LateCosine as LateCosine
+    from vitbench.training.schedules import Poly as Poly
+    from vitbench.training.schedules import Schedule as Schedule
+    from vitbench.training.schedules import Steps as Steps
+    from vitbench.training.snapshot import Snapshots as Snapshots
+    from vitbench.training.snapshot import load_snapshot as load_snapshot
+    from vitbench.training.trainer import Trainer as Trainer
+
+_HOMES = {
+    "vitbench.accumulate": ("statistic",),
+    "vitbench.bootstrap": ("mean_interval",),
+    "vitbench.data.adjacency": ("STEPS",),
+    "vitbench.data.clips": ("Clip", "VOID", "mask_files", "palette", "read_labels"),
+    "vitbench.data.instances": (
+        "Instance",
+        "Instances",
+        "RunLengths",
+        "decode_mask",
+        "encode_mask",
+        "encode_runs",
+    ),
+    "vitbench.data.label_maps": ("Geometry",),
+    "vitbench.data.loader": ("in_order", "load_batches"),
+    "vitbench.data.multicrop": ("MultiCrop", "dino_crops", "moby_crops", "selfpatch_crops"),
+    "vitbench.data.parallel": ("map_items",),
+    "vitbench.data.positives": ("FindPositives", "Positives", "Reading"),
+    "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
+    "vitbench.data.random_crop": ("RandomCrops",),
+    "vitbench.data.semantic": ("labels_in", "read_index_map"),
+    "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
+    "vitbench.data.transforms": ("cut_note", "to_pixels"),
+    "vitbench.draws": ("permutation", "uniforms"),
+    "vitbench.engine.class_table": ("write_class_table",),
+    "vitbench.models.backbone": ("Aggregates",),
+    "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
+    "vitbench.models.facts": ("PositionRule",),
+    "vitbench.models.initialization": ("seeded",),
+    "vitbench.models.scales": ("FourScales", "rescaling"),
+    "vitbench.neighbours": ("Bank", "Neighbours", "search", "vote"),
+    "vitbench.objectives.centring": ("Centre",),
+    "vitbench.objectives.distillation": ("DistillationObjective",),
+    "vitbench.objectives.heads": ("ProjectionHead",),
+    "vitbench.objectives.objective": (
+        "Branch",
+        "Objective",
+        "TermLoss",
+    ),
+    "vitbench.objectives.progress": ("Progress",),
+    "vitbench.objectives.settings": ("ObjectiveSettings",),
+    "vitbench.objectives.positives": ("neighbour_similarities",),
+    "vitbench.records": ("atomic", "safe_name"),
+    "vitbench.training.curves": ("write_curves",),
+    "vitbench.training.drop_path": ("DropPath",),
+    "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
+    "vitbench.training.journal": ("read_metrics",),
+    "vitbench.training.optimizer": ("AdamW",),
+    "vitbench.training.schedules": ("Cosine", "LateCosine", "Poly", "Schedule", "Steps"),
+    "vitbench.training.options": ("Saving",),
+    "vitbench.training.snapshot": ("Snapshots", "load_snapshot"),
+    "vitbench.training.trainer": ("Trainer",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = ("distributed",)  # offered whole
+
+__all__ = sorted([*_HOME, *_MODULES])
+__getattr__ = importer(__name__, {**_HOME, **{name: f"vitbench.{name}:" for name in _MODULES}})
