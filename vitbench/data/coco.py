@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import Field, FiniteFloat, TypeAdapter
 
 from vitbench.data.coco_files import (
     Category,
@@ -39,7 +40,7 @@ class _Annotation:
     image_id: int
     category_id: int
     bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
-    area: FiniteFloat | None = None
+    area: Annotated[FiniteFloat, Field(ge=0)] | None = None
     iscrowd: bool = False
     segmentation: list[list[FiniteFloat]] | RunLengths | None = None
 

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from vitbench.data.sizes import Pixels
 from vitbench.errors import DatasetError
@@ -20,8 +20,10 @@ RESTORE = "restore the file"
 SHRINK = "write it smaller"
 TO_8_BITS = (
     "write it with 8 bits, in a range of your choice: "
-    "Image.fromarray((numpy.asarray(image) // 257).astype('uint8')).save('new.png')"
+    "Image.fromarray(({}).astype('uint8')).save('new.png')"
 )
+OF_16_BITS = TO_8_BITS.format("numpy.asarray(image) // 257")
+OF_FLOATS = TO_8_BITS.format("numpy.interp(image, (0, 1), (0, 255)).round()")
 
 
 class CorruptImage(DatasetError):
@@ -45,6 +47,10 @@ class CorruptImage(DatasetError):
 
 class TooDeep(ValueError):
     """One channel of more than 8 bits."""
+
+    def __init__(self, mode: str) -> None:
+        self.cure = OF_FLOATS if mode.startswith("F") else OF_16_BITS
+        super().__init__(f"one channel of more than 8 bits (mode {mode})")
 
 
 def read_image(path: Path) -> Image.Image:
@@ -106,7 +112,7 @@ def _open(data: bytes) -> Image.Image:
     """Read the header of an image."""
     image = Image.open(BytesIO(data))
     if image.mode.startswith(DEEP_MODES):
-        raise TooDeep(f"one channel of more than 8 bits (mode {image.mode})")
+        raise TooDeep(image.mode)
     return image
 
 
@@ -136,8 +142,10 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
 def _refusal(name: str, error: Exception) -> CorruptImage:
     cure = RESTORE
     if isinstance(error, TooDeep):
-        cure = TO_8_BITS
+        cure = error.cure
     elif isinstance(error, Image.DecompressionBombError | MemoryError):
         cure = SHRINK
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, UnidentifiedImageError):  # its own words hold an address in memory
+        reason = "no image of a known format, or its header is damaged"
     return CorruptImage(name, found=reason or type(error).__name__, cure=cure)

@@ -20,7 +20,7 @@ from typing import Any
 
 from vitbench.data.dataset import find_root
 from vitbench.data.decode import decode
-from vitbench.data.image_files import Images, find_images, train_folder
+from vitbench.data.image_files import NOT_FOR_TRAINING, Images, find_images, train_folder
 from vitbench.data.listing import is_hidden
 from vitbench.data.sources import Candidate, Place, Share
 from vitbench.data.tar_files import Encoded, count_images, read_images
@@ -161,12 +161,15 @@ def open_training_images(name: str) -> Images | Shards:
 
 
 def open_shards(spec: str) -> Shards:
-    """List shards: a folder (its `train-*.tar`, or all), one file, or a pattern such as `s3://bucket/x-{000..099}.tar`.
+    """List shards: of a folder, one file, or a pattern such as `s3://bucket/x-{000..099}.tar`.
+
+    Of a folder those are taken that have the word `train` in their names; where none has it, all.
 
     Raises:
         MissingDependency: The packages for shards are not installed.
         DatasetNotFound: There are none.
-        DatasetError: A shard or the index can't be read, or a shard holds no image.
+        DatasetError: A shard or the index can't be read, a shard holds no image, or a folder holds
+            shards of held-out images alone.
     """
     with _named(spec):
         urls = _urls(spec)
@@ -187,9 +190,8 @@ def _urls(spec: str) -> list[str]:
     urls = [spec]
     if not spec.endswith(".tar"):
         files, path = fsspec.core.url_to_fs(spec)
-        names = files.glob(f"{path}/train-*.tar") or files.glob(f"{path}/*.tar")
-        names = [name for name in names if not is_hidden(name.rpartition("/")[2])]
-        urls = sorted(files.unstrip_protocol(name) for name in names)
+        names = [name for name in files.glob(f"{path}/*.tar") if not is_hidden(_file_name(name))]
+        urls = sorted(files.unstrip_protocol(name) for name in _for_training(spec, names))
     elif "{" in spec:
         most = prod(abs(int(b) - int(a)) + 1 for a, b in RANGE.findall(spec))
         if most > MOST_SHARDS:
@@ -200,6 +202,31 @@ def _urls(spec: str) -> list[str]:
     if not urls:
         raise DatasetNotFound(f"no shards at {spec!r}.", expected="files ending in .tar")
     return urls
+
+
+def _for_training(folder: str, names: list[str]) -> list[str]:
+    """Choose the shards of a folder whose names have the word `train`, or all where none has it.
+
+    Raises:
+        DatasetError: None has it, and one is named as held-out images or labels are.
+    """
+    words = {name: re.split(r"[\W_]+", _file_name(name).lower()) for name in names}
+    training = [name for name in names if "train" in words[name]]
+    if training:
+        return training
+    for name in names:
+        if any(NOT_FOR_TRAINING.fullmatch(word) for word in words[name]):
+            raise DatasetError(
+                f"not all shards of {folder!r} seem to be for training.",
+                expected="training images alone, or shards with the word 'train' in their names",
+                found=_file_name(name),
+                hint="--data names the shards to train on, one file or a pattern: x-{000..099}.tar",
+            )
+    return names
+
+
+def _file_name(url: str) -> str:
+    return url.rpartition("/")[2]
 
 
 def is_shards(spec: str) -> bool:
@@ -241,7 +268,7 @@ def _read_index(url: str) -> dict[str, object]:
 def _promised(url: str, images: object) -> int:
     """Return the number of images that an index gives a shard."""
     if type(images) is not int or not 0 < images <= MOST_IMAGES:
-        raise _bad_index(url, f"{images!r} images in {url.rpartition('/')[2]!r}")
+        raise _bad_index(url, f"{images!r} images in {_file_name(url)!r}")
     return images
 
 

@@ -184,6 +184,7 @@ FAR = [[0, 0, 1e9, 0, 1e9, 1e9]]
         ({"bbox": [0, 0, float("nan"), 4]}, r"annotations\.0\.bbox"),
         ({"segmentation": FAR}, r"polygon lies beyond(.|\n)*annotation 1"),
         ({"segmentation": [[0, 0, 1, 1, 2]]}, r"half a point(.|\n)*annotation 1"),
+        ({"area": -1}, r"annotations\.0\.area: .* greater than or equal to 0"),
     ],
 )
 def test_what_can_not_be_so_of_an_object_is_named(

@@ -99,14 +99,28 @@ def test_gray_of_more_than_8_bits_is_refused_everywhere_not_clipped(
     assert all("more than 8 bits" in text for text in found.values())
 
 
-def test_the_hint_for_a_deep_image_makes_one_of_8_bits(tmp_path: Path) -> None:
-    Image.fromarray(GRAY).save(tmp_path / "old.png")
+@pytest.mark.parametrize(
+    ("pixels", "brightest"),
+    [(GRAY, 59900 // 257), (GRAY.astype(np.float32) / 59900, 255)],
+    ids=["of 16 bits", "of floats"],
+)
+def test_the_hint_for_a_deep_image_makes_one_of_8_bits(
+    tmp_path: Path, pixels: NDArray[Any], brightest: int
+) -> None:
+    Image.fromarray(pixels).save(tmp_path / "old.tif")
     with pytest.raises(CorruptImage) as found:
-        read_image(tmp_path / "old.png")
-    image, numpy = Image.open(tmp_path / "old.png"), np
+        read_image(tmp_path / "old.tif")
+    image, numpy = Image.open(tmp_path / "old.tif"), np
     code = found.value.cure.partition(": ")[2].replace("new.png", str(tmp_path / "new.png"))
     exec(code, {"Image": Image, "numpy": numpy, "image": image})
-    assert np.array(read_image(tmp_path / "new.png"))[..., 0].max() == 59900 // 257
+    assert np.array(read_image(tmp_path / "new.png"))[..., 0].max() == brightest
+
+
+def test_what_is_no_image_is_said_in_words_that_are_equal_in_every_run(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"text")
+    with pytest.raises(CorruptImage, match="no image of a known format") as found:
+        read_image(tmp_path / "a.png")
+    assert "0x" not in str(found.value)
 
 
 def test_color_of_16_bits_keeps_its_high_byte(tmp_path: Path) -> None:

@@ -234,7 +234,8 @@ def test_a_sample_with_two_images_or_none_that_is_plain_is_refused_by_name(
 
 def test_training_images_in_folders_win_over_tar_files_beside_them(tmp_path: Path) -> None:
     tar(tmp_path / "ILSVRC2012_img_val.tar", {"ILSVRC2012_val_00000001.JPEG": IMAGE})
-    assert isinstance(open_training_images(str(tmp_path)), Shards)
+    with pytest.raises(DatasetError, match="not all shards"):
+        open_training_images(str(tmp_path))
     (tmp_path / "train" / "n01").mkdir(parents=True)
     (tmp_path / "train" / "n01" / "1.JPEG").write_bytes(IMAGE)
     images = open_training_images(str(tmp_path))
@@ -247,6 +248,22 @@ def test_a_shard_without_images_is_refused(tmp_path: Path) -> None:
     tar(tmp_path / "ILSVRC2012_img_val.tar", {"1.JPEG": IMAGE})
     with pytest.raises(DatasetError, match=r"img_train\.tar' holds no image"):
         open_training_images(str(tmp_path))
+
+
+def test_held_out_shards_beside_training_shards_are_left_out(tmp_path: Path) -> None:
+    for name in ("imagenet1k-train-0000.tar", "imagenet1k-validation-00.tar"):
+        tar(tmp_path / name, {f"{name[9]}.jpg": IMAGE})
+    shards = open_training_images(str(tmp_path))
+    assert isinstance(shards, Shards)
+    assert [url.rpartition("/")[2] for url in shards.urls] == ["imagenet1k-train-0000.tar"]
+
+
+@pytest.mark.parametrize("name", ["ILSVRC2012_img_val.tar", "x-test-00.tar", "Validation_7.tar"])
+def test_held_out_shards_alone_are_refused_until_they_are_named(tmp_path: Path, name: str) -> None:
+    tar(tmp_path / name, {"1.jpg": IMAGE})
+    with pytest.raises(DatasetError, match=rf"not all shards (.|\n)*{name}"):
+        open_training_images(str(tmp_path))
+    assert len(open_training_images(str(tmp_path / name))) == 1
 
 
 @pytest.mark.parametrize(
