@@ -44,6 +44,12 @@ class Which:
     )
     position_rule: PositionRule | None = setting(None, help="how the position table is resized")
     state_key: str | None = setting(None, help="where the weights are in the file: model.teacher")
+    prefix: str = setting(
+        "", help="how the keys of the network begin in its file: backbone.; other keys are left out"
+    )
+    ignore: tuple[str, ...] = setting(
+        (), help="shell patterns of keys of the file that are left out: head.* criterion.*"
+    )
     pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
 
 
@@ -56,6 +62,8 @@ def resolve_one(spec: str, which: Which, voice: Voice) -> Checkpoint:
         std=which.std,
         position_rule=which.position_rule,
         state_key=which.state_key,
+        prefix=which.prefix,
+        ignore=which.ignore,
         pooling=which.pooling,
         heads=which.num_heads,
         native_px=which.native_px,

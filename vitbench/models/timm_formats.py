@@ -1,0 +1,213 @@
+"""Layouts of networks that timm has and we build through it: one row each, told by their keys."""
+
+from vitbench.models.conversions import (
+    add_leading,
+    biases_of_query_and_value,
+    free_class_position,
+    join_projections,
+    join_qkv,
+    join_query_value,
+    key_and_value,
+    tokens_of_linear_patches,
+)
+from vitbench.models.formats import CHUNKED, HUGGING_FACE, WRAPPERS
+from vitbench.models.layout import HEADS, Format
+from vitbench.models.timm_families import beit, clip, dinov2_giant, dinov3, siglip
+
+TOWERS = ("text_model.*", "logit_*", "*_projection.weight", "*position_ids")  # of the whole model
+BLOCKS = (  # of CLIP and SigLIP by transformers' names
+    (r"^embeddings\.patch_embedding\.", "patch_embed.proj."),
+    (r"^embeddings\.position_embedding\.weight", "pos_embed"),
+    (r"^embeddings\.class_embedding", "cls_token"),
+    (r"^encoder\.layers\.(\d+)\.", r"blocks.\1."),
+    (r"\.layer_norm([12])\.", r".norm\1."),
+    (r"\.self_attn\.out_proj\.", ".attn.proj."),
+    (r"\.self_attn\.", ".attn."),
+    (r"^pre_layrnorm\.", "norm_pre."),
+    (r"^post_layernorm\.", "norm."),
+)
+OPENAI = (
+    (r"^visual\.class_embedding$", "cls_token"),
+    (r"^visual\.positional_embedding$", "pos_embed"),
+    (r"^visual\.conv1\.", "patch_embed.proj."),
+    (r"^visual\.ln_pre\.", "norm_pre."),
+    (r"^visual\.ln_post\.", "norm."),
+    (r"^visual\.transformer\.resblocks\.(\d+)\.", r"blocks.\1."),
+    (r"\.ln_([12])\.", r".norm\1."),
+    (r"\.attn\.in_proj_", ".attn.qkv."),
+    (r"\.attn\.out_proj\.", ".attn.proj."),
+    (r"\.mlp\.c_fc\.", ".mlp.fc1."),
+    (r"\.mlp\.c_proj\.", ".mlp.fc2."),
+)
+GATED = (  # the MLP of DINOv3's largest networks
+    (r"\.mlp\.(?:w1|gate_proj)\.", ".mlp.fc1_g."),
+    (r"\.mlp\.(?:w2|up_proj)\.", ".mlp.fc1_x."),
+    (r"\.mlp\.(?:w3|down_proj)\.", ".mlp.fc2."),
+)
+ANY = r"(?:\w+\.)?"  # the name that transformers puts before a trunk inside a model with a head
+
+TIMM_FORMATS = (
+    Format(
+        name="dinov3",
+        about="published or training file of DINOv3",
+        at=("", "teacher", "model"),
+        signs=(rf"({WRAPPERS})?storage_tokens", r".*blocks\.0\.(0\.)?ls1\.gamma"),
+        anywhere=True,
+        strip=WRAPPERS,
+        rename=(
+            CHUNKED,
+            (r"^storage_tokens$", "reg_token"),
+            (r"\.ls([12])\.gamma", r".gamma_\1"),
+            *GATED,
+        ),
+        ignore=(
+            *HEADS,
+            *("mask_token", "rope_embed.*", "*.bias_mask", "dino_head.*", "ibot_head.*"),
+            *("local_cls_norm.*", "gram_*", "projectors.*"),
+        ),
+        convert=biases_of_query_and_value,
+        method="dinov3",
+        network=dinov3,
+        norm_eps=1e-5,
+    ),
+    Format(
+        name="hf-dinov3",
+        about="DINOv3 by Hugging Face's names",
+        at=("",),
+        signs=(
+            rf"{ANY}embeddings\.register_tokens",
+            rf"{ANY}(model\.)?layer\.0\.attention\.q_proj\.weight",
+        ),
+        anywhere=True,
+        strip=rf"{ANY}(?:model\.)?(?=(?:embeddings|layer|norm)\.)",
+        rename=(
+            (r"^embeddings\.(cls_token|mask_token)$", r"\1"),
+            (r"^embeddings\.register_tokens$", "reg_token"),
+            (r"^embeddings\.patch_embeddings\.", "patch_embed.proj."),
+            (r"^layer\.(\d+)\.", r"blocks.\1."),
+            (r"\.attention\.o_proj\.", ".attn.proj."),
+            (r"\.attention\.([qkv])_proj\.", r".attn.\1_proj."),
+            (r"\.layer_scale([12])\.lambda1$", r".gamma_\1"),
+        ),
+        ignore=("mask_token", "classifier.*", "rope_embeddings.*"),
+        convert=join_query_value,
+        method="dinov3",
+        network=dinov3,
+        norm_eps=1e-5,
+    ),
+    Format(
+        name="dinov2-giant",
+        about="published or training file of DINOv2's giant",
+        at=("", "teacher", "model"),
+        signs=(
+            rf"({WRAPPERS})?mask_token",
+            r".*blocks\.0\.(0\.)?mlp\.w12\.weight",
+            r".*ls1\.gamma",
+        ),
+        anywhere=True,
+        strip=WRAPPERS,
+        rename=(
+            CHUNKED,
+            (r"^register_tokens$", "reg_token"),
+            (r"\.mlp\.w12\.", ".mlp.fc1."),
+            (r"\.mlp\.w3\.", ".mlp.fc2."),
+        ),
+        ignore=(*HEADS, "mask_token", "dino_head.*", "ibot_head.*"),
+        convert=lambda state: free_class_position(state) if "reg_token" in state else state,
+        method="dinov2",
+        network=dinov2_giant,
+    ),
+    Format(
+        name="hf-dinov2-giant",
+        about="DINOv2's giant by Hugging Face's names",
+        at=("",),
+        signs=(rf"{ANY}encoder\.layer\.0\.mlp\.weights_in\.weight",),
+        anywhere=True,
+        strip=rf"{ANY}(?=(?:embeddings|encoder|layernorm)\.)",
+        rename=(*HUGGING_FACE, (r"\.weights_in\.", ".fc1."), (r"\.weights_out\.", ".fc2.")),
+        ignore=("mask_token", "classifier.*"),
+        convert=lambda state: (
+            free_class_position(join_qkv(state)) if "reg_token" in state else join_qkv(state)
+        ),
+        method="dinov2",
+        network=dinov2_giant,
+    ),
+    Format(
+        name="hf-clip",
+        about="the image encoder of CLIP by Hugging Face's names",
+        at=("",),
+        signs=(r"(vision_model\.)?pre_layrnorm\.weight", r".*embeddings\.patch_embedding\.weight"),
+        anywhere=True,
+        strip=r"(?:vision_model\.)?",
+        rename=BLOCKS,
+        ignore=TOWERS,
+        convert=lambda state: add_leading(join_projections(state)),
+        method="clip",
+        network=clip,
+        norm_eps=1e-5,
+        activation="quick_gelu",
+    ),
+    Format(
+        name="hf-siglip",
+        about="the image encoder of SigLIP by Hugging Face's names",
+        at=("",),
+        signs=(r"(vision_model\.)?head\.probe", r".*embeddings\.patch_embedding\.weight"),
+        anywhere=True,
+        strip=r"(?:vision_model\.)?",
+        rename=(
+            *BLOCKS,
+            (r"^head\.probe$", "attn_pool.latent"),
+            (r"^head\.layernorm\.", "attn_pool.norm."),
+            (r"^head\.mlp\.", "attn_pool.mlp."),
+            (r"^head\.attention\.out_proj\.", "attn_pool.proj."),
+            (r"^head\.attention\.in_proj_", "attn_pool.qkv."),
+        ),
+        ignore=TOWERS,
+        convert=lambda state: tokens_of_linear_patches(
+            key_and_value(add_leading(join_projections(state)))
+        ),
+        method="siglip",
+        network=siglip,
+        activation="gelu_tanh",
+    ),
+    Format(
+        name="openai-clip",
+        about="a state dict of OpenAI's CLIP",
+        at=("", "state_dict", "model"),
+        signs=(r"visual\.class_embedding", r"visual\.conv1\.weight", r"input_resolution"),
+        rename=OPENAI,
+        ignore=(
+            *("transformer.*", "token_embedding.*", "positional_embedding", "ln_final.*"),
+            *("text_projection", "logit_scale", "input_resolution", "context_length"),
+            *("vocab_size", "visual.proj"),
+        ),
+        convert=add_leading,
+        method="clip",
+        network=clip,
+        norm_eps=1e-5,
+        activation="quick_gelu",
+    ),
+    Format(
+        name="hf-beit",
+        about="BEiT by Hugging Face's names",
+        at=("",),
+        signs=(rf"{ANY}encoder\.layer\.0\.lambda_1", r".*patch_embeddings\.projection\.weight"),
+        anywhere=True,
+        strip=rf"{ANY}(?=(?:embeddings|encoder|layernorm|pooler)\.)",
+        rename=(
+            *HUGGING_FACE,
+            (r"\.lambda_([12])$", r".gamma_\1"),
+            (r"\.relative_position_bias\.relative_position_bias_table$",
+             ".relative_position_bias_table"),
+            (r"^encoder\.(relative_position_bias_table)$", r"rel_pos_bias.\1"),
+            (r"^pooler\.layernorm\.", "fc_norm."),
+        ),
+        ignore=(
+            *("mask_token", "classifier.*", "lm_head.*", "*relative_position_index"),
+            *("fpn*", "decode_head.*", "auxiliary_head.*"),
+        ),
+        convert=lambda state: biases_of_query_and_value(join_qkv(state)),
+        network=beit,
+        norm_eps=1e-12,
+    ),
+)  # fmt: skip
