@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
+QUERY_OR_VALUE = re.compile(r"\.([qv])_proj\.bias$")
 PARTS = ("query", "key", "value")
 
 
@@ -63,11 +64,11 @@ def join_projections(state: State) -> State:
 
 def join_query_value(state: State) -> State:
     """Join the projections of each attention whose keys have no bias."""
-    weights = join_projections({k: v for k, v in state.items() if not k.endswith("_proj.bias")})
+    weights = join_projections({k: v for k, v in state.items() if not QUERY_OR_VALUE.search(k)})
     biases = {
-        re.sub(r"\.([qv])_proj\.bias$", r".\1_bias", name): value
+        QUERY_OR_VALUE.sub(r".\1_bias", name): value
         for name, value in state.items()
-        if re.search(r"\.[qv]_proj\.bias$", name)
+        if QUERY_OR_VALUE.search(name)
     }
     return {**weights, **biases}
 
@@ -112,3 +113,10 @@ def tokens_of_linear_patches(state: State) -> State:
     side = round((weight.shape[1] / 3) ** 0.5)
     kernel = weight.reshape(-1, side, side, 3).permute(0, 3, 1, 2).contiguous()
     return {**state, "patch_embed.proj.weight": kernel}
+
+
+def name_gate(state: State) -> State:
+    """Name the first projection of each MLP by whether the MLP has a gate."""
+    gated = any(".mlp.fc1_g." in name for name in state)
+    first = ".mlp.fc1_x." if gated else ".mlp.fc1."
+    return {name.replace(".mlp.up_proj.", first): value for name, value in state.items()}

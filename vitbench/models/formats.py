@@ -12,7 +12,7 @@ PLACES = (  # where tools put a network's weights; of two, the one that is evalu
 CHUNKED = (r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.")  # DINOv2 trains blocks in chunks of several
 PATCHES = r"patch_embed\.proj\.weight"
 HUGGING_FACE = (
-    (r"^\w+\.(?=(?:embeddings|encoder|layernorm)\.)", ""),
+    (r"^(?!pooler\.)\w+\.(?=(?:embeddings|encoder|layernorm)\.)", ""),
     (r"^embeddings\.(cls_token|mask_token)", r"\1"),
     (r"^embeddings\.register_tokens", "reg_token"),
     (r"^embeddings\.position_embeddings", "pos_embed"),

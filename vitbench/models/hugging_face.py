@@ -93,10 +93,17 @@ def _transformers(config: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any
         "native_px": config.get("image_size") if config.get("model_type") == "swin" else None,
         "heads_from": HUB_CONFIG,
         "norm_eps": config.get("layer_norm_eps"),
-        "activation": _activation(config.get("hidden_act")),
+        "activation": None if _gated(config) else _activation(config.get("hidden_act")),
         "mean": seen.get("image_mean"),
         "std": seen.get("image_std"),
     }
+
+
+def _gated(config: dict[str, Any]) -> bool:
+    """Whether the MLPs have gates, which are always SiLU in our networks."""
+    if config.get("use_swiglu_ffn"):
+        return True
+    return bool(config.get("use_gated_mlp")) and config.get("hidden_act") == "silu"
 
 
 def _timms(config: dict[str, Any]) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _renamed(
             raise StateMismatch(
                 f"{subject}: two keys of the file would both become {name!r}.",
                 found=f"{key} and another, in {where or 'the file'}",
-                hint="--state-key PATH chooses one of them",
+                hint="--state-key PATH or --prefix TEXT chooses one of them",
             )
         state[name] = tensor
         if name != key:

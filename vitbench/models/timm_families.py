@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 
-from vitbench.errors import StateMismatch
+from vitbench.errors import CheckpointError, StateMismatch
 from vitbench.models.architecture import Shape, count_blocks
 from vitbench.models.timm_architecture import Option, TimmArchitecture
 
@@ -43,6 +43,7 @@ def dinov2_giant(shapes: Mapping[str, Shape], known: Known) -> TimmArchitecture:
 
 def dinov3(shapes: Mapping[str, Shape], known: Known) -> TimmArchitecture:
     """Return a Vision Transformer of DINOv3."""
+    _demand_gelu(known)
     gated = "blocks.0.mlp.fc1_g.weight" in shapes
     options: dict[str, Option] = {
         "qkv_bias": "blocks.0.attn.q_bias" in shapes,
@@ -55,6 +56,7 @@ def dinov3(shapes: Mapping[str, Shape], known: Known) -> TimmArchitecture:
 
 def beit(shapes: Mapping[str, Shape], known: Known) -> TimmArchitecture:
     """Return a BEiT; the relative positions tell its grid."""
+    _demand_gelu(known)
     shared = "rel_pos_bias.relative_position_bias_table" in shapes
     tables = [shape for name, shape in shapes.items() if name.endswith("_bias_table")]
     options: dict[str, Option] = {
@@ -98,6 +100,15 @@ def _plain(
         every_norm_eps=known.norm_eps,
         options=tuple(sorted({**sizes, **options}.items())),
     )
+
+
+def _demand_gelu(known: Known) -> None:
+    if known.activation != "gelu":
+        raise CheckpointError(
+            f"activation {known.activation!r} is not that of timm's network.",
+            expected="gelu",
+            hint="weights of the published networks have it",
+        )
 
 
 def _table(shapes: Mapping[str, Shape], prefix: int) -> int:

@@ -8,6 +8,7 @@ from vitbench.models.conversions import (
     join_qkv,
     join_query_value,
     key_and_value,
+    name_gate,
     tokens_of_linear_patches,
 )
 from vitbench.models.formats import CHUNKED, HUGGING_FACE, WRAPPERS
@@ -40,9 +41,9 @@ OPENAI = (
     (r"\.mlp\.c_proj\.", ".mlp.fc2."),
 )
 GATED = (  # the MLP of DINOv3's largest networks
-    (r"\.mlp\.(?:w1|gate_proj)\.", ".mlp.fc1_g."),
-    (r"\.mlp\.(?:w2|up_proj)\.", ".mlp.fc1_x."),
-    (r"\.mlp\.(?:w3|down_proj)\.", ".mlp.fc2."),
+    (r"\.mlp\.w1\.", ".mlp.fc1_g."),
+    (r"\.mlp\.w2\.", ".mlp.fc1_x."),
+    (r"\.mlp\.w3\.", ".mlp.fc2."),
 )
 ANY = r"(?:\w+\.)?"  # the name that transformers puts before a trunk inside a model with a head
 
@@ -88,9 +89,11 @@ TIMM_FORMATS = (
             (r"\.attention\.o_proj\.", ".attn.proj."),
             (r"\.attention\.([qkv])_proj\.", r".attn.\1_proj."),
             (r"\.layer_scale([12])\.lambda1$", r".gamma_\1"),
+            (r"\.mlp\.down_proj\.", ".mlp.fc2."),
+            (r"\.mlp\.gate_proj\.", ".mlp.fc1_g."),
         ),
         ignore=("mask_token", "classifier.*", "rope_embeddings.*"),
-        convert=join_query_value,
+        convert=lambda state: name_gate(join_query_value(state)),
         method="dinov3",
         network=dinov3,
         norm_eps=1e-5,
@@ -193,7 +196,7 @@ TIMM_FORMATS = (
         at=("",),
         signs=(rf"{ANY}encoder\.layer\.0\.lambda_1", r".*patch_embeddings\.projection\.weight"),
         anywhere=True,
-        strip=rf"{ANY}(?=(?:embeddings|encoder|layernorm|pooler)\.)",
+        strip=r"(?!pooler\.)(?:\w+\.)?(?=(?:embeddings|encoder|layernorm|pooler)\.)",
         rename=(
             *HUGGING_FACE,
             (r"\.lambda_([12])$", r".gamma_\1"),

@@ -68,14 +68,18 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "clip": ("CLIPVisionConfig", "CLIPVisionModel", SIZES, "raw"),
     "clip-gelu": ("CLIPVisionConfig", "CLIPVisionModel", {**SIZES, "hidden_act": "gelu"}, "raw"),
     "siglip": ("SiglipVisionConfig", "SiglipVisionModel", SIZES, "normed"),
-    "siglip2": ("Siglip2VisionConfig", "Siglip2VisionModel", {**SIZES, "num_patches": 16}, "naflex"),
+    "siglip2": (
+        "Siglip2VisionConfig",
+        "Siglip2VisionModel",
+        {**SIZES, "num_patches": 16},
+        "naflex",
+    ),
     "beit": ("BeitConfig", "BeitModel", {**SIZES, **RELATIVE}, "raw"),
-    "beit-pretrained": (
+    "beit-shared": (
         "BeitConfig",
-        "BeitForMaskedImageModeling",
-        {**SIZES, "use_shared_relative_position_bias": True, "vocab_size": 8}
-        | {"use_mask_token": True, "use_mean_pooling": False},
-        "beit",
+        "BeitModel",
+        {**SIZES, "use_shared_relative_position_bias": True, "use_mean_pooling": False},
+        "normed",
     ),
     "swin": ("SwinConfig", "SwinModel", SWIN, "normed"),
 }  # fmt: skip
@@ -107,9 +111,6 @@ def theirs(name: str, network: Any, images: Tensor) -> tuple[Tensor, Tensor | No
             network.vit.embeddings.config.mask_ratio = 0.0
             noise = torch.arange(16.0).expand(len(images), -1)
             return network.vit(images, noise=noise).last_hidden_state, None
-        if kind == "beit":
-            out = network.beit(images)
-            return network.layernorm(out.last_hidden_state), None
         if kind == "naflex":
             patches = images.unfold(2, 16, 16).unfold(3, 16, 16)  # (B, 3, h, w, 16, 16)
             pixels = patches.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
@@ -158,6 +159,25 @@ def test_the_image_encoder_of_a_whole_clip_is_taken_out_of_it(tmp_path: Path) ->
     close(ours(tmp_path, images).pooled, pooled)
     ignored = resolve(str(tmp_path)).accounting.ignored
     assert any(key.startswith("text_model.") for key in ignored)
+
+
+def test_the_trunk_of_a_masked_beit_is_had_by_its_prefix(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = transformers.BeitConfig(
+        **SIZES, **RELATIVE, use_mean_pooling=False, use_mask_token=True, vocab_size=8
+    )
+    network = transformers.BeitForMaskedImageModeling(config).eval()
+    network.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="two keys of the file would both become") as raised:
+        resolve(str(tmp_path))
+    assert "--prefix" in str(raised.value)
+    images = torch.randn(2, 3, 64, 64)
+    found = resolve(str(tmp_path), prefix="beit.")
+    with torch.no_grad():
+        hidden = network.beit(images).last_hidden_state
+        mine = load_backbone(found)(images)[0].patches.flatten(2).transpose(1, 2)
+    close(mine, hidden[:, 1:])
+    assert "lm_head.weight" in found.accounting.ignored
 
 
 def test_a_dinov3_takes_another_size_as_transformers_does(tmp_path: Path) -> None:
