@@ -8,7 +8,7 @@ One network after the other: timm builds it with random weights and a classifier
 loaded as a file's would be, and the maps of all layers and the pooled features are compared with
 what timm's own `forward_intermediates` and `forward` give on the same image, in float32 on a CPU.
 Networks of more than `--largest` million parameters are built with fewer blocks, where timm's
-builder lets them; else only their keys are checked, on the meta device.
+builder lets them; else, above three times as many, they are only built, on the meta device.
 """
 
 import argparse
@@ -88,10 +88,11 @@ def look(name: str, *, largest: float, seconds: float) -> Row:
         options: dict[str, Any] = {}
         if count > largest:
             shorter = _shorter(name, architecture, largest)
-            if shorter is None:
+            if shorter is not None:
+                architecture, options = shorter
+                row = replace(row, reduced=", ".join(f"{k} {v}" for k, v in options.items()))
+            elif count > MARGIN * largest:
                 return replace(row, reduced="meta tensors")
-            architecture, options = shorter
-            row = replace(row, reduced=", ".join(f"{k} {v}" for k, v in options.items()))
         theirs, any_size = _timms(name, options)
         ours = _loaded(name, architecture, theirs)
         return _compared(row, ours, theirs, any_size, seconds)
