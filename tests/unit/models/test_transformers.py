@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
+import transformers as untyped
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from vitbench.errors import CheckpointError
 from vitbench.models.backbone import Features
 from vitbench.models.checkpoint import load_backbone, resolve
 
+transformers: Any = untyped  # its annotations are not those of its calls
 SIZES = {
     "hidden_size": 48,
     "num_hidden_layers": 2,
