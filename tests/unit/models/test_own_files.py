@@ -82,6 +82,11 @@ def test_an_msn_file_gives_its_target_encoder(tmp_path: Path) -> None:
         close(pooled(tmp_path, content, IMAGES, heads=1), network(IMAGES))
 
 
+MICRO: Any = {"embed_dim": 64, "depth": 2, "num_heads": 1, "num_classes": 0}
+TOKEN: Any = {"global_pool": "token", "dynamic_img_size": True}
+SIDE: Any = {"img_size": 64}
+
+
 def dinov3_state(network: Any) -> State:
     """Return the weights of timm's network by the names of DINOv3's own code."""
     state: State = {}
@@ -105,12 +110,12 @@ def dinov3_state(network: Any) -> State:
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 def test_a_file_of_dinov3_needs_no_flag(gated: bool, training: bool, tmp_path: Path) -> None:
-    more = {"swiglu_mlp": True, "swiglu_align_to": 8} if gated else {}
+    more: Any = {"swiglu_mlp": True, "swiglu_align_to": 8} if gated else {}
     network = randomized(
         timm.create_model(
             "vit_small_patch16_dinov3_qkvb",
-            **{"embed_dim": 64, "depth": 2, "num_heads": 1, "num_classes": 0},
-            **{"global_pool": "token", "dynamic_img_size": True},
+            **MICRO,
+            **TOKEN,
             **more,
         )
     )
@@ -156,7 +161,8 @@ def clip() -> Any:
     return randomized(
         timm.create_model(
             "vit_base_patch16_clip_quickgelu_224",
-            **{"img_size": 64, "embed_dim": 64, "depth": 2, "num_heads": 1, "num_classes": 0},
+            **MICRO,
+            **SIDE,
         )
     )
 

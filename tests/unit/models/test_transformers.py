@@ -100,7 +100,8 @@ def written(name: str, folder: Path, **more: Any) -> Any:
 
 def ours(folder: Path, images: Tensor, *, norm: bool = True) -> Features:
     with torch.no_grad():
-        return load_backbone(resolve(str(folder)))(images, norm=norm)[0]
+        found: Features = load_backbone(resolve(str(folder)))(images, norm=norm)[0]
+    return found
 
 
 def theirs(name: str, network: Any, images: Tensor) -> tuple[Tensor, Tensor | None]:
