@@ -52,6 +52,12 @@ class Which:
     tokens: str | None = setting(
         None, help="output or layer that gives the features of a network from code: layer4"
     )
+    prefix: str = setting(
+        "", help="how the keys of the network begin in its file: backbone.; other keys are left out"
+    )
+    ignore: tuple[str, ...] = setting(
+        (), help="shell patterns of keys of the file that are left out: head.* criterion.*"
+    )
     pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
 
 
@@ -66,6 +72,8 @@ def resolve_one(spec: str, which: Which, voice: Voice) -> "Checkpoint":
         std=which.std,
         position_rule=which.position_rule,
         state_key=which.state_key,
+        prefix=which.prefix,
+        ignore=which.ignore,
         pooling=which.pooling,
         tokens=which.tokens,
         heads=which.num_heads,

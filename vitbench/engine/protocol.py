@@ -173,7 +173,17 @@ RESERVED = frozenset(
     {
         *("again", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
         *("arch", "checkpoints", "mean", "native_px", "num_heads", "pooling", "position_rule"),
-        *("help", "predictions", "preset", "state_key", "std", "workers"),
+        *(
+            "help",
+            "ignore",
+            "predictions",
+            "prefix",
+            "preset",
+            "state_key",
+            "std",
+            "tokens",
+            "workers",
+        ),
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")

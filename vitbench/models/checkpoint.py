@@ -16,6 +16,7 @@ from vitbench.models.download import Progress, quiet
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
 from vitbench.models.formats import FORMATS
 from vitbench.models.identify import identify
+from vitbench.models.key_choice import KeyChoice
 from vitbench.models.layout import Recognised, recognise
 from vitbench.models.manifest import Manifest
 from vitbench.models.python_network import PythonArchitecture
@@ -23,7 +24,9 @@ from vitbench.models.sources import Source, find_source
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_formats import TIMM_FORMATS
 from vitbench.models.timm_state import recognise_timm
+from vitbench.models.weight_places import inside, tensors_of
 from vitbench.models.weight_values import check_values
 from vitbench.models.wrapped import describe
 
@@ -62,6 +65,8 @@ def resolve(
     position_rule: PositionRule | None = None,
     pooling: Pooling | None = None,
     state_key: str | None = None,
+    prefix: str = "",
+    ignore: tuple[str, ...] = (),
     heads: int | None = None,
     native_px: int | None = None,
     tokens: str | None = None,
@@ -80,6 +85,8 @@ def resolve(
         pooling: Image-level feature, where the weights offer more than one. Left out: class
             attention if the file has it, else the class token, else the mean patch.
         state_key: Dotted path of the weights inside the file.
+        prefix: Text taken off the front of every key of the file; keys without it are left out.
+        ignore: Shell patterns of keys of the file, without the prefix, that are left out.
         heads: Attention heads of a ViT; overrules whatever else says them.
         native_px: Image size that a Swin Transformer was made for, likewise.
         tokens: Which features of a network from code to take; see `wrap`.
@@ -98,6 +105,8 @@ def resolve(
         "position_rule": position_rule,
         "pooling": pooling,
         "state_key": state_key,
+        "prefix": prefix or None,
+        "ignore": ignore or None,
         "heads": heads,
         "native_px": native_px,
     }
@@ -109,7 +118,7 @@ def resolve(
     _refuse({"tokens": tokens}, f"{spec!r} is no network from code")
     source = find_source(spec, progress)
     manifest, told = source.manifest, source.facts
-    found = _recognised(source, arch, state_key)
+    found = _recognised(source, arch, state_key, KeyChoice(prefix=prefix, ignore=ignore))
     architecture, identified = identify(found, source, arch, heads=heads, native=native_px)
     architecture, pooled_from = _pooled(architecture, pooling, told.pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
@@ -236,18 +245,24 @@ def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu")
     return backbone.eval().requires_grad_(False)
 
 
-def _recognised(source: Source, arch: str | None, state_key: str | None) -> Recognised:
+def _recognised(
+    source: Source, arch: str | None, state_key: str | None, choice: KeyChoice
+) -> Recognised:
     """Give the weights of a source our names: by a layout, or those of a network of timm."""
     manifest = source.manifest
     key = state_key or (manifest.state_key or None if manifest else None)
     ignore = manifest.ignore if manifest else ()
     said = arch or (manifest.arch if manifest else source.facts.arch)
     wanted = find_architecture(said) if said else source.facts.architecture
+    content = choice.chosen(source.content, subject=source.name)
     if isinstance(wanted, TimmArchitecture):
-        return recognise_timm(
-            source.content, wanted, subject=source.name, state_key=key, ignore=ignore
-        )
-    return recognise(source.content, FORMATS, subject=source.name, state_key=key, ignore=ignore)
+        found = recognise_timm(content, wanted, subject=source.name, state_key=key, ignore=ignore)
+    else:
+        layouts = (*TIMM_FORMATS, *FORMATS)
+        found = recognise(content, layouts, subject=source.name, state_key=key, ignore=ignore)
+    where = "" if found.where == "the file" else found.where
+    left_out = choice.left_out(tensors_of(inside(source.content, where)))
+    return replace(found, ignored=(*found.ignored, *left_out))
 
 
 def _account(

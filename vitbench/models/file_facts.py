@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import SIZES
 from vitbench.models.backbone import AnyArchitecture
-from vitbench.models.facts import Activation, Epsilon, Heads, Mean, Pooling, PositionRule, Std
+from vitbench.models.facts import Activation, Epsilon, Heads, Mean, Pooling, PositionRule, Size, Std
 from vitbench.models.weight_file import WeightFile
 
 
@@ -22,6 +22,7 @@ class FileFacts:
     arch: str | None = None  # its name, where only that is told
     heads: Heads | None = None
     heads_from: str = "the file"  # who says the heads, in words
+    native_px: Size | None = None  # image size that a Swin was made for
     norm_eps: Epsilon | None = None
     activation: Activation | None = None
     pooling: Pooling | None = None  # image-level feature that the weights were trained for

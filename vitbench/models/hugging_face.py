@@ -16,6 +16,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
 from vitbench.errors import CheckpointError, listed
 from vitbench.models.file_facts import FileFacts, checked_facts
+from vitbench.models.shards import INDEX, shard_names
 
 HUB_CONFIG = "config.json"
 HUB_INPUT = "preprocessor_config.json"
@@ -31,6 +32,7 @@ ACTIVATIONS = {  # transformers' names and timm's
 POOLINGS = {"token": "cls_token", "avg": "mean_pool"}  # timm's names
 SWIN_EPS = 1e-5  # of timm's Swin Transformers
 LAYERS = ("norm_layer", "block_fn", "attn_layer", "mlp_layer")  # arguments that shapes don't show
+ROPE_THETA = 100.0  # of DINOv3
 CONNECT = 5  # seconds
 
 
@@ -45,7 +47,9 @@ def fetch_from_hub(repository: str) -> Path:
         with _without_retry_lines():
             folder = Path(hf_hub_download(repository, HUB_CONFIG, local_files_only=offline)).parent
             _fetch_first(repository, (HUB_INPUT,), offline)
-            _fetch_first(repository, HUB_WEIGHTS, offline)
+            _fetch_first(repository, (*HUB_WEIGHTS[:1], INDEX, *HUB_WEIGHTS[1:]), offline)
+            for shard in shard_names(folder / INDEX) if _is_sharded(folder) else ():
+                _fetch_first(repository, (shard,), offline)
     except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError) as error:
         raise CheckpointError(
             f"hf-hub:{repository} can't be fetched.",
@@ -53,6 +57,10 @@ def fetch_from_hub(repository: str) -> Path:
             hint="hf-hub:OWNER/NAME of a public repository; the network must be reachable",
         ) from error
     return folder
+
+
+def _is_sharded(folder: Path) -> bool:
+    return (folder / INDEX).exists() and not (folder / HUB_WEIGHTS[0]).exists()
 
 
 def describes_weights(folder: Path) -> bool:
@@ -72,14 +80,30 @@ def facts_of_folder(folder: Path) -> FileFacts:
 
 
 def _transformers(config: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
+    config = {**config, **_mapping(config, "vision_config")}  # of a model of images and text
+    theta = config.get("rope_theta")
+    if config.get("model_type") == "dinov3_vit" and theta not in (None, ROPE_THETA):
+        raise CheckpointError(
+            f"{HUB_CONFIG}: rope_theta {theta!r} is not that of our networks.",
+            expected=str(ROPE_THETA),
+            hint="weights of the published DINOv3 have it",
+        )
     return {
         "heads": config.get("num_attention_heads"),
+        "native_px": config.get("image_size") if config.get("model_type") == "swin" else None,
         "heads_from": HUB_CONFIG,
         "norm_eps": config.get("layer_norm_eps"),
-        "activation": _activation(config.get("hidden_act")),
+        "activation": None if _gated(config) else _activation(config.get("hidden_act")),
         "mean": seen.get("image_mean"),
         "std": seen.get("image_std"),
     }
+
+
+def _gated(config: dict[str, Any]) -> bool:
+    """Whether the MLPs have gates, which are always SiLU in our networks."""
+    if config.get("use_swiglu_ffn"):
+        return True
+    return bool(config.get("use_gated_mlp")) and config.get("hidden_act") == "silu"
 
 
 def _timms(config: dict[str, Any]) -> dict[str, Any]:

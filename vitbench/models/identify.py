@@ -13,6 +13,7 @@ from vitbench.models.sources import Source
 from vitbench.models.state_dict import check_complete
 from vitbench.models.swin_architecture import SwinArchitecture, infer_swin, native_px
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_families import HEAD, Known
 
 SWIN = "layers.0.blocks.0.attn.relative_position_bias_table"
 CHECKED = {  # what a named architecture and the shapes must agree on
@@ -53,6 +54,8 @@ def identify(
     if isinstance(network, TimmArchitecture):
         return network, ()
     shapes = {key: tuple(value.shape) for key, value in found.state.items()}
+    if found.format.network is not None:
+        return _timms(found, shapes, source, wanted, heads)
     family = SwinArchitecture if SWIN in shapes else Architecture
     if wanted is not None and not isinstance(wanted, family):
         raise CheckpointError(
@@ -85,6 +88,57 @@ def identify(
     return (replace(inferred, name=wanted.name) if wanted else inferred), told
 
 
+def _timms(
+    found: Recognised,
+    shapes: Mapping[str, Shape],
+    source: Source,
+    wanted: AnyArchitecture | None,
+    heads: int | None,
+) -> tuple[TimmArchitecture, tuple[str, ...]]:
+    """Return the network of timm that a layout belongs to."""
+    layout, facts = found.format, source.facts
+    assert layout.network is not None
+    if wanted is not None:
+        raise CheckpointError(
+            f"{source.name}: the weights are not those of a {wanted.name}.",
+            expected=wanted.describe(),
+            found=layout.about,
+            hint="leave --arch out: the layout tells the network",
+        )
+    dim = found.state["patch_embed.proj.weight"].shape[0]
+    number, who = next(
+        (number, who)
+        for number, who in (
+            (heads, "--num-heads"),
+            (facts.heads, facts.heads_from),
+            (dim // HEAD, f"{HEAD} channels a head, as published networks of this layout have"),
+        )
+        if number is not None
+    )
+    if not number or dim % number:
+        raise CheckpointError(
+            f"{source.name}: weights {dim} wide can't have {number} heads.",
+            expected="a number that divides the width",
+            found=f"{number} heads, from {who}",
+            hint="--num-heads N",
+        )
+    eps = (facts.norm_eps, layout.norm_eps, 1e-6)
+    known = Known(
+        heads=number,
+        norm_eps=next(value for value in eps if value is not None),
+        activation=facts.activation or layout.activation or "gelu",
+    )
+    try:
+        return layout.network(shapes, known), (f"{number} heads, from {who}",)
+    except (IndexError, KeyError, StopIteration, ValueError) as error:
+        raise CheckpointError(
+            f"{source.name}: these are not the weights of {layout.about}.",
+            expected="all of its parts",
+            found=f"{type(error).__name__}: {error}",
+            hint="download it again, or --arch with timm's name of the network",
+        ) from error
+
+
 def _swin(
     found: Recognised,
     shapes: Mapping[str, Shape],
@@ -101,7 +155,7 @@ def _swin(
     )
     if wanted:
         _agree(inferred, wanted, CHECKED[SwinArchitecture], source.name)
-    native, who = _native(found, shapes, wanted, source.name, native)
+    native, who = _native(found, shapes, wanted, source.name, native, source.facts.native_px)
     sizes = f"d{inferred.embed_dim}_patch{inferred.patch_size}_window{inferred.window}_{native}"
     inferred = replace(inferred, image_px=native, name=f"swin_{sizes}")
     heads = ", ".join(map(str, inferred.heads))
@@ -114,10 +168,13 @@ def _native(
     wanted: SwinArchitecture | None,
     name: str,
     flag: int | None,
+    facts_px: int | None,
 ) -> tuple[int, str]:
     """Return the image size that a Swin was made for, and who says it."""
     if flag is not None:
         return flag, "--native-px"
+    if facts_px is not None:
+        return facts_px, "the file"
     native, who = native_px(shapes, found.derived)
     if wanted and who and _windows(wanted) != _windows(replace(wanted, image_px=native)):
         raise CheckpointError(

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from vitbench.errors import CheckpointError, StateMismatch, listed
 from vitbench.models.architecture import Shape
-from vitbench.models.facts import PositionRule
+from vitbench.models.facts import Activation, PositionRule
 from vitbench.models.families import PLAIN, PLAIN_HINT, family_of
 from vitbench.models.state_dict import State
+from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_families import Known
 from vitbench.models.weight_places import inside, tensors_of, weight_places
 from vitbench.models.weight_values import check_dense
 
@@ -44,6 +46,8 @@ class Format:
     position_rule: PositionRule = "dino"
     norm_eps: float | None = None  # of a ViT, where the layout's code differs from the field's 1e-6
     swin_norm_eps: float = 1e-5
+    activation: Activation | None = None  # of every file of this layout that says no other
+    network: Callable[[Mapping[str, Shape], Known], TimmArchitecture] | None = None  # of timm
 
     def places(self, state_key: str | None) -> tuple[str, ...]:
         """Return where this layout's weights may be, given what the user says."""
@@ -157,7 +161,7 @@ def _renamed(
             raise StateMismatch(
                 f"{subject}: two keys of the file would both become {name!r}.",
                 found=f"{key} and another, in {where or 'the file'}",
-                hint="--state-key PATH chooses one of them",
+                hint="--state-key PATH or --prefix TEXT chooses one of them",
             )
         state[name] = tensor
         if name != key:

@@ -67,7 +67,7 @@ def check_complete(state: State, expected: State, *, subject: str, where: str) -
         found="; ".join([*found, f"in {where}, {len(state)} keys"]),
         hint=PLAIN_HINT
         if family
-        else "another --state-key; or a manifest whose `ignore` names what is not needed",
+        else "another --state-key, or --ignore PATTERN for keys that are not needed",
     )
 
 

@@ -13,6 +13,7 @@ class TimmArchitecture:
     image_size: tuple[int, int]  # native (H, W) in pixels
     heads: int = 0  # of the last block's attention; 0 where it has none
     norm_eps: float = 0.0  # of the last norm; 0 where it has none
+    every_norm_eps: float = 0.0  # of all its norms; 0: as timm's builder has it
     options: tuple[tuple[str, Option], ...] = ()  # arguments of timm's builder, sorted by name
     class_attention: int = 0  # SelfPatch's aggregation blocks on top
 

@@ -224,7 +224,7 @@ def _create(architecture: TimmArchitecture, drop_path: float = 0.0) -> Any:
         options["drop_path_rate"] = drop_path
     for more in ({"dynamic_img_size": True}, {}):
         try:
-            return create_model(architecture.timm_name, pretrained=False, **{**options, **more})
+            network = create_model(architecture.timm_name, pretrained=False, **{**options, **more})
         except TypeError as error:  # of a builder that does not know the argument
             told = str(error)
             if "dynamic_img_size" in told:
@@ -234,7 +234,16 @@ def _create(architecture: TimmArchitecture, drop_path: float = 0.0) -> Any:
                     f"{architecture.name} has no stochastic depth.", hint="a drop path of 0"
                 ) from error
             raise
+        if architecture.every_norm_eps:
+            _set_norms(network, architecture.every_norm_eps)
+        return network
     raise AssertionError("unreachable")
+
+
+def _set_norms(network: nn.Module, eps: float) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = eps
 
 
 def _info(

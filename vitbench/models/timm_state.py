@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from vitbench.errors import StateMismatch, listed
+from vitbench.errors import CheckpointError, StateMismatch, listed
 from vitbench.models.formats import WRAPPERS
-from vitbench.models.layout import Format, Recognised, unwrapped
+from vitbench.models.layout import Format, Recognised, recognise, unwrapped
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_formats import TIMM_FORMATS
 from vitbench.models.timm_network import COUNTERS, TimmNetwork, classifier_names, conversion_of
 from vitbench.models.weight_places import dictionaries, inside, tensors_of
 from vitbench.models.weight_values import check_dense
@@ -51,6 +52,9 @@ def recognise_timm(
     """
     network = TimmNetwork(architecture)
     expected = network.own_state()
+    by_layout = _by_layout(content, expected, subject, state_key, tuple(ignore))
+    if by_layout is not None:
+        return by_layout
     places = dict(dictionaries(content))
     if state_key is not None:
         places = {state_key: inside(content, state_key)}
@@ -88,6 +92,23 @@ def recognise_timm(
         derived={},
         others=tuple(at for at in found if at != where and found[at].keys() >= expected.keys()),
     )
+
+
+def _by_layout(
+    content: Mapping[str, Any],
+    expected: State,
+    subject: str,
+    state_key: str | None,
+    ignore: tuple[str, ...],
+) -> Recognised | None:
+    """Return the weights by one of our layouts, if they have exactly the network's names so."""
+    try:
+        found = recognise(
+            content, TIMM_FORMATS, subject=subject, state_key=state_key, ignore=ignore
+        )
+    except CheckpointError:
+        return None
+    return found if found.state.keys() == expected.keys() else None
 
 
 def _our_names(tensors: Mapping[str, Tensor], expected: State) -> dict[str, str]:
