@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitbench.data.dataset import Dataset, Sample
+from vitbench.data.kinds import Items, Sample
 
 View = Callable[[Image.Image], Tensor]  # an RGB image -> its pixels, uint8 (3, H, W)
 
@@ -50,7 +50,7 @@ def in_order(
 
 
 def load_batches(
-    dataset: Dataset[Sample[Any]],
+    dataset: Items[Sample[Any]],
     batches: Sequence[Sequence[int]],
     view: View,
     *,

@@ -1,16 +1,19 @@
 """Index maps in ADE20K's layout: `images/` and `annotations/`, each `training|validation/`."""
 
 from collections.abc import Container, Iterable, Sequence
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.data.class_lists import HIGHEST, ClassList, read_class_list
 from vitbench.data.coco_files import check_size
-from vitbench.data.dataset import Sample
-from vitbench.data.decode import read_image
+from vitbench.data.dataset import Reader
+from vitbench.data.decode import read_file, read_image
 from vitbench.data.inside import follow_pointer
+from vitbench.data.kinds import Sample, part_of
 from vitbench.data.label_images import read_label_image
 from vitbench.data.listing import SUFFIXES
 from vitbench.errors import DatasetError, DatasetNotFound, listed
@@ -30,6 +33,7 @@ class SemanticDataset:
     """
 
     shared_files: Sequence[Path] = ()
+    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -55,6 +59,19 @@ class SemanticDataset:
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return the file of one label map."""
         return (self.maps[index],)
+
+    def encoded(self, index: int) -> tuple[str, bytes]:
+        """Return the path and the bytes of one image."""
+        return str(self.files[index]), read_file(self.files[index])
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """Return some items, in the order given."""
+        part = copy(self)
+        part.info = part_of(self.info, len(indices))
+        part.files = [self.files[index] for index in indices]
+        part.maps = [self.maps[index] for index in indices]
+        part.ids = [self.ids[index] for index in indices]
+        return part
 
     def __len__(self) -> int:
         return len(self.files)
@@ -125,8 +142,12 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
         kind="semantic",
         items=len(names),
         classes=len(classes.names) or None,
+        item_noun="images",
     )
     return SemanticDataset(info, files, labels, classes)
+
+
+READER = Reader(open_semantic)
 
 
 def _refuse_full_ade20k(root: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from vitbench import distributed
+from vitbench.data.selection import selection
 from vitbench.data.transforms import Normalization
 from vitbench.engine.abilities import check_backbone, check_device, check_inputs
 from vitbench.engine.context import Data
@@ -49,7 +50,7 @@ def open_data(
     data = Data(
         name=data_of(component, options.data),
         kind=component.data,
-        limit=options.limit,
+        selection=selection(options.limit, options.split_list, component.splits),
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,
         workers=options.workers,

@@ -8,12 +8,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from numpy.typing import NDArray
 
-from vitbench.data.dataset import Dataset
+from vitbench.data.dataset import readers
+from vitbench.data.kinds import Dataset
 from vitbench.data.transforms import Normalization
 from vitbench.engine.features import FeatureSpec, FeatureTable
 from vitbench.errors import BadPlugin
@@ -143,8 +144,8 @@ def contract_problems(found: Any) -> list[str]:
         sentences.append("it must have exactly one primary metric")
     if len({metric.name for metric in declared.metrics}) != len(declared.metrics):
         sentences.append("two of its metrics share a name")
-    if not isinstance(declared.data, property) and declared.data not in get_args(DataKind):
-        sentences.append(f"data is {declared.data!r}, expected one of {get_args(DataKind)}")
+    if not isinstance(declared.data, property) and declared.data not in readers.names():
+        sentences.append(f"data is {declared.data!r}, expected one of {readers.names()}")
     usual = getattr(found, "default_data", "")
     if not isinstance(usual, str):
         sentences.append(f"default_data is {usual!r}, expected the name of a data set")
@@ -168,7 +169,7 @@ RESERVED = frozenset(
     {
         *("again", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
         *("arch", "checkpoints", "mean", "pooling", "position_rule", "state_key", "std"),
-        *("help", "predictions", "preset", "workers"),
+        *("help", "predictions", "preset", "split_list", "workers"),
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")

@@ -16,6 +16,7 @@ import torch
 from vitbench import distributed
 from vitbench.bootstrap import score_interval
 from vitbench.cache import cache_root
+from vitbench.data.selection import Limit
 from vitbench.data.transforms import Normalization
 from vitbench.engine.context import Data, Progress, RunContext, Say
 from vitbench.engine.presets import preset_of
@@ -58,7 +59,16 @@ class RunOptions:
     precision: Precision = setting("fp32", help="of forward passes; enters the identity")
     seed: int = setting(0, help="every random draw follows from it; enters the identity", minimum=0)
     workers: int = setting(4, help="threads that read and decode", minimum=1)
-    limit: int | None = setting(None, help="only the first N items; enters the identity", minimum=1)
+    limit: Limit = setting(
+        None,
+        help="most items of each split: N, or SPLIT=N … (train=1000 val=500); enters the identity",
+        minimum=1,
+    )
+    split_list: tuple[str, ...] = setting(
+        (),
+        help="file that names the items of the first split, or classes of all splits, one a line;"
+        " SPLIT=FILE for another split; enters the identity",
+    )
     skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
     again: bool = setting(False, help="run even if the same run has a record")
 

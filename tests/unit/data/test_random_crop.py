@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
-from vitbench.data.dataset import Sample
 from vitbench.data.folders import open_folders
+from vitbench.data.kinds import Sample
 from vitbench.data.random_crop import RandomCrops
 from vitbench.data.transforms import to_pixels
 
