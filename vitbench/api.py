@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from vitbench.data.kinds import ClassificationDataset as ClassificationDataset
     from vitbench.data.kinds import Dataset as Dataset
     from vitbench.data.kinds import ImageDataset as ImageDataset
+    from vitbench.data.kinds import IndexMapDataset as IndexMapDataset
+    from vitbench.data.kinds import InstanceDataset as InstanceDataset
     from vitbench.data.kinds import LabelledDataset as LabelledDataset
     from vitbench.data.kinds import Sample as Sample
     from vitbench.data.kinds import part_of as part_of
@@ -160,6 +162,8 @@ _HOMES = {
         "ClassificationDataset",
         "Dataset",
         "ImageDataset",
+        "IndexMapDataset",
+        "InstanceDataset",
         "LabelledDataset",
         "Sample",
         "part_of",

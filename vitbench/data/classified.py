@@ -49,7 +49,7 @@ class ClassifiedImages:
         return (self.store.file(self.places[index]),)
 
     def label_files(self, index: int) -> tuple[Path, ...]:
-        """Return the file that holds an image if it says the class; a folder's name is in the id."""
+        """Return the file of an image if it says the class; a folder's name is in the id."""
         return self.image_files(index) if self.store.holds_labels else ()
 
     def encoded(self, index: int) -> tuple[str, bytes]:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from vitbench.data.kinds import ClassificationDataset, Dataset
+from vitbench.data.clips import Clip
+from vitbench.data.kinds import (
+    ClassificationDataset,
+    Dataset,
+    IndexMapDataset,
+    InstanceDataset,
+)
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import Progress, synthetic_folder
 from vitbench.errors import BadPlugin, DatasetNotFound
@@ -51,21 +57,23 @@ readers: Registry[Reader] = Registry("kind of data", "vitbench.readers", _check_
 
 @overload
 def open_dataset(
-    name: str,
-    kind: Literal["classification"],
-    split: str,
-    *,
-    limit: int | None = None,
-    progress: Progress | None = None,
+    name: str, kind: Literal["classification"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
 ) -> ClassificationDataset: ...
 @overload
 def open_dataset(
-    name: str,
-    kind: DataKind,
-    split: str,
-    *,
-    limit: int | None = None,
-    progress: Progress | None = None,
+    name: str, kind: Literal["instances"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
+) -> InstanceDataset: ...
+@overload
+def open_dataset(
+    name: str, kind: Literal["semantic"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
+) -> IndexMapDataset: ...
+@overload
+def open_dataset(
+    name: str, kind: Literal["clips"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
+) -> Dataset[Clip]: ...
+@overload
+def open_dataset(
+    name: str, kind: DataKind, split: str, *, limit: int | None = ..., progress: Progress | None = ...
 ) -> Dataset[Any]: ...
 def open_dataset(
     name: str,

@@ -116,7 +116,7 @@ def _matched(folder: Path, inside: Path, files: Sequence[Path], said: Classes) -
     unnamed = [path for path, name in classes.items() if not name]
     if unnamed:
         raise DatasetError(
-            f"{str(files[0])!r} does not say the class of {len(unnamed)} images of {str(folder)!r}.",
+            f"{str(files[0])!r} lacks the class of {len(unnamed)} images of {str(folder)!r}.",
             expected="a class for each image",
             found=f"{len(said)} names; without a class: {listed(unnamed)}",
             hint="remove the images that are not of this set, or take the list of these images",

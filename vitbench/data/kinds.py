@@ -4,13 +4,14 @@ A kind of data is the name of a reader. Each kind has its own type below, or in 
 plug-in that brings the kind.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from PIL import Image
 
+from vitbench.data.instances import Instances
 from vitbench.records import DatasetInfo
 
 T = TypeVar("T")
@@ -108,6 +109,25 @@ class LabelledDataset(ImageDataset[Any], Protocol):
 
     def target(self, index: int) -> Any:
         """Return the labels of one item without reading its image."""
+
+
+class InstanceDataset(LabelledDataset, Protocol):
+    """Images with their objects (kind `instances`)."""
+
+    @property
+    def shift(self) -> int:
+        """What was added to the category ids of the file to get above 0."""
+
+    def target(self, index: int) -> Instances:
+        """Return the objects of one image without reading the image."""
+
+
+class IndexMapDataset(LabelledDataset, Protocol):
+    """Images with an index map each (kind `semantic`)."""
+
+    @property
+    def void(self) -> Collection[int]:
+        """Labels that the class file calls unlabeled or void."""
 
 
 def part_of(info: DatasetInfo, items: int) -> DatasetInfo:

@@ -99,7 +99,7 @@ def test_a_text_that_stands_for_a_link_is_followed_below_the_root_only(tmp_path:
     (root / "val" / "a" / "1.jpg").write_text("../../train/a/1.jpg")
     val = open_folders(root, "val")
     assert val[0].image.size == (8, 8)
-    assert val.files == [root / "train/a/1.jpg"] == [*val.image_files(0)]
+    assert val.image_files(0) == (root / "train/a/1.jpg",)
     (root / "val" / "a" / "1.jpg").write_text("../../../secret.jpg")
     with pytest.raises(DatasetError, match="points out of the dataset's folder"):
         val[0]
