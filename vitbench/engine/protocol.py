@@ -168,8 +168,8 @@ def contract_problems(found: Any) -> list[str]:
 RESERVED = frozenset(
     {
         *("again", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
-        *("arch", "checkpoints", "mean", "pooling", "position_rule", "state_key", "std"),
-        *("help", "predictions", "preset", "split_list", "workers"),
+        *("arch", "checkpoints", "mean", "native_px", "num_heads", "pooling", "position_rule"),
+        *("help", "predictions", "preset", "split_list", "state_key", "std", "workers"),
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
