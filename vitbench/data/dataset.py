@@ -57,23 +57,48 @@ readers: Registry[Reader] = Registry("kind of data", "vitbench.readers", _check_
 
 @overload
 def open_dataset(
-    name: str, kind: Literal["classification"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
+    name: str,
+    kind: Literal["classification"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
 ) -> ClassificationDataset: ...
 @overload
 def open_dataset(
-    name: str, kind: Literal["instances"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
+    name: str,
+    kind: Literal["instances"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
 ) -> InstanceDataset: ...
 @overload
 def open_dataset(
-    name: str, kind: Literal["semantic"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
+    name: str,
+    kind: Literal["semantic"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
 ) -> IndexMapDataset: ...
 @overload
 def open_dataset(
-    name: str, kind: Literal["clips"], split: str, *, limit: int | None = ..., progress: Progress | None = ...
+    name: str,
+    kind: Literal["clips"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
 ) -> Dataset[Clip]: ...
 @overload
 def open_dataset(
-    name: str, kind: DataKind, split: str, *, limit: int | None = ..., progress: Progress | None = ...
+    name: str,
+    kind: DataKind,
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
 ) -> Dataset[Any]: ...
 def open_dataset(
     name: str,

@@ -63,7 +63,9 @@ def test_imagenets_flat_val_is_read_with_its_ground_truth(
 ) -> None:
     write(root)
     val = open_folders(root, "val")
-    found = {name: val.class_names[target] for name, target in zip(val.ids, val.targets, strict=True)}
+    found = {
+        name: val.class_names[target] for name, target in zip(val.ids, val.targets, strict=True)
+    }
     assert found == {f"val/{VAL.format(number)}": name for number, name in ANSWERS.items()}
     assert val.class_names == ("n01", "n02", "n03")
     assert val[0].id == val.ids[0]

@@ -77,8 +77,8 @@ def test_the_hint_for_a_flat_val_works(tmp_path: Path) -> None:
     (root / "LOC_val_solution.csv").write_text(solution)  # beside val/
     moved = open_folders(root, "val")
     assert dict(zip(moved.ids, moved.targets, strict=True)) == {
-        "val/n01/ILSVRC2012_val_00000002.JPEG": 0,
-        "val/n02/ILSVRC2012_val_00000001.JPEG": 1,
+        "val/ILSVRC2012_val_00000002.JPEG": 0,
+        "val/ILSVRC2012_val_00000001.JPEG": 1,
     }
 
 

@@ -165,7 +165,9 @@ def test_options_count_where_they_can_move_a_score(
         shutil.copytree(folders, tmp_path / value)
         value = str(tmp_path / value)
     if field == "split_list":
-        (tmp_path / "first.txt").write_text(open_dataset(str(folders), "classification", "train").ids[0])
+        (tmp_path / "first.txt").write_text(
+            open_dataset(str(folders), "classification", "train").ids[0]
+        )
         value = (str(tmp_path / "first.txt"),)
     options = RunOptions(data=str(folders))
     assert (identity(KNN, options) != identity(KNN, replace(options, **{field: value}))) == counts
