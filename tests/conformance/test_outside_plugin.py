@@ -59,7 +59,7 @@ def test_a_kind_of_data_comes_with_its_reader_and_its_protocol(
     cache = {"VITBENCH_CACHE": str(tmp_path / "cache")}
     done = vitbench(installed | cache, *words, "--results", str(tmp_path), "--limit", "train=5")
     assert done.returncode == 0, done.stderr
-    assert "depth · synthetic/val, 8 depth maps" in done.stdout
+    assert "depth small · synthetic/val, 8 depth maps" in done.stdout
     (record,) = (tmp_path / "depth").glob("*.json")
     assert json.loads(record.read_text())["dataset"]["kind"] == "depth"
 

@@ -63,7 +63,7 @@ def open_clips(root: Path, split: str) -> ClipDataset:
     return ClipDataset(info, clips)
 
 
-READER = Reader(open_clips)
+READER = Reader(open_clips, splits=("val",))
 
 
 def _split_list(root: Path, split: str) -> Path:

@@ -93,7 +93,7 @@ def test_the_limit_counts_what_the_list_leaves(root: Path) -> None:
 
 def test_a_line_that_names_nothing_is_told(root: Path) -> None:
     chosen = selection(None, (written(root, "ant_train_0.jpg", "cow", "elk"),), SPLITS)
-    with pytest.raises(DatasetError, match="2 lines of .* name no one item of train") as found:
+    with pytest.raises(DatasetError, match=r"2 lines of .* name no one item of train") as found:
         taken(root, "train", chosen)
     assert found.value.found == "cow, elk"
 
@@ -116,5 +116,5 @@ def test_a_list_that_says_nothing_is_refused(root: Path, content: bytes) -> None
 
 
 def test_a_list_that_is_not_there_is_named(root: Path) -> None:
-    with pytest.raises(DatasetError, match="none.txt"):
+    with pytest.raises(DatasetError, match=r"none\.txt"):
         taken(root, "train", selection(None, ("none.txt",), SPLITS))
