@@ -13,6 +13,7 @@ from vitbench.data.kinds import (
     IndexMapDataset,
     InstanceDataset,
 )
+from vitbench.data.named_sets import is_named_set, named_root
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import Progress, synthetic_folder
 from vitbench.errors import BadPlugin, DatasetNotFound
@@ -111,7 +112,8 @@ def open_dataset(
     """Open one split of a dataset.
 
     Args:
-        name: A path, `synthetic`, or the name of a folder under `$VITBENCH_DATA`.
+        name: A path, `synthetic`, the name of a folder under `$VITBENCH_DATA`, or that of a set
+            of torchvision or of the Hugging Face Hub: `torchvision:CIFAR10`, `hf:OWNER/NAME`.
         kind: The name of a reader: classification, instances, semantic, clips, or a plug-in's.
         split: `train` or `val`.
         limit: Only the first `limit` items; another set, so another fingerprint.
@@ -143,7 +145,10 @@ def find_root(name: str) -> Path:
 
     Raises:
         DatasetNotFound: There is no such folder.
+        DatasetError: A named set can't be fetched.
     """
+    if is_named_set(name):
+        return named_root(name)
     base = os.environ.get(DATA_VARIABLE)
     for candidate in (Path(name), *([Path(base) / name] if base else [])):
         if candidate.is_dir():
