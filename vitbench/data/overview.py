@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vitbench.data.listing import folder_names, image_names, is_image
 from vitbench.data.split_folders import names_of, split_files
+from vitbench.data.voc import is_voc
 from vitbench.errors import VitbenchError
 
 WHOLE: Mapping[str, Mapping[str, int]] = {  # items of published sets, by the name of their folder
@@ -76,6 +77,9 @@ def _instances(root: Path, split: str) -> Seen | None:
 
 
 def _semantic(root: Path, split: str) -> Seen | None:
+    if is_voc(root):
+        path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+        return Seen(len(path.read_text().split()), "images") if path.is_file() else None
     folder = root / "images" / {"train": "training", "val": "validation"}[split]
     if not folder.is_dir() or not (root / "annotations").is_dir():
         return None

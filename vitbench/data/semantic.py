@@ -1,4 +1,4 @@
-"""Index maps in ADE20K's layout: `images/` and `annotations/`, each `training|validation/`."""
+"""Index maps in ADE20K's layout, `images|annotations/training|validation/`, or PASCAL VOC's."""
 
 from collections.abc import Container, Iterable, Sequence
 from copy import copy
@@ -16,6 +16,7 @@ from vitbench.data.inside import follow_pointer
 from vitbench.data.kinds import Sample, part_of
 from vitbench.data.label_images import read_label_image
 from vitbench.data.listing import SUFFIXES
+from vitbench.data.voc import find_voc, is_voc
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
@@ -33,7 +34,6 @@ class SemanticDataset:
     """
 
     shared_files: Sequence[Path] = ()
-    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -41,8 +41,10 @@ class SemanticDataset:
         files: Sequence[Path],
         maps: Sequence[Path],
         classes: ClassList,
+        notes: Sequence[str] = (),
     ) -> None:
         self.info = info
+        self.notes = tuple(notes)
         self.categories = classes.names  # label -> name; empty where no file says
         self.void = classes.void  # labels that the class file calls unlabeled or void
         self.files, self.maps = list(files), list(maps)
@@ -106,18 +108,23 @@ class SemanticDataset:
 
 
 def open_semantic(root: Path, split: str) -> SemanticDataset:
-    """Open one split of a folder in ADE20K's layout.
+    """Open one split of a folder in ADE20K's layout, or in VOC's.
 
     Raises:
         DatasetNotFound: The root has no such folders.
         DatasetError: Images and label files are not in pairs, or it is the full ADE20K.
     """
+    if is_voc(root):
+        voc = find_voc(root, split)
+        info = _info(root, split, len(voc.images), voc.classes)
+        return SemanticDataset(info, voc.images, voc.maps, voc.classes, voc.notes)
     _refuse_full_ade20k(root)
     images, annotations = (root / part / FOLDERS[split] for part in ("images", "annotations"))
     if not images.is_dir() or not annotations.is_dir():
         raise DatasetNotFound(
             f"{str(root)!r} has no index maps of the split {split!r}.",
-            expected=f"images/{FOLDERS[split]}/ and annotations/{FOLDERS[split]}/",
+            expected=f"images/{FOLDERS[split]}/ and annotations/{FOLDERS[split]}/, or"
+            " JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/",
             found=listed(sorted(path.name for path in root.iterdir())),
             hint="--data names the folder that holds images/ and annotations/",
         )
@@ -136,15 +143,19 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
     classes = read_class_list(root)
     files = [follow_pointer(found[name], root) for name in names]
     labels = [follow_pointer(maps[name], root) for name in names]
-    info = DatasetInfo(
+    info = _info(root, split, len(names), classes)
+    return SemanticDataset(info, files, labels, classes)
+
+
+def _info(root: Path, split: str, items: int, classes: ClassList) -> DatasetInfo:
+    return DatasetInfo(
         name=root.name,
         split=split,
         kind="semantic",
-        items=len(names),
+        items=items,
         classes=len(classes.names) or None,
         item_noun="images",
     )
-    return SemanticDataset(info, files, labels, classes)
 
 
 READER = Reader(open_semantic)
