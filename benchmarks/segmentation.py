@@ -24,7 +24,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.stopwatch import best, product_speed, seconds
 from vitbench.api import Bank, Normalization, Surroundings, seeded
 from vitbench.data.semantic import SemanticDataset, open_semantic
-from vitbench.models.assembly import dense_copy
 from vitbench.models.timm_backbone import build_backbone
 from vitbench.neighbours import Engine
 from vitbench.training.finetune import FineTuning
@@ -89,7 +88,7 @@ def train_and_infer(
     """Time one decoder."""
     backbone = build_backbone(given.arch, seed=0)
     info = backbone.info
-    copy = dense_copy(backbone, image_px=given.crop, rule="size")
+    copy = backbone.dense_copy(image_px=given.crop, rule="size")
     layers = [info.depth * quarter // 4 - 1 for quarter in range(1, 5)]
     made = seeded(MAKERS[decoder], [info.stage(layer) for layer in layers], CLASSES, seed=0)
     network = TrainedTogether(copy, made, layers=layers, drop_path=0.1).to(lent.device)

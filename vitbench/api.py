@@ -86,7 +86,6 @@ if TYPE_CHECKING:
     from vitbench.engine.run import Evaluation as Evaluation
     from vitbench.engine.run import RunOptions as RunOptions
     from vitbench.engine.run import Voice as Voice
-    from vitbench.models.assembly import dense_copy as dense_copy
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.backbone import Backbone as Backbone
     from vitbench.models.backbone import BackboneInfo as BackboneInfo
@@ -196,7 +195,6 @@ _HOMES = {
         "scorers",
     ),
     "vitbench.engine.run": ("Evaluation", "RunOptions", "Voice"),
-    "vitbench.models.assembly": ("dense_copy",),
     "vitbench.models.backbone": ("Aggregates", "Backbone", "BackboneInfo", "Features", "Stage"),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
     "vitbench.models.checkpoint": ("Checkpoint", "load_backbone", "resolve"),

@@ -64,6 +64,7 @@ class Portrait:
 
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Draw the images and measure their features."""
+        backbone.check_images(self.crop, self.crop)
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
         dataset = context.dataset("val")

@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError
-from vitbench.models.assembly import assemble, our_state
+from vitbench.models.assembly import assemble
 from vitbench.models.backbone import Features
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.formats import FORMATS
@@ -278,7 +278,7 @@ def test_every_key_of_an_official_file_is_accounted_for(
     side = "model" if file == "moby" else "teacher"
     found = recognise({side: state}, FORMATS, subject=file)
     architecture, _ = identify(found, Source(name=file, origin="", content={}), arch)
-    expected = our_state(assemble(architecture))
+    expected = assemble(architecture).own_state()
     check_complete(found.state, expected, subject=file, where=found.where)
     assert found.format.name == name
     assert len(found.state) + len(found.ignored) == len(state)

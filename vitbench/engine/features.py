@@ -25,7 +25,7 @@ from vitbench.cache import cache_root
 from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
 from vitbench.data.transforms import ImageView, Normalization
-from vitbench.models.backbone import Backbone, Features
+from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.identity import WeightsIdentity
 from vitbench.records import atomic
 from vitbench.settings import as_dict, digest
@@ -48,6 +48,11 @@ class Output:
     def key(self) -> str:
         """The name of its file."""
         return f"block{self.layer}.{self.pooling}"
+
+    def width(self, info: BackboneInfo) -> int:
+        """Return D of the vector."""
+        pooled = self.pooling == "pooled"
+        return info.pooled_width(self.layer) if pooled else info.stage(self.layer).width
 
     def of(self, features: Features) -> torch.Tensor:
         """Make the vector, (B, D)."""
@@ -127,6 +132,7 @@ def extract(
         spec: The view, and which vectors are asked for.
         progress: Told how far it is.
     """
+    run.backbone.check_images(spec.view.crop, spec.view.crop)
     identity = run.identity(images, spec.view)
     store = features_root() / digest(identity)[:32]
     start = time.perf_counter()
@@ -175,7 +181,7 @@ def _fill(
     journal_path = store / f"journal.{tag}.part"
     if distributed.is_main():
         for output, path in parts.items():
-            width = run.backbone.info.stage(output.layer).width
+            width = output.width(run.backbone.info)
             _memmap(path, np.float32, (len(dataset), width))
         _memmap(journal_path, np.uint8, (len(batches),))
     distributed.barrier()

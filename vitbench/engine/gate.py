@@ -8,7 +8,6 @@ import copy
 import json
 from dataclasses import asdict, dataclass
 
-import torch
 from torch import Tensor
 
 from vitbench.cache import cache_root
@@ -19,7 +18,6 @@ from vitbench.data.transforms import ImageView
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.identity import identify_weights
-from vitbench.models.initialization import initialize
 from vitbench.probe import Probe
 from vitbench.records import atomic
 from vitbench.settings import digest
@@ -89,7 +87,7 @@ def inspect(checkpoint: Checkpoint, backbone: Backbone) -> Gate:
 def _behaviour(backbone: Backbone) -> tuple[Check, ...]:
     """Ask what only running the network tells."""
     info = backbone.info
-    side = SIDE * info.patch_size
+    side = info.image_size[0] if info.fixed_size else SIDE * info.patch_size
     probe = Probe(
         open_dataset(SYNTHETIC, "classification", "train", limit=TRAIN),
         open_dataset(SYNTHETIC, "classification", "val", limit=VAL),
@@ -130,7 +128,7 @@ def _first_weights(backbone: Backbone) -> Check:
 def _floors(backbone: Backbone, probe: Probe, own: float) -> Check:
     """Compare 20-NN with what the same network gives untrained, and with the pixels themselves."""
     untrained = copy.deepcopy(backbone)
-    initialize(untrained, torch.Generator().manual_seed(0))
+    untrained.reset_weights(0)
     pixels = load_backbone(resolve(PIXELS), device=next(backbone.parameters()).device)
     chance, raw = probe.top1(untrained), probe.top1(pixels)
     text = f"20-NN on built-in images {own:.1f} %, untrained {chance:.1f} %, pixels {raw:.1f} %"

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
+from vitbench.models.facts import PositionRule
+from vitbench.models.state_dict import State
+
+CA_HEAD = "ca_head."  # prefix of class attention among our names
 
 
 class AggregatedBackbone(Backbone):
@@ -27,6 +31,9 @@ class AggregatedBackbone(Backbone):
         super().__init__()
         self.trunk, self.ca_head = trunk, ca_head
         self.info = replace(trunk.info, pooled_from="class_attention")
+        if trunk.architecture is not None:
+            blocks = len(ca_head.cls_blocks)
+            self.architecture = replace(trunk.architecture, class_attention=blocks)
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
@@ -41,10 +48,30 @@ class AggregatedBackbone(Backbone):
         """Pool patch tokens (B, N, D) to one normalized vector each, (B, D)."""
         return self.ca_head(tokens)  # type: ignore[no-any-return]
 
+    def own_state(self) -> State:
+        """Return the trunk's weights by its own names, and class attention's after `CA_HEAD`."""
+        return {**self.trunk.own_state(), **self.ca_head.state_dict(prefix=CA_HEAD)}
+
+    def fill(self, state: State) -> None:
+        """See `Backbone.fill`."""
+        self.trunk.fill(state)
+        with torch.no_grad():
+            for name, tensor in self.ca_head.state_dict(prefix=CA_HEAD).items():
+                tensor.copy_(state[name])
+
+    def check_images(self, height: int, width: int) -> None:
+        """See `Backbone.check_images`."""
+        self.trunk.check_images(height, width)
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
-        """Put `make(branch, rate)` in the place of each drop path of the trunk."""
-        trunk: Any = self.trunk
-        trunk.replace_drop_path(make)
+        """See `Backbone.replace_drop_path`: those of the trunk."""
+        self.trunk.replace_drop_path(make)
+
+    def dense_copy(
+        self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
+    ) -> Backbone:
+        """See `Backbone.dense_copy`; class attention is left out, it makes no patch tokens."""
+        return self.trunk.dense_copy(rule=rule, image_px=image_px, heads=heads)
 
     def attention(self, images: Tensor) -> Tensor:
         """See `Backbone.attention`; there is no class token among the tokens."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vitbench.errors import StateMismatch, UnknownName, listed
+from vitbench.errors import StateMismatch, listed
 from vitbench.models.facts import Activation, Blocks, Epsilon, Heads, Size, Tokens
 from vitbench.models.families import PLAIN_HINT, family_of_keys
 
@@ -62,23 +62,15 @@ class Architecture:
         )
 
 
-def named(arch: str) -> Architecture:
-    """Return the architecture of a name, without weights.
+def named(arch: str) -> Architecture | None:
+    """Return the architecture of a name, without weights, or None if it is none of ours.
 
     Args:
-        arch: `vit_{micro|mini|tiny|small|base|large}_patch{pixels}_{image size}`, or the name of a
-            Vision Transformer in timm, such as `vit_small_patch14_dinov2`.
-
-    Raises:
-        UnknownName: If neither we nor timm know it.
-
-    Example:
-        >>> named("vit_tiny_patch16_224").heads
-        3
+        arch: `vit_{micro|mini|tiny|small|base|large}_patch{pixels}_{image size}`.
     """
     match = GRAMMAR.fullmatch(arch)
     if match is None or match["size"] not in SIZES or int(match["image"]) < int(match["patch"]):
-        return _named_by_timm(arch)
+        return None
     dim, depth, heads = SIZES[match["size"]]
     patch = int(match["patch"])
     side = int(match["image"]) // patch
@@ -161,15 +153,3 @@ def _grid(positions: int, prefix: int, name: str) -> tuple[tuple[int, int], bool
         f"{name}: {positions} positions are no square grid, with or without the "
         f"{prefix} prefix tokens."
     )
-
-
-def _named_by_timm(arch: str) -> Architecture:
-    from vitbench.models.timm_names import named_by_timm
-
-    found = named_by_timm(arch)
-    if found is None:
-        ours = [f"vit_{size}_patch16_224" for size in SIZES]
-        raise UnknownName(
-            "architecture", arch, ours, hint="any other patch or image size, or a ViT of timm"
-        )
-    return found

@@ -1,14 +1,23 @@
 """What every protocol and trainer may ask of a pretrained network: facts and features."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError
+from vitbench.models.architecture import Architecture
 from vitbench.models.facts import Pooling, PositionRule, Triple
+from vitbench.models.initialization import initialize
+from vitbench.models.state_dict import State
+from vitbench.models.swin_architecture import SwinArchitecture
+from vitbench.models.timm_architecture import TimmArchitecture
+
+AnyArchitecture = Architecture | SwinArchitecture | TimmArchitecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +36,8 @@ class BackboneInfo:
     arch: str
     embed_dim: int  # D
     patch_size: int  # pixels of an image per token, in each direction
-    depth: int  # blocks
-    heads: int
+    depth: int  # layers that give features: blocks of a transformer, stages of a pyramid
+    heads: int  # of the last block's attention; 0 where it has none
     grid: tuple[int, int]  # (h, w) tokens at the native image size
     prefix_tokens: int  # class and register tokens before the patches
     pooled_from: Pooling  # where `Features.pooled` comes from
@@ -36,11 +45,17 @@ class BackboneInfo:
     mean: Triple  # input normalization, for RGB in [0, 1]
     std: Triple
     stages: tuple[Stage, ...] = ()  # of a pyramid; a plain ViT is one stage and names none
+    native_px: tuple[int, int] | None = None  # (H, W); None: the grid times the patch
+    fixed_size: bool = False  # whether the native image size is the only one
+    pooled_dim: int | None = None  # width of the last layer's `pooled`, where it is not D
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Native image size (H, W) in pixels."""
-        return self.grid[0] * self.patch_size, self.grid[1] * self.patch_size
+        return self.native_px or (
+            self.grid[0] * self.patch_size,
+            self.grid[1] * self.patch_size,
+        )
 
     def absolute(self, layer: int) -> int:
         """Return the index of a block, counted from the first.
@@ -69,6 +84,15 @@ class BackboneInfo:
             index -= stage.blocks
         return Stage(self.depth, self.embed_dim, self.patch_size)
 
+    def pooled_width(self, layer: int) -> int:
+        """Return the width of a layer's image-level feature.
+
+        Raises:
+            SettingError: If there is no such layer.
+        """
+        last = self.absolute(layer) == self.depth - 1
+        return self.pooled_dim if last and self.pooled_dim else self.stage(layer).width
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
@@ -79,9 +103,13 @@ class Features:
 
 
 class Backbone(nn.Module, ABC):
-    """A network without head that turns normalized images into features, layer by layer."""
+    """A network without head that turns normalized images into features, layer by layer.
+
+    A subclass sets `info` and writes `forward`; all else has a default.
+    """
 
     info: BackboneInfo
+    architecture: AnyArchitecture | None = None  # what builds it again; None: nothing known
 
     @abstractmethod
     def forward(
@@ -101,6 +129,71 @@ class Backbone(nn.Module, ABC):
             SettingError: If a layer does not exist or an image is smaller than a patch.
         """
 
+    def own_state(self) -> State:
+        """Return the weights by the names that checkpoints are accounted by, not copied."""
+        return self.state_dict()
+
+    def fill(self, state: State) -> None:
+        """Copy weights, named as by `own_state`, into the network; it has memory already."""
+        with torch.no_grad():
+            for name, tensor in self.own_state().items():
+                tensor.copy_(state[name])
+
+    def reset_weights(self, seed: int) -> None:
+        """Give every weight its random first value, drawn by a seed.
+
+        A network on the meta device gets memory on the CPU first.
+        """
+        initialize(self, torch.Generator().manual_seed(seed))
+
+    def check_images(self, height: int, width: int) -> None:
+        """Refuse a size of images that the network can't take, without running it.
+
+        Raises:
+            MissingAbility: If only other sizes are possible.
+        """
+        if self.info.fixed_size and (height, width) != self.info.image_size:
+            raise refused_size(self.info, height, width)
+
+    def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
+        """Put `make(branch, rate)` in the place of each residual branch's drop path.
+
+        Args:
+            make: Told the number of the branch, and the rate that it was built with. A block has
+                two branches; branch 2 i is the attention of block i, 2 i + 1 its MLP.
+
+        Raises:
+            MissingAbility: If the network has no stochastic depth.
+        """
+        raise MissingAbility(
+            f"{self.info.arch} has no stochastic depth that training could control.",
+            hint="only evaluate it, or train another architecture",
+        )
+
+    def dense_copy(
+        self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
+    ) -> "Backbone":
+        """Return a copy to be fine-tuned on a dense task: every weight learns.
+
+        Args:
+            rule: How a positional table is resized, now and later.
+            image_px: Side of the square image that the table is resized for once, and then learned
+                at; None: the table keeps its grid.
+            heads: Attention heads, in the place of the network's own; 0: its own.
+
+        Raises:
+            SettingError: If the network can't have so many heads.
+            MissingAbility: If it can't take images of that side.
+        """
+        if heads and heads != self.info.heads:
+            raise SettingError([f"{self.info.arch} can't have {heads} heads"])
+        if image_px is not None:
+            self.check_images(image_px, image_px)
+        return self._copy_to_learn()
+
+    def _copy_to_learn(self) -> Self:
+        return deepcopy(self).requires_grad_(True)
+
     def attention(self, images: Tensor) -> Tensor:
         """Return the softmaxed attention of the last block, (B, heads, T, T) with T tokens.
 
@@ -113,6 +206,16 @@ class Backbone(nn.Module, ABC):
             f"{self.info.arch} has no attention over the whole image.",
             hint="use a ViT checkpoint for what needs attention maps",
         )
+
+
+def refused_size(info: BackboneInfo, height: int, width: int) -> MissingAbility:
+    """Return the error for a size of images that a network can't take."""
+    native = f"{info.image_size[0]} x {info.image_size[1]} px"
+    return MissingAbility(
+        f"{info.arch} can't take images of {height} x {width} px.",
+        expected=f"its native {native}" + ("" if info.fixed_size else ", or a size close to it"),
+        hint=f"a view of {native}, such as --crop {info.image_size[0]}, where the protocol has one",
+    )
 
 
 @runtime_checkable

@@ -6,17 +6,20 @@ from typing import TypeVar
 import torch
 
 from vitbench.errors import CheckpointError, SettingError, listed
-from vitbench.models.assembly import CA_HEAD, AnyArchitecture, assemble, our_state, poolings
-from vitbench.models.backbone import Backbone
+from vitbench.models.aggregated import CA_HEAD
+from vitbench.models.assembly import assemble, find_architecture, poolings
+from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.download import Progress, quiet
 from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
 from vitbench.models.formats import FORMATS
 from vitbench.models.identify import identify
 from vitbench.models.layout import Recognised, recognise
 from vitbench.models.manifest import Manifest
-from vitbench.models.sources import find_source
+from vitbench.models.sources import Source, find_source
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
 from vitbench.models.swin_architecture import SwinArchitecture
+from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_state import recognise_timm
 from vitbench.models.weight_values import check_values
 
 T = TypeVar("T")
@@ -83,13 +86,7 @@ def resolve(
     _check_normalization(mean, std)
     source = find_source(spec, progress)
     manifest, told = source.manifest, source.facts
-    found = recognise(
-        source.content,
-        FORMATS,
-        subject=source.name,
-        state_key=state_key or (manifest.state_key or None if manifest else None),
-        ignore=manifest.ignore if manifest else (),
-    )
+    found = _recognised(source, arch, state_key)
     architecture, identified = identify(found, source, arch, heads=heads, native=native_px)
     architecture, pooled_from = _pooled(architecture, pooling, told.pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
@@ -107,7 +104,9 @@ def resolve(
         found.format.position_rule,
         "the format",
     )
-    if isinstance(architecture, SwinArchitecture) or not architecture.positions:
+    if isinstance(architecture, TimmArchitecture):
+        rule, rule_from = "own", "the architecture"
+    elif isinstance(architecture, SwinArchitecture) or not architecture.positions:
         rule, rule_from = "none", "the architecture"
     normalization_from = mean_from if mean_from == std_from else f"{mean_from} / {std_from}"
     said = (
@@ -150,10 +149,22 @@ def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu")
         std=checkpoint.std,
         position_rule=checkpoint.position_rule,
     ).to_empty(device=device)
-    with torch.no_grad():
-        for name, parameter in our_state(backbone).items():
-            parameter.copy_(checkpoint.state[name])
+    backbone.fill(checkpoint.state)
     return backbone.eval().requires_grad_(False)
+
+
+def _recognised(source: Source, arch: str | None, state_key: str | None) -> Recognised:
+    """Give the weights of a source our names: by a layout, or those of a network of timm."""
+    manifest = source.manifest
+    key = state_key or (manifest.state_key or None if manifest else None)
+    ignore = manifest.ignore if manifest else ()
+    said = arch or (manifest.arch if manifest else source.facts.arch)
+    wanted = find_architecture(said) if said else source.facts.architecture
+    if isinstance(wanted, TimmArchitecture):
+        return recognise_timm(
+            source.content, wanted, subject=source.name, state_key=key, ignore=ignore
+        )
+    return recognise(source.content, FORMATS, subject=source.name, state_key=key, ignore=ignore)
 
 
 def _account(
@@ -162,7 +173,7 @@ def _account(
     """Demand that the weights fill the network exactly; leave class attention out if unused."""
     skipped = () if architecture.class_attention else (CA_HEAD,)
     state = {key: value for key, value in found.state.items() if not key.startswith(skipped)}
-    expected = our_state(assemble(architecture, pooled_from=pooled_from))
+    expected = assemble(architecture, pooled_from=pooled_from).own_state()
     check_complete(state, expected, subject=name, where=found.where)
     unused = (key for key in found.state if key not in state)
     return state, Accounting(len(state), found.renamed, (*found.ignored, *unused))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from vitbench.models.assembly import architecture_of, our_state
+from vitbench.errors import MissingAbility
 from vitbench.models.backbone import Backbone
 from vitbench.models.file_facts import FACTS, METADATA, FileFacts
 from vitbench.records import atomic
@@ -18,14 +18,19 @@ def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
         path: The file; a run's folder is a checkpoint if it holds `sources.RUN_FILE`.
         method: How the weights were made, such as "dino".
     """
+    if backbone.architecture is None:
+        raise MissingAbility(
+            f"{backbone.info.arch} can't be written: nothing says how to build it again.",
+            hint=f"give {type(backbone).__name__} an `architecture`",
+        )
     facts = FileFacts(
-        architecture=architecture_of(backbone),
+        architecture=backbone.architecture,
         method=method,
         mean=backbone.info.mean,
         std=backbone.info.std,
         position_rule=backbone.info.position_rule,
     )
-    tensors = {key: value.cpu().contiguous() for key, value in our_state(backbone).items()}
+    tensors = {key: value.cpu().contiguous() for key, value in backbone.own_state().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         save_file(tensors, temporary, {METADATA: FACTS.dump_json(facts).decode()})

@@ -1,6 +1,6 @@
 """Small facts that manifests and backbones share; importing this imports no torch."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,9 +15,9 @@ Blocks = Annotated[int, Field(ge=1, le=1000)]
 Heads = Annotated[int, Field(ge=1, le=1024)]
 Tokens = Annotated[int, Field(ge=0, le=1000)]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
-Pooling = Literal["cls_token", "mean_pool", "class_attention"]
-PositionRule = Literal["dino", "size", "esvit", "timm", "none"]
-POSITION_RULES: tuple[PositionRule, ...] = get_args(PositionRule)
+Pooling = Literal["cls_token", "mean_pool", "class_attention", "own"]  # "own": the network's
+PositionRule = Literal["dino", "size", "esvit", "timm", "none", "own"]  # "own": the network's
+POSITION_RULES: tuple[PositionRule, ...] = ("dino", "size", "esvit", "timm", "none")
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)

@@ -7,7 +7,7 @@ from typing import Any
 from vitbench.models.weight_places import dictionaries, tensors_of
 
 PLAIN = "the weights of a plain Vision Transformer (DINO, DINOv2, MAE, DeiT, …) or of a Swin"
-PLAIN_HINT = "`vitbench list checkpoints` names files that load; any plain ViT or Swin does"
+PLAIN_HINT = "--arch NAME with timm's name of the network, such as --arch vit_base_patch16_clip_224"
 
 # (family, patterns of key ends or parts; one hit each is needed), the narrower before the wider
 FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import SIZES
-from vitbench.models.assembly import AnyArchitecture
+from vitbench.models.backbone import AnyArchitecture
 from vitbench.models.facts import Activation, Epsilon, Heads, Mean, Pooling, PositionRule, Std
 from vitbench.models.weight_file import WeightFile
 

@@ -6,18 +6,21 @@ from dataclasses import replace
 
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import Architecture, Shape, infer
-from vitbench.models.assembly import AnyArchitecture, assemble, find_architecture, our_state
+from vitbench.models.assembly import assemble, find_architecture
+from vitbench.models.backbone import AnyArchitecture
 from vitbench.models.layout import Recognised
 from vitbench.models.sources import Source
 from vitbench.models.state_dict import check_complete
 from vitbench.models.swin_architecture import SwinArchitecture, infer_swin, native_px
+from vitbench.models.timm_architecture import TimmArchitecture
 
 SWIN = "layers.0.blocks.0.attn.relative_position_bias_table"
 CHECKED = {  # what a named architecture and the shapes must agree on
     Architecture: ("patch_size", "embed_dim", "depth", "mlp_dim"),
     SwinArchitecture: ("patch_size", "embed_dim", "depths", "heads", "window"),
 }
-Told = tuple[AnyArchitecture, tuple[str, ...]]  # an architecture, and lines on who said its facts
+Ours = Architecture | SwinArchitecture
+Told = tuple[Ours, tuple[str, ...]]  # an architecture, and lines on who said its facts
 
 
 def identify(
@@ -27,7 +30,7 @@ def identify(
     *,
     heads: int | None = None,
     native: int | None = None,
-) -> Told:
+) -> tuple[AnyArchitecture, tuple[str, ...]]:
     """Return the architecture of recognised weights, and who said what shapes do not tell.
 
     Args:
@@ -46,6 +49,9 @@ def identify(
     facts = source.facts
     said = arch or (source.manifest.arch if source.manifest else facts.arch)
     wanted = find_architecture(said) if said else None
+    network = wanted or facts.architecture
+    if isinstance(network, TimmArchitecture):
+        return network, ()
     shapes = {key: tuple(value.shape) for key, value in found.state.items()}
     family = SwinArchitecture if SWIN in shapes else Architecture
     if wanted is not None and not isinstance(wanted, family):
@@ -59,6 +65,12 @@ def identify(
         told_too = find_architecture(facts.arch)
         _agree(told_too, wanted, (*CHECKED[type(told_too)], "heads"), source.name)
     own = facts.architecture
+    if isinstance(own, TimmArchitecture):
+        raise CheckpointError(
+            f"{source.name}: the weights are not those of a {said}.",
+            expected=own.describe(),
+            hint="leave --arch out: the file knows",
+        )
     if own is not None and heads is None and native is None:
         if wanted is not None:
             _agree(own, wanted, (*CHECKED[family], "heads"), source.name)
@@ -205,7 +217,7 @@ def _heads(
 
 def _account_for_keys(found: Recognised, inferred: Architecture, name: str) -> None:
     """Demand that the weights are a plain ViT's, before anything is asked about its heads."""
-    expected = our_state(assemble(replace(inferred, heads=1)))
+    expected = assemble(replace(inferred, heads=1)).own_state()
     check_complete(found.state, expected, subject=name, where=found.where)
 
 

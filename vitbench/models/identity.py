@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vitbench.models.assembly import architecture_of
 from vitbench.models.backbone import Backbone, BackboneInfo
 from vitbench.settings import digest, plain
 
@@ -52,9 +51,9 @@ def identify_weights(backbone: Backbone, sha256: str) -> WeightsIdentity:
         sha256: Hash of the weights' values; see `content_sha256`.
     """
     facts = _facts(backbone.info)
-    try:
-        facts = {**_facts(architecture_of(backbone)), **facts}
-    except TypeError:  # a plug-in's backbone: its info is all that is known
+    if backbone.architecture is not None:
+        facts = {**_facts(backbone.architecture), **facts}
+    else:  # a plug-in's backbone: its info is all that is known
         facts["class"] = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
     return WeightsIdentity(sha256, {**facts, "image_size": list(backbone.info.image_size)})
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from vitbench.cache import cache_root
 from vitbench.errors import CheckpointError, SettingError
-from vitbench.models.assembly import architecture_of, build, our_state
+from vitbench.models.assembly import build
 from vitbench.models.download import Progress, download, file_sha256
 from vitbench.models.file_facts import FileFacts, facts_of
 from vitbench.models.folders import no_checkpoint
@@ -132,8 +132,8 @@ def _random(rest: str) -> Source:
     return Source(
         name=f"random-{arch}-seed{seed}",
         origin=f"random weights of seed {seed}",
-        content=our_state(backbone),
-        facts=FileFacts(architecture=architecture_of(backbone), method="random"),
+        content=backbone.own_state(),
+        facts=FileFacts(architecture=backbone.architecture, method="random"),
     )
 
 

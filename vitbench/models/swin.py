@@ -47,7 +47,8 @@ class SwinBackbone(Backbone):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        shape = self.architecture = architecture
+        self.architecture: SwinArchitecture = architecture
+        shape = architecture
         rates = iter(torch.linspace(0, drop_path, sum(shape.depths)).tolist())
         widths = [shape.embed_dim * 2**stage for stage in range(len(shape.depths))]
         with torch.device("meta"):
@@ -98,10 +99,7 @@ class SwinBackbone(Backbone):
         return tuple(found[index] for index in wanted)
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
-        """Put `make(branch, rate)` in the place of each residual branch's drop path.
-
-        A block has two branches; branch 2 i is the attention of block i, 2 i + 1 its MLP.
-        """
+        """See `Backbone.replace_drop_path`."""
         stages: Any = self.layers
         for index, block in enumerate(block for stage in stages for block in stage.blocks):
             block.drop_path1 = make(2 * index, block.drop_path_rate)

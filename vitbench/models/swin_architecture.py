@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vitbench.errors import StateMismatch, UnknownName, listed
+from vitbench.errors import StateMismatch, listed
 from vitbench.models.architecture import Shape, count_blocks
 from vitbench.models.facts import Blocks, Epsilon, Heads, Size, Tokens
 
@@ -50,23 +50,15 @@ class SwinArchitecture:
         )
 
 
-def named_swin(arch: str) -> SwinArchitecture:
-    """Return the architecture of a name, without weights.
+def named_swin(arch: str) -> SwinArchitecture | None:
+    """Return the architecture of a name, without weights, or None if it is none of ours.
 
     Args:
         arch: `swin_{mini|tiny|small|base|large}_patch{pixels}_window{tokens}_{image size}`.
-
-    Raises:
-        UnknownName: If it is not of this form.
-
-    Example:
-        >>> named_swin("swin_tiny_patch4_window7_224").grids
-        (56, 28, 14, 7)
     """
     match = GRAMMAR.fullmatch(arch)
     if match is None or match["size"] not in SIZES:
-        known = [f"swin_{size}_patch4_window7_224" for size in SIZES]
-        raise UnknownName("architecture", arch, known)
+        return None
     dim, depths, heads = SIZES[match["size"]]
     return SwinArchitecture(
         name=arch,

@@ -1,6 +1,7 @@
 """timm's Vision Transformer as a `Backbone`, under our positional rule."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
@@ -54,7 +55,7 @@ class TimmBackbone(Backbone):
         put_linear_layers(vit)
         self.cls_token, self.reg_token, self.pos_embed = vit.cls_token, vit.reg_token, vit.pos_embed
         self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
-        self.architecture = architecture
+        self.architecture: Architecture = architecture
         self.drop_path_rates = torch.linspace(0, drop_path, architecture.depth).tolist()
         self.info = BackboneInfo(
             arch=architecture.name,
@@ -97,14 +98,53 @@ class TimmBackbone(Backbone):
         return logits.softmax(dim=-1)
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
-        """Put `make(layer, rate)` in the place of each residual branch's drop path.
-
-        A block has two branches; layer 2 i is the attention of block i, 2 i + 1 its MLP.
-        """
+        """See `Backbone.replace_drop_path`."""
         blocks: Any = self.blocks
         for index, (block, rate) in enumerate(zip(blocks, self.drop_path_rates, strict=True)):
             block.drop_path1 = make(2 * index, rate)
             block.drop_path2 = make(2 * index + 1, rate)
+
+    def dense_copy(
+        self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
+    ) -> "TimmBackbone":
+        """See `Backbone.dense_copy`.
+
+        Source:
+            mmsegmentation 0.x, VisionTransformer, with `img_size` of the crop.
+        """
+        if heads and self.info.embed_dim % heads:
+            raise SettingError(
+                [f"{self.info.arch}, {self.info.embed_dim} wide, can't have {heads} heads"]
+            )
+        copy = self._copy_to_learn()
+        if heads:
+            copy._change_heads(heads)
+        if copy.pos_embed is None:
+            return copy
+        copy.info = replace(copy.info, position_rule=rule)
+        if image_px is not None:
+            copy._change_grid(image_px // copy.info.patch_size)
+        return copy
+
+    def _change_heads(self, heads: int) -> None:
+        blocks: Any = self.blocks
+        for block in blocks:
+            block.attn.num_heads, block.attn.head_dim = heads, self.info.embed_dim // heads
+            block.attn.scale = block.attn.head_dim**-0.5
+        self.info = replace(self.info, heads=heads)
+        self.architecture = replace(self.architecture, heads=heads)
+
+    def _change_grid(self, side: int) -> None:
+        """Resize the positional table to a square grid, once."""
+        count = self.info.prefix_tokens if self.architecture.prefix_positions else 0
+        with torch.no_grad():
+            prefix, patches = self.pos_embed[:, :count], self.pos_embed[:, count:]
+            resized = resize_positions(
+                patches, self.info.grid, (side, side), self.info.position_rule, square=True
+            )
+            self.pos_embed = nn.Parameter(torch.cat([prefix, resized], dim=1))
+        self.info = replace(self.info, grid=(side, side))
+        self.architecture = replace(self.architecture, grid=(side, side))
 
     def _run(self, block: Any, tokens: Tensor) -> Tensor:
         fast = not self.training and cpu_block.usable(tokens)
@@ -185,6 +225,8 @@ def build_backbone(
         drop_path: Stochastic depth of the last block.
     """
     architecture = named(arch) if isinstance(arch, str) else arch
+    if architecture is None:
+        raise SettingError([f"{arch!r} names none of our Vision Transformers"])
     backbone = TimmBackbone(
         architecture, mean=mean, std=std, position_rule=position_rule, drop_path=drop_path
     )

@@ -1,6 +1,5 @@
-"""What timm knows by name: the shape of its plain Vision Transformers, and pretrained weights."""
+"""What timm knows by name: the architecture of every network of its, and pretrained weights."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,12 @@ from timm.models import vision_transformer
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from vitbench.errors import CheckpointError, MissingAbility, listed
+from vitbench.errors import CheckpointError
 from vitbench.models.architecture import Architecture
 from vitbench.models.facts import Activation, Pooling, Triple
+from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import ACTIVATIONS, timm_vit
+from vitbench.models.timm_network import described
 
 ATTENTION: Any = vars(vision_transformer)["Attention"]
 POOLINGS: dict[str, Pooling] = {"token": "cls_token", "avg": "mean_pool"}  # by timm's names
@@ -25,7 +26,7 @@ POOLINGS: dict[str, Pooling] = {"token": "cls_token", "avg": "mean_pool"}  # by 
 class Pretrained:
     """Weights that timm fetched, and what it says of them."""
 
-    architecture: Architecture
+    architecture: Architecture | TimmArchitecture
     state: dict[str, Tensor]
     mean: Triple
     std: Triple
@@ -33,112 +34,82 @@ class Pretrained:
 
 
 def pretrained_by_timm(name: str) -> Pretrained:
-    """Fetch one of timm's pretrained Vision Transformers.
+    """Fetch one of timm's pretrained networks.
 
     Args:
         name: `architecture.tag`, or `hf-hub:ID`.
 
     Raises:
-        CheckpointError: If it can't be fetched or is no plain Vision Transformer.
+        CheckpointError: If it can't be fetched.
     """
     try:
-        vit: Any = create_model(name, pretrained=True, num_classes=0)
+        network: Any = create_model(name, pretrained=True, num_classes=0)
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"timm can't give {name!r}.",
             found=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
             hint="timm.list_models(pretrained=True) lists the names; the network must be reachable",
         ) from error
-    config: Any = vit.pretrained_cfg
+    config: Any = network.pretrained_cfg
+    architecture = _architecture(network, config["architecture"])
+    plain = isinstance(architecture, Architecture)
     return Pretrained(
-        architecture=_described(vit, config["architecture"]),
-        state=vit.state_dict(),
+        architecture=architecture,
+        state=network.state_dict(),
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
-        pooling=POOLINGS.get(vit.global_pool),
+        pooling=POOLINGS.get(network.global_pool) if plain else None,
     )
 
 
-def named_by_timm(arch: str) -> Architecture | None:
-    """Return the architecture of one of timm's Vision Transformers, or None if it has none.
+def named_by_timm(arch: str) -> Architecture | TimmArchitecture | None:
+    """Return the architecture of one of timm's networks, or None if timm has no such name.
 
-    Raises:
-        MissingAbility: If it is a Vision Transformer with parts that a plain one lacks.
+    A plain Vision Transformer is one of ours.
     """
     if not is_model(arch):
         return None
     with torch.device("meta"):
-        vit: Any = create_model(arch, pretrained=False, num_classes=0)
-    return _described(vit, arch) if type(vit) is VisionTransformer else None
+        network: Any = create_model(arch, pretrained=False, num_classes=0)
+    return _architecture(network, arch)
 
 
-def _described(vit: Any, arch: str) -> Architecture:
-    odd = _odd(vit)
-    if odd:
-        raise MissingAbility(
-            f"{arch}: this network of timm is not a plain Vision Transformer.",
-            expected="patches, one learned table of positions, pre-norm blocks, a final norm",
-            found=listed(odd),
-            hint="a plain one, such as vit_small_patch16_224 or vit_small_patch14_dinov2",
-        )
-    architecture = _facts(vit, arch)
-    ours, theirs = _shapes(timm_vit(architecture)), _shapes(vit)
-    if ours != theirs:
-        raise MissingAbility(
-            f"{arch}: this network of timm has parts that a plain Vision Transformer lacks.",
-            found=listed(sorted(f"{key} {shape}" for key, shape in ours ^ theirs)),
-            hint="a plain one, such as vit_small_patch16_224 or vit_small_patch14_dinov2",
-        )
-    return architecture
+def _architecture(network: Any, arch: str) -> Architecture | TimmArchitecture:
+    """Return our Vision Transformer if it has every part of the network, else what builds it."""
+    if _is_plain(network):
+        ours = _facts(network, arch)
+        if _shapes(timm_vit(ours)) == _shapes(network):
+            return ours
+    return described(network, arch)
 
 
 def _shapes(module: nn.Module) -> set[tuple[str, tuple[int, ...]]]:
     return {(key, tuple(value.shape)) for key, value in module.state_dict().items()}
 
 
-def _odd(vit: Any) -> list[str]:
-    """Name what a network of timm has that its weights' shapes would not show."""
-    kind = type(vit)
-    if kind is not VisionTransformer:
-        return [f"a {kind.__name__}"]
-    parts = (
-        *((block, Block, "blocks") for block in vit.blocks),
-        (vit.patch_embed, PatchEmbed, "patch embedding"),
-        (vit.norm_pre, nn.Identity, "norm before the blocks"),
-        (vit.fc_norm, nn.Identity, "norm after pooling"),
-        (vit.norm, (nn.LayerNorm, nn.Identity), "final norm"),
+def _is_plain(vit: Any) -> bool:
+    """Whether a network has no part that its weights' shapes would not show, but ours lacks."""
+    return (
+        type(vit) is VisionTransformer
+        and type(vit.patch_embed) is PatchEmbed
+        and isinstance(vit.norm_pre, nn.Identity)
+        and isinstance(vit.fc_norm, nn.Identity)
+        and isinstance(vit.norm, nn.LayerNorm | nn.Identity)
+        and vit.attn_pool is None
+        and vit.global_pool in POOLINGS
+        and all(map(_is_plain_block, vit.blocks))
+        and _activation(vit) is not None
     )
-    odd = _others(parts)
-    if odd:
-        return odd
-    inside = (
-        part
-        for block in vit.blocks
-        for part in (
-            (block.attn, ATTENTION, "attention"),
-            (block.mlp, Mlp, "MLP"),
-            (block.norm1, nn.LayerNorm, "norms"),
-            (block.norm2, nn.LayerNorm, "norms"),
-        )
-    )
-    odd = _others(inside)
-    if _activation(vit) is None:
-        odd.append(f"activation: {type(vit.blocks[0].mlp.act).__name__}")
-    if vit.attn_pool is not None or vit.global_pool not in POOLINGS:
-        odd.append(f"pooling: {vit.global_pool}")
-    return odd
 
 
-def _others(parts: Iterable[tuple[Any, Any, str]]) -> list[str]:
-    """Name the parts whose type is another, each kind once."""
-    found = (
-        f"{what}: {type(part).__name__}"
-        for part, usual, what in parts
-        if not (
-            isinstance(part, usual) if what.endswith(("norm", "norms")) else type(part) is usual
-        )
+def _is_plain_block(block: Any) -> bool:
+    return (
+        type(block) is Block
+        and type(block.attn) is ATTENTION
+        and type(block.mlp) is Mlp
+        and isinstance(block.norm1, nn.LayerNorm)
+        and isinstance(block.norm2, nn.LayerNorm)
     )
-    return list(dict.fromkeys(found))
 
 
 def _activation(vit: Any) -> Activation | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from vitbench.errors import CheckpointError
+from vitbench.models.aggregated import CA_HEAD
 from vitbench.models.architecture import Architecture
-from vitbench.models.assembly import CA_HEAD
 from vitbench.models.checkpoint import Checkpoint, resolve
 from vitbench.models.state_dict import State
 from vitbench.records import atomic

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vitbench.errors import CheckpointError, UnknownName, listed
 from vitbench.models.checkpoint import Checkpoint, resolve
+from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.records import atomic
 from vitbench.training.fit import SNAPSHOTS
 from vitbench.training.snapshot import Saving, Snapshots, load_snapshot
@@ -149,9 +150,10 @@ def export(spec: str, layout: str, path: Path) -> Path:
     else:
         state = load_snapshot(snapshot, CPU)
         content = {**target.content(_names(state), subject=spec), "epoch": state["epoch"]}
-    content["args"] = Namespace(
-        arch=_published_name(checkpoint), patch_size=checkpoint.architecture.patch_size
-    )
+    shape = checkpoint.architecture
+    if isinstance(shape, TimmArchitecture):
+        raise CheckpointError(f"{spec}: {layout!r} is no layout for a {shape.name}.")
+    content["args"] = Namespace(arch=_published_name(checkpoint), patch_size=shape.patch_size)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         torch.save(content, temporary)

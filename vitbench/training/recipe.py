@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from vitbench.data.multicrop import MultiCrop
+from vitbench.errors import SettingError
 from vitbench.models.aggregated import AggregatedBackbone
 from vitbench.models.architecture import Architecture
 from vitbench.models.assembly import build, find_architecture
@@ -14,6 +15,7 @@ from vitbench.models.backbone import Backbone
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.facts import POSITION_RULES, PositionRule
 from vitbench.models.initialization import initialize
+from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.objectives.objective import ObjectiveSettings
 from vitbench.settings import checked, flag, problems, setting
 from vitbench.training.optimizer import AdamW
@@ -77,6 +79,8 @@ class Recipe:
         """Return the student's backbone with its first weights, on the CPU."""
         architecture = find_architecture(self.arch)
         if self.norm_eps is not None:
+            if isinstance(architecture, TimmArchitecture):
+                raise SettingError([f"norm_eps: the norms of {self.arch} are timm's own"])
             architecture = replace(architecture, norm_eps=self.norm_eps)
         if isinstance(architecture, Architecture):  # a Swin has neither positions nor class token
             if self.positions == "none":

@@ -126,6 +126,7 @@ def _check(protocol: "Adjacency", backbone: Backbone) -> None:
             ],
             hint=f"--patch-px {stride}",
         )
+    backbone.check_images(protocol.image_px, protocol.image_px)
 
 
 def _average(name: str, values: NDArray[np.float64]) -> Score:

@@ -153,6 +153,9 @@ class Davis:
         clips: Dataset[Clip] = context.dataset(self.splits[0])
         _check_frames(clips)
         follower = Follower(self, backbone, context)
+        sizes = ((clips[index].height, clips[index].width) for index in range(len(clips)))
+        for size in dict.fromkeys(sizes):
+            backbone.check_images(*follower.frame_size(size))
         longest_first = sorted(range(len(clips)), key=lambda index: -len(clips[index].frames))
         found: dict[str, ClipScores] = {}
         with _tf32(self.tf32):

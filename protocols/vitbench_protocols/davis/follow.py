@@ -75,13 +75,19 @@ class Follower:
             region[:, index], outline[:, index] = pair
         return ClipScores(clip.id, region, outline)
 
+    def frame_size(self, size: Size) -> Size:
+        """Return the size (height, width) that frames of a size are resized to."""
+        own = self.settings
+        patch = self.backbone.info.stage(own.layer).stride
+        return frame_size(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
+
     def _masks(self, clip: Clip, pool: ThreadPoolExecutor) -> Iterator[NDArray[np.uint8]]:
         """Yield the predicted label map of every frame but the first."""
         own = self.settings
         patch = self.backbone.info.stage(own.layer).stride
         size = (clip.height, clip.width)
         grid = mask_grid(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
-        resized = frame_size(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
+        resized = self.frame_size(size)
         labels = first_labels(
             clip, grid, void=own.void, count=own.count_objects, shrink=own.shrink_mask
         ).to(self.context.device)

@@ -14,7 +14,6 @@ from vitbench.api import (
     Need,
     Outcome,
     PositionRule,
-    dense_copy,
     distributed,
     errors,
     seeded,
@@ -160,7 +159,7 @@ class Detection:
     def detector(self, backbone: Backbone, categories: int) -> Detector:
         """Build the detector on a copy of a backbone, the rest with new weights."""
         self._check_heads(backbone)
-        copy = dense_copy(backbone, rule=self.positions, heads=self.heads)
+        copy = backbone.dense_copy(rule=self.positions, heads=self.heads)
         info, channels = backbone.info, self.network.channels
         layers = self.layers or default_layers(info)
         adapter: nn.Module

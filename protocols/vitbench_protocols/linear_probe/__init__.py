@@ -124,6 +124,7 @@ class LinearProbe:
         return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
     def _data(self, backbone: Backbone, context: Context, sets: Sequence[FeatureSet]) -> Data:
+        backbone.check_images(self.crop, self.crop)
         outputs = tuple(dict.fromkeys(output for found in sets for output in found.outputs))
         spec = FeatureSpec(view=ImageView(self.resize, self.crop), outputs=outputs)
         source: Source
@@ -132,5 +133,5 @@ class LinearProbe:
         else:
             vectors = vectors_of(context.features("train", spec), outputs)
             source = StoredFeatures(vectors, context.device)
-        widths = {output: backbone.info.stage(output.layer).width for output in outputs}
+        widths = {output: output.width(backbone.info) for output in outputs}
         return Data(context, spec, source, widths)

@@ -15,6 +15,7 @@ POOLINGS = {
     "cls_token": "class token",
     "mean_pool": "mean patch",
     "class_attention": "class-attention summary",
+    "own": "the network's own pooling",
 }
 
 
@@ -59,8 +60,10 @@ def _feature_set(choice: Choice, info: BackboneInfo) -> FeatureSet:
         choice = "last-4" if info.embed_dim < BASE_DIM else "last-1+mean"
     pooled = POOLINGS[info.pooled_from]
     if choice == "last-1+mean" and info.pooled_from != "mean_pool":
-        said = f"{pooled} of the last block, interleaved with its mean patch"
-        return FeatureSet(said, (Output(-1), Output(-1, "mean")), interleaved=True)
+        alike = info.pooled_width(-1) == info.stage(-1).width  # else there are no pairs of channels
+        how = "interleaved" if alike else "joined"
+        said = f"{pooled} of the last block, {how} with its mean patch"
+        return FeatureSet(said, (Output(-1), Output(-1, "mean")), interleaved=alike)
     blocks = min(4, info.depth) if choice == "last-4" else 1
     if blocks == 1 or info.pooled_from == "class_attention":
         return FeatureSet(f"{pooled} of the last block", (Output(-1),))

@@ -81,6 +81,7 @@ class Segmentation:
 
     def run(self, backbone: Backbone, context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""
+        self.inference.check(backbone)
         val = context.dataset("val")
         classes = Classes.of(val, self.first_label, self.void)
         problem = Problem(context, classes, context.dataset("train"), val, self.inference)

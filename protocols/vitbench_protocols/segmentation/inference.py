@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.api import Normalization, Pixels, Size, fitted, resize_image, setting
+from vitbench.api import (
+    Backbone,
+    Normalization,
+    Pixels,
+    Size,
+    errors,
+    fitted,
+    resize_image,
+    setting,
+)
 from vitbench_protocols.segmentation.classes import Indices
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
@@ -58,6 +67,20 @@ class Inference:
         (1.0,), help="sizes at which the image is seen, times the sides above", minimum=0.05
     )
     flip: bool = setting(False, help="see the mirrored image too")
+
+    def check(self, backbone: Backbone) -> None:
+        """Refuse a backbone of one image size, unless images are seen by windows of that size.
+
+        Raises:
+            MissingAbility: If it can't take what it would be shown.
+        """
+        info = backbone.info
+        if info.fixed_size and (self.window, self.window) != info.image_size:
+            raise errors.MissingAbility(
+                f"{info.arch} takes images of {info.image_size[0]} x {info.image_size[1]} px only.",
+                found="images of any size, shown whole or by other windows",
+                hint=f"--inference.window {info.image_size[0]}, with a method that learns",
+            )
 
     def classify(self, image: Pixels, segmenter: Segmenter) -> Indices:
         """Return the class of every pixel, shape (H, W)."""

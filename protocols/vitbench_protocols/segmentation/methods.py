@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from vitbench.api import Backbone, BackboneInfo, PositionRule, dense_copy, errors, seeded, setting
+from vitbench.api import Backbone, BackboneInfo, PositionRule, errors, seeded, setting
 from vitbench_protocols.segmentation.decoders import MAKERS, NAMES, DecoderName
 from vitbench_protocols.segmentation.decoders.linear import LinearDecoder
 from vitbench_protocols.segmentation.inference import Segmenter
@@ -64,7 +64,7 @@ class FineTune:
                 [f"a decoder sees {MAPS} blocks, found {layers} of {backbone.info.depth}"],
                 hint="--method.layers 2 5 8 11",
             )
-        copy = dense_copy(backbone, image_px=self.learning.crop, rule=self.position_rule)
+        copy = backbone.dense_copy(image_px=self.learning.crop, rule=self.position_rule)
         maps = [backbone.info.stage(layer) for layer in layers]
         decoder = seeded(MAKERS[self.decoder], maps, len(problem.classes), seed=seed)
         network = TrainedTogether(copy, decoder, layers=layers, drop_path=self.drop_path)
@@ -96,6 +96,7 @@ class LinearProbe:
 
     def learn(self, backbone: Backbone, problem: Problem) -> Segmenter:
         """Train the map and return it with the backbone."""
+        backbone.check_images(self.learning.crop, self.learning.crop)
         context, dim = problem.context, backbone.info.stage(self.layer).width
         decoder = seeded(LinearDecoder, dim, len(problem.classes), seed=context.seed)
         network = TrainedAlone(backbone, decoder, layer=self.layer).to(context.device)

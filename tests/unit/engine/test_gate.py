@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -51,6 +52,15 @@ def test_constant_features_do_not_pass() -> None:
     backbone.norm.weight.data.zero_()  # type: ignore[union-attr, operator]
     backbone.norm.bias.data.fill_(1.0)  # type: ignore[union-attr, operator]
     assert "features are constant" in failed("constant", backbone, checkpoint)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "levit_128s"])  # of any size, and of one
+def test_networks_of_timm_are_held_against_their_own_first_weights(name: str) -> None:
+    checkpoint = replace(resolve(f"random:{name}"), method="", sha256=name)
+    backbone = load_backbone(checkpoint)
+    verdict = failed(name, backbone, checkpoint)
+    own, untrained = re.findall(r"([\d.]+) %", verdict)[:2]
+    assert own == untrained  # the same seed
 
 
 def test_a_verdict_is_recalled_for_the_same_content(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from vitbench import api
 from vitbench.errors import CheckpointError, DatasetNotFound
-from vitbench.models.architecture import named
 from vitbench.models.assembly import build
 from vitbench.models.export import save_backbone
 from vitbench.models.timm_backbone import build_backbone
@@ -22,7 +21,7 @@ from vitbench_protocols.knn import Knn
 def test_the_journal_of_a_training_is_kept_beside_the_record_of_its_checkpoint(
     tmp_path: Path, folders: Path
 ) -> None:
-    backbone = build_backbone(named("vit_mini_patch8_64"), seed=0)
+    backbone = build_backbone("vit_mini_patch8_64", seed=0)
     save_backbone(backbone, tmp_path / "run" / "backbone.safetensors", method="dino")
     (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
     options = api.RunOptions(data=str(folders), results=tmp_path / "results", device="cpu")

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from vitbench.models.assembly import dense_copy
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.positions import resize_positions
 from vitbench.models.timm_backbone import TimmBackbone
@@ -12,7 +11,7 @@ from vitbench.models.timm_backbone import TimmBackbone
 def test_the_table_is_learned_on_the_grid_of_the_crop() -> None:
     lent = load_backbone(resolve("random:vit_mini_patch8_64"))
     assert isinstance(lent, TimmBackbone)
-    copy = dense_copy(lent, image_px=96, rule="size")
+    copy = lent.dense_copy(image_px=96, rule="size")
     assert isinstance(copy, TimmBackbone)
     assert copy.info.grid == (12, 12)
     assert copy.info.position_rule == "size"
@@ -26,7 +25,7 @@ def test_the_table_is_learned_on_the_grid_of_the_crop() -> None:
 def test_what_the_copy_learns_the_lent_one_does_not(spec: str) -> None:
     lent = load_backbone(resolve(spec))
     before = [parameter.clone() for parameter in lent.parameters()]
-    copy = dense_copy(lent, image_px=64, rule="size")
+    copy = lent.dense_copy(image_px=64, rule="size")
     with torch.no_grad():
         for parameter in copy.parameters():
             parameter.add_(1.0)
@@ -35,7 +34,7 @@ def test_what_the_copy_learns_the_lent_one_does_not(spec: str) -> None:
 
 
 def test_evaluation_in_low_precision_sees_the_weights_of_the_last_step() -> None:
-    copy = dense_copy(load_backbone(resolve("random:vit_mini_patch8_64")), image_px=64, rule="size")
+    copy = load_backbone(resolve("random:vit_mini_patch8_64")).dense_copy(image_px=64, rule="size")
     image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(copy.parameters(), lr=0.1, fused=True)
 
@@ -54,7 +53,7 @@ def test_evaluation_in_low_precision_sees_the_weights_of_the_last_step() -> None
 
 
 def test_other_sizes_of_image_see_the_learned_table_after_every_step() -> None:
-    copy = dense_copy(load_backbone(resolve("random:vit_mini_patch8_64")), image_px=64, rule="size")
+    copy = load_backbone(resolve("random:vit_mini_patch8_64")).dense_copy(image_px=64, rule="size")
     image = torch.randn(1, 3, 48, 80, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(copy.parameters(), lr=0.1, fused=True)
 

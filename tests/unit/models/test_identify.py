@@ -16,7 +16,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor
 
 from vitbench.errors import CheckpointError, StateMismatch
-from vitbench.models.architecture import named
+from vitbench.models.architecture import Architecture, named
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.export import save_backbone
 from vitbench.models.families import family_of_keys
@@ -30,6 +30,12 @@ SMALL = "vit_small_patch16_64"  # 6 heads by that name
 @pytest.fixture(scope="module")
 def small() -> State:
     return build_backbone(SMALL, seed=0).state_dict()
+
+
+def vit(name: str) -> Architecture:
+    found = named(name)
+    assert found is not None
+    return found
 
 
 def saved(folder: Path, content: Mapping[str, Any], **flags: Any) -> Checkpoint:
@@ -70,7 +76,7 @@ def test_a_name_with_other_heads_than_the_files_arguments_is_refused(
 
 
 def test_our_own_files_facts_are_held_against_a_name(tmp_path: Path) -> None:
-    eight = build_backbone(replace(named(SMALL), heads=8), seed=0)
+    eight = build_backbone(replace(vit(SMALL), heads=8), seed=0)
     save_backbone(eight, tmp_path / "backbone.safetensors", method="dino")
     assert resolve(str(tmp_path)).architecture.heads == 8
     with pytest.raises(CheckpointError, match=r"heads 6(.|\n)*heads 8"):
@@ -79,7 +85,7 @@ def test_our_own_files_facts_are_held_against_a_name(tmp_path: Path) -> None:
 
 
 def test_heads_said_by_number_serve_weights_of_any_width(tmp_path: Path) -> None:
-    odd = replace(named(SMALL), embed_dim=80, mlp_dim=160, heads=5)
+    odd = replace(vit(SMALL), embed_dim=80, mlp_dim=160, heads=5)
     state = build_backbone(odd, seed=0).state_dict()
     assert saved(tmp_path, state, heads=5).architecture.heads == 5
     with pytest.raises(CheckpointError, match="80 wide can't have 7 heads"):
@@ -157,6 +163,7 @@ def test_the_large_swin_is_known_by_name() -> None:
     with torch.device("meta"):
         theirs = timm.create_model("swin_large_patch4_window12_384", num_classes=0)
     ours = named_swin("swin_large_patch4_window12_384")
+    assert ours is not None
     assert (ours.embed_dim, ours.grids) == (192, (96, 48, 24, 12))
     blocks = [layer.blocks for layer in theirs.layers]  # type: ignore[union-attr]
     assert ours.depths == tuple(len(stage) for stage in blocks)

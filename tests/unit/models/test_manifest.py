@@ -3,6 +3,7 @@ import re
 import pytest
 
 from vitbench.errors import CheckpointError, UnknownName
+from vitbench.models.architecture import Architecture
 from vitbench.models.assembly import find_architecture
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.manifest import find_manifest, manifest_names, parse_manifest
@@ -28,7 +29,8 @@ def test_every_manifest_is_whole(name: str) -> None:
     assert all(value.source for value in manifest.published)
     architecture = find_architecture(manifest.arch)
     assert isinstance(architecture, SwinArchitecture) or (
-        architecture.embed_dim % (manifest.heads or 0) == 0
+        isinstance(architecture, Architecture)
+        and architecture.embed_dim % (manifest.heads or 0) == 0
     )
 
 

@@ -77,8 +77,13 @@ def test_a_trunk_without_class_token_gets_one_of_zeros_that_is_not_used(tmp_path
 
 
 def without_class_token(folder: Path) -> str:
-    shape = replace(named("vit_mini_patch8_64"), cls_token=False)
-    save_backbone(build(shape, seed=0), folder / "backbone.safetensors", method="selfpatch")
+    shape = named("vit_mini_patch8_64")
+    assert shape is not None
+    save_backbone(
+        build(replace(shape, cls_token=False), seed=0),
+        folder / "backbone.safetensors",
+        method="selfpatch",
+    )
     return str(folder / "backbone.safetensors")
 
 

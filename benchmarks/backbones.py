@@ -1,0 +1,333 @@
+"""Every network of timm side by side with timm's own call; writes the table `BACKBONES.md`.
+
+    python benchmarks/backbones.py --results ROWS              # all; goes on where it stopped
+    python benchmarks/backbones.py --results ROWS --match 'convnext*' 'vit_pe*'
+    python benchmarks/backbones.py --results ROWS --write      # the table, without running
+
+One network after the other: timm builds it with random weights and a classifier, its state dict is
+loaded as a file's would be, and the maps of all layers and the pooled features are compared with
+what timm's own `forward_intermediates` and `forward` give on the same image, in float32 on a CPU.
+Networks of more than `--largest` million parameters are built with fewer blocks, where timm's
+builder lets them; else, above three times as many, they are only built, on the meta device.
+"""
+
+import argparse
+import gc
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from itertools import accumulate
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vitbench.errors import VitbenchError
+from vitbench.models.assembly import assemble, find_architecture
+from vitbench.models.backbone import AnyArchitecture, Backbone
+from vitbench.models.checkpoint import load_backbone, resolve
+from vitbench.models.state_dict import check_complete
+from vitbench.models.swin import SwinBackbone
+from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_state import recognise_timm
+
+TABLE = Path(__file__).with_name("BACKBONES.md")
+MARGIN = 3  # of the limit: what two blocks of a wide network may have
+EQUAL = 1e-5  # largest difference, relative to the largest absolute value of a map
+SHORTER: tuple[dict[str, Any], ...] = (
+    {"depth": 2},
+    {"depths": (1, 1, 1, 1)},
+    {"layers": (1, 1, 1, 1)},
+)
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What was seen of one network."""
+
+    name: str
+    way: str = ""  # "plain ViT", "Swin" or "timm"
+    parameters: float = 0.0  # millions, at full depth
+    reduced: str = ""  # how it was made smaller, if it was
+    sizes: tuple[Size, ...] = ()  # that it was run on
+    refused: tuple[Size, ...] = ()  # said to be impossible before any work
+    maps: float | None = None  # largest relative difference of a map, over layers and sizes
+    pooled: float | None = None  # likewise of the pooled features; None where timm pools nothing
+    ours: float | None = None  # images a second at the native size, all layers, one thread
+    timms: float | None = None
+    error: str = ""
+
+    @property
+    def equal(self) -> bool:
+        """Whether it loaded and gave timm's numbers."""
+        return not self.error and (self.maps or 0.0) <= EQUAL and (self.pooled or 0.0) <= EQUAL
+
+
+def names() -> list[str]:
+    """Return the architectures that timm lists as pretrained."""
+    return sorted({name.partition(".")[0] for name in timm.list_models(pretrained=True)})
+
+
+def look(name: str, *, largest: float, seconds: float) -> Row:
+    """Compare one network with timm's own; whatever goes wrong is part of the answer."""
+    row = Row(name=name)
+    try:
+        architecture = find_architecture(name)
+        empty = assemble(architecture)
+        count = sum(parameter.numel() for parameter in empty.parameters()) / 1e6
+        row = replace(row, way=_way(architecture), parameters=round(count, 1))
+        options: dict[str, Any] = {}
+        if count > largest:
+            shorter = _shorter(name, architecture, largest)
+            if shorter is not None:
+                architecture, options = shorter
+                row = replace(row, reduced=", ".join(f"{k} {v}" for k, v in options.items()))
+            elif count > MARGIN * largest:
+                return replace(row, reduced="meta tensors")
+        theirs, any_size = _timms(name, options)
+        ours = _loaded(name, architecture, theirs)
+        return _compared(row, ours, theirs, any_size, seconds)
+    except VitbenchError as error:
+        return replace(row, error=f"refused: {str(error).splitlines()[0]}")
+    except Exception as error:  # a row says that there was a traceback
+        return replace(row, error=f"{type(error).__name__}: {str(error)[:200]}")
+
+
+def _way(architecture: AnyArchitecture) -> str:
+    return {"Architecture": "plain ViT", "SwinArchitecture": "Swin"}.get(
+        type(architecture).__name__, "timm"
+    )
+
+
+def _shorter(
+    name: str, architecture: AnyArchitecture, largest: float
+) -> tuple[TimmArchitecture, dict[str, Any]] | None:
+    """Return a network of fewer blocks, and the arguments that make timm build it."""
+    for options in SHORTER:
+        size = architecture.image_size if isinstance(architecture, TimmArchitecture) else None
+        try:
+            with torch.device("meta"):
+                small: Any = timm.create_model(name, num_classes=0, **options)
+        except (TypeError, IndexError, AssertionError, KeyError):
+            continue
+        if sum(parameter.numel() for parameter in small.parameters()) / 1e6 < MARGIN * largest:
+            native = size or tuple(small.pretrained_cfg["input_size"][1:])
+            return TimmArchitecture(
+                timm_name=name, image_size=native, options=tuple(options.items())
+            ), options
+    return None
+
+
+def _timms(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Build timm's network with a classifier, and its twin for other sizes, of equal weights."""
+    torch.manual_seed(0)
+    network: Any = timm.create_model(name, **options).eval().requires_grad_(False)
+    try:
+        with torch.device("meta"):
+            timm.create_model(name, dynamic_img_size=True, **options)
+    except TypeError:
+        return network, network
+    twin: Any = timm.create_model(name, dynamic_img_size=True, **options).eval()
+    twin.load_state_dict(network.state_dict(), assign=True)
+    return network, twin.requires_grad_(False)
+
+
+def _loaded(name: str, architecture: AnyArchitecture, theirs: Any) -> Backbone:
+    """Load timm's weights as those of a file."""
+    state = theirs.state_dict()
+    if not isinstance(architecture, TimmArchitecture):
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "weights.safetensors"
+            save_file({key: value.contiguous() for key, value in state.items()}, path)
+            return load_backbone(resolve(str(path), arch=name, position_rule="timm"))
+    found = recognise_timm({"state_dict": state}, architecture, subject=name)
+    backbone = assemble(architecture)
+    check_complete(found.state, backbone.own_state(), subject=name, where=found.where)
+    backbone.to_empty(device="cpu")
+    backbone.fill(found.state)
+    return backbone.eval().requires_grad_(False)
+
+
+def _compared(row: Row, ours: Backbone, theirs: Any, any_size: Any, seconds: float) -> Row:
+    info, layers = ours.info, _layers(ours)
+    native = info.image_size
+    # a Swin of ours pads and shifts at other sizes as EsViT does, not as timm
+    others = () if isinstance(ours, SwinBackbone) else _others(native, info.patch_size)
+    ran, refused, maps, pooled = [], [], [0.0], []
+    for size in (native, *others):
+        try:
+            ours.check_images(*size)
+        except VitbenchError:
+            refused.append(size)
+            continue
+        image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+        network = theirs if size == native else any_size
+        found = ours(image, layers)
+        expected = _maps(ours, network, image)
+        maps += [_difference(one.patches, map_) for one, map_ in zip(found, expected, strict=True)]
+        (alone,) = ours(image, layers[:1])
+        maps.append(_difference(alone.patches, expected[0]))
+        if info.pooled_from == "own":
+            final = network.forward_features(image)
+            pooled.append(
+                _difference(found[-1].pooled, network.forward_head(final, pre_logits=True))
+            )
+        ran.append(size)
+    image = torch.randn(1, 3, *native, generator=torch.Generator().manual_seed(2))
+    mine, own = _rates(
+        lambda: ours(image, layers), lambda: _maps(ours, theirs, image), seconds=seconds
+    )
+    return replace(
+        row,
+        sizes=tuple(ran),
+        refused=tuple(refused),
+        maps=max(maps),
+        pooled=max(pooled) if pooled else None,
+        ours=mine,
+        timms=own,
+    )
+
+
+def _maps(ours: Backbone, network: Any, image: Tensor) -> list[Tensor]:
+    """Call timm as its documentation does; the pooled features too, where ours gives them."""
+    normed = not type(network).__name__.startswith("Hiera")  # timm has no norm for its maps
+    final, maps = network.forward_intermediates(image, norm=normed)
+    if ours.info.pooled_from == "own":
+        network.forward_head(final, pre_logits=True)
+    return list(maps)
+
+
+def _layers(ours: Backbone) -> tuple[int, ...]:
+    """Return the layers of ours that timm counts: of a Swin, the last block of each stage."""
+    if isinstance(ours, SwinBackbone):
+        return tuple(end - 1 for end in accumulate(stage.blocks for stage in ours.info.stages))
+    return tuple(range(ours.info.depth))
+
+
+def _others(native: Size, stride: int) -> tuple[Size, Size]:
+    """Return two more sizes, the second not square, both multiples of the stride."""
+
+    def part(side: int, share: float) -> int:
+        return max(1, round(side * share / stride)) * stride
+
+    height, width = native
+    return (
+        (part(height, 0.7), part(width, 0.7)),
+        (part(height, 0.6), part(width, 0.9)),
+    )
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    if found.shape != expected.shape:
+        return float("inf")
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+
+
+def _rates(
+    ours: Callable[[], object], theirs: Callable[[], object], *, seconds: float
+) -> tuple[float, float]:
+    """Return images a second of both, the best of turns that last so long altogether."""
+    best = [float("inf"), float("inf")]
+    end = time.perf_counter() + seconds
+    while True:
+        for index, call in enumerate((ours, theirs)):
+            start = time.perf_counter()
+            call()
+            best[index] = min(best[index], time.perf_counter() - start)
+        if time.perf_counter() > end:
+            return 1 / best[0], 1 / best[1]
+
+
+def read(path: Path) -> dict[str, Row]:
+    """Return the rows of a file of results by name."""
+    rows = {}
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        told = json.loads(line)
+        for key in ("sizes", "refused"):
+            told[key] = tuple(tuple(size) for size in told[key])
+        rows[told["name"]] = Row(**told)
+    return rows
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """Write the rows as a page of Markdown."""
+    run = [row for row in rows if row.maps is not None]
+    equal = sum(row.equal for row in run)
+    listed = len(names())
+    tracebacks = sum(bool(row.error) and not row.error.startswith("refused") for row in rows)
+    faster = [row.ours / row.timms for row in run if row.ours and row.timms]
+    yield "# Every network of timm"
+    yield ""
+    yield "Made by `benchmarks/backbones.py`, which says how; float32, one image, one CPU thread."
+    yield ""
+    yield f"- timm {timm.__version__} lists {listed} architectures with pretrained weights;"
+    yield f"  {len(rows)} were looked at, {len(run)} of them run with random weights;"
+    yield f"- {equal} load and give timm's numbers within {EQUAL:.0e}, {equal / listed:.1%} of all;"
+    yield f"- {tracebacks} tracebacks;"
+    if faster:
+        yield f"- ours gives {median(faster):.2f} x the images a second of timm's call (median)."
+    yield ""
+    yield "| name | by | M parameters | map | pooled | sizes | refused | ours, img/s | timm's |"
+    yield "| --- | --- | ---: | ---: | ---: | --- | --- | ---: | ---: |"
+    for row in rows:
+        how = row.way + (f" ({row.reduced})" if row.reduced else "")
+        if row.error:
+            yield f"| {row.name} | {how} | {row.parameters} | {row.error} | | | | | |"
+            continue
+        cells = (
+            _number(row.maps, ".0e"),
+            _number(row.pooled, ".0e"),
+            _sizes(row.sizes),
+            _sizes(row.refused),
+            _number(row.ours, ".2f"),
+            _number(row.timms, ".2f"),
+        )
+        yield f"| {row.name} | {how} | {row.parameters} | {' | '.join(cells)} |"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _sizes(sizes: Sequence[Size]) -> str:
+    return ", ".join(f"{height}x{width}" for height, width in sizes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, required=True, help="file of rows, one a line")
+    parser.add_argument("--match", nargs="*", default=["*"], help="patterns of names to look at")
+    parser.add_argument("--largest", type=float, default=100, help="million parameters in full")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of timing for each network")
+    parser.add_argument("--again", action="store_true", help="look again at what has a row")
+    parser.add_argument("--write", action="store_true", help="only write the table")
+    chosen = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    rows = read(chosen.results)
+    wanted = [name for name in names() if any(fnmatchcase(name, m) for m in chosen.match)]
+    for name in () if chosen.write else wanted:
+        if name in rows and not chosen.again:
+            continue
+        with torch.inference_mode():
+            row = look(name, largest=chosen.largest, seconds=chosen.seconds)
+        with chosen.results.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(row)) + "\n")
+        print(name, row.error or f"maps {row.maps} pooled {row.pooled}", flush=True)
+        gc.collect()
+    rows = read(chosen.results)
+    if chosen.write:
+        TABLE.write_text("\n".join(table([rows[n] for n in names() if n in rows])) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
