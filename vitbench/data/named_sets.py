@@ -100,6 +100,7 @@ def _opened(
     """Open one split of a data set of torchvision; return what the split is called there too."""
     takes = inspect.signature(make).parameters
     more = {"download": True} if "download" in takes else {}
+    choices: list[tuple[str, dict[str, bool | str]]]
     if "train" in takes:
         choices = [(words[-1] if split == "val" else split, {"train": split == "train"})]
     else:

@@ -58,6 +58,8 @@ def open_data(
     )
     for split in component.splits:
         data.dataset(split)
+    for text in data.notes:
+        voice.say(text)
     return data
 
 

@@ -51,8 +51,8 @@ class RunOptions:
 
     data: str = setting(
         "",
-        help="data set: a name under $VITBENCH_DATA, a path, or synthetic; left out: the"
-        " protocol's usual one",
+        help="data set: a name under $VITBENCH_DATA, a path, torchvision:NAME, hf:OWNER/NAME, or"
+        " synthetic; left out: the protocol's usual one",
     )
     results: Path = setting(Path("results"), help="folder of the records")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
@@ -209,8 +209,9 @@ class Run:
         )
 
     def _note(self, text: str) -> None:
-        self.notes.append(text)
-        self.voice.say(text)
+        if text not in self.notes:  # what the data say of themselves is said when they are opened
+            self.notes.append(text)
+            self.voice.say(text)
 
     def _record(self, identity: str, status: Literal["ok", "failed"], **parts: Any) -> Record:
         return Record(

@@ -15,7 +15,7 @@ from vitbench_protocols.segmentation.score import SegmentationMaps
 LABELS = np.array([[0, 0, 15, 255], [0, 15, 15, 255]], np.uint8).repeat(4, 0).repeat(4, 1)
 
 
-def write_map(path: Path, labels: np.ndarray) -> None:  # type: ignore[type-arg]
+def write_map(path: Path, labels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(labels).convert("P")
     image.putdata(labels.ravel().tolist())
