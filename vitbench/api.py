@@ -17,9 +17,15 @@ from vitbench.lazy import importer
 
 if TYPE_CHECKING:
     from vitbench import errors as errors
-    from vitbench.data.dataset import Dataset as Dataset
-    from vitbench.data.dataset import Sample as Sample
+    from vitbench.data.dataset import Reader as Reader
     from vitbench.data.dataset import open_dataset as open_dataset
+    from vitbench.data.kinds import ClassificationDataset as ClassificationDataset
+    from vitbench.data.kinds import Dataset as Dataset
+    from vitbench.data.kinds import ImageDataset as ImageDataset
+    from vitbench.data.kinds import IndexMapDataset as IndexMapDataset
+    from vitbench.data.kinds import InstanceDataset as InstanceDataset
+    from vitbench.data.kinds import LabelledDataset as LabelledDataset
+    from vitbench.data.kinds import Sample as Sample
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
     from vitbench.engine.features import FeatureSpec as FeatureSpec
@@ -68,7 +74,16 @@ if TYPE_CHECKING:
     from vitbench.training.recipes import recipes as recipes
 
 _HOMES = {
-    "vitbench.data.dataset": ("Dataset", "Sample", "open_dataset"),
+    "vitbench.data.dataset": ("Reader", "open_dataset"),
+    "vitbench.data.kinds": (
+        "ClassificationDataset",
+        "Dataset",
+        "ImageDataset",
+        "IndexMapDataset",
+        "InstanceDataset",
+        "LabelledDataset",
+        "Sample",
+    ),
     "vitbench.data.transforms": ("ImageView", "Normalization"),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
     "vitbench.engine.options": ("RunOptions", "Voice"),

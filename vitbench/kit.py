@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from vitbench.data.clips import mask_files as mask_files
     from vitbench.data.clips import palette as palette
     from vitbench.data.clips import read_labels as read_labels
+    from vitbench.data.decode import read_file as read_file
+    from vitbench.data.decode import read_image as read_image
     from vitbench.data.instances import Instance as Instance
     from vitbench.data.instances import Instances as Instances
     from vitbench.data.instances import RunLengths as RunLengths
     from vitbench.data.instances import decode_mask as decode_mask
     from vitbench.data.instances import encode_mask as encode_mask
     from vitbench.data.instances import encode_runs as encode_runs
+    from vitbench.data.kinds import part_of as part_of
+    from vitbench.data.label_images import read_label_image as read_label_image
     from vitbench.data.label_maps import Geometry as Geometry
     from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
@@ -102,6 +106,7 @@ _HOMES = {
     "vitbench.bootstrap": ("mean_interval",),
     "vitbench.data.adjacency": ("STEPS",),
     "vitbench.data.clips": ("Clip", "VOID", "mask_files", "palette", "read_labels"),
+    "vitbench.data.decode": ("read_file", "read_image"),
     "vitbench.data.instances": (
         "Instance",
         "Instances",
@@ -110,6 +115,8 @@ _HOMES = {
         "encode_mask",
         "encode_runs",
     ),
+    "vitbench.data.kinds": ("part_of",),
+    "vitbench.data.label_images": ("read_label_image",),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),
     "vitbench.data.multicrop": ("MultiCrop", "dino_crops", "moby_crops", "selfpatch_crops"),

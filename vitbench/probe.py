@@ -1,13 +1,12 @@
 """20-NN in small: how good features are, for a trainer while it learns and for the load gate."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.data.dataset import Dataset, Sample
+from vitbench.data.kinds import ClassificationDataset
 from vitbench.data.loader import load_batches
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.models.backbone import Backbone
@@ -26,8 +25,8 @@ class Probe:
         The protocol `knn`, in small: facebookresearch/dino, eval_knn.py (7c446df).
     """
 
-    bank: Dataset[Sample[int]]
-    queries: Dataset[Sample[int]]
+    bank: ClassificationDataset
+    queries: ClassificationDataset
     workers: int = 2
     view: ImageView | None = None  # left out: the backbone's native size, a margin cut off
 
@@ -47,7 +46,7 @@ class Probe:
         return 100 * (ranked[:, 0] == truth).double().mean().item()
 
     @torch.no_grad()
-    def vectors(self, backbone: Backbone, dataset: Dataset[Sample[Any]]) -> tuple[Tensor, Tensor]:
+    def vectors(self, backbone: Backbone, dataset: ClassificationDataset) -> tuple[Tensor, Tensor]:
         """Return the normalized image-level features of a split (M, D) and its labels (M,)."""
         size = backbone.info.image_size[0]
         view = self.view or ImageView(resize=round(size * 256 / 224), crop=size)
@@ -60,5 +59,4 @@ class Probe:
             images = normalize(pixels.to(where.device)).to(where.dtype)
             (features,) = backbone(images)
             vectors.append(functional.normalize(features.pooled.float(), dim=-1))
-        targets: list[int] = dataset.targets  # type: ignore[attr-defined]
-        return torch.cat(vectors), torch.tensor(targets)
+        return torch.cat(vectors), torch.tensor(dataset.targets)

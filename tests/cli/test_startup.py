@@ -83,7 +83,7 @@ def test_clips_are_scored_without_torch(tmp_path: Path) -> None:
 
 
 def test_label_files_are_scored_without_torch(tmp_path: Path) -> None:
-    files = open_dataset("synthetic", "semantic", "val").files  # type: ignore[attr-defined]
+    files = open_dataset("synthetic", "semantic", "val").files
     folder = Path(str(files[0]).replace("images", "annotations")).parent
     words = ("score", "segmentation", folder, "--data", "synthetic")
     done = run(NETWORKS, words, tmp_path)
@@ -93,7 +93,7 @@ def test_label_files_are_scored_without_torch(tmp_path: Path) -> None:
 
 def test_a_results_file_is_scored_without_torch(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    image = open_dataset("synthetic", "instances", "val").target(0)  # type: ignore[attr-defined]
+    image = open_dataset("synthetic", "instances", "val").target(0)
     found = {"image_id": image.image_id, "category_id": 1, "score": 0.5, "bbox": [0, 0, 9, 9]}
     results.write_text(json.dumps([found]))
     done = run(NETWORKS, ("score", "coco", results, "--data", "synthetic"), tmp_path)

@@ -112,7 +112,7 @@ def test_a_class_of_val_that_train_lacks_is_refused_before_any_work(
     root = tmp_path / "data"
     shutil.copytree(folders, root)
     (root / "val" / "blue").rename(root / "val" / "azure")
-    with pytest.raises(DatasetError, match="class folders that 'train' lacks: azure"):
+    with pytest.raises(DatasetError, match="classes that 'train' lacks: azure"):
         run(root, tmp_path)
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vitbench.data.overview import seen_in
 from vitbench.errors import UnknownName
 from vitbench.models.manifest import find_manifest, manifest_names
 from vitbench.records import Record
@@ -65,11 +66,12 @@ def _scores(records: Sequence[Record]) -> str:
 
 
 def _folders() -> list[str]:
+    """Say of each folder of data what kind it is, how many items each split has, what it lacks."""
     base = os.environ.get("VITBENCH_DATA", "")
     if not base or not Path(base).is_dir():
         return []
     return [
-        f"{path.name:24} under VITBENCH_DATA"
+        f"{path.name:24} {'; '.join(seen_in(path)) or 'no layout that is known'}"
         for path in sorted(Path(base).iterdir())
         if path.is_dir()
     ]

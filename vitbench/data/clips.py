@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.data.decode import decode, read_file
+from vitbench.data.kinds import part_of
 from vitbench.data.label_images import read_label_image
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
@@ -49,6 +51,7 @@ class ClipDataset:
 
     shared_files: Sequence[Path] = ()
     class_names: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __init__(self, info: DatasetInfo, clips: Sequence[Clip]) -> None:
         self.info = info
@@ -62,6 +65,11 @@ class ClipDataset:
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return the label maps of one clip."""
         return self._clips[index].masks
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """Return some clips, in the order given."""
+        info = part_of(self.info, len(indices))
+        return type(self)(info, [self._clips[index] for index in indices])
 
     def __len__(self) -> int:
         return len(self._clips)

@@ -1,9 +1,10 @@
 """COCO instances: `<root>/annotations/instances_val2017.json`, images in `<root>/val2017/`."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, FiniteFloat, TypeAdapter
 
@@ -19,8 +20,8 @@ from vitbench.data.coco_files import (
     parse_annotations,
     read_annotations,
 )
-from vitbench.data.dataset import Sample
-from vitbench.data.decode import read_image
+from vitbench.data.dataset import Reader
+from vitbench.data.decode import read_file, read_image
 from vitbench.data.instances import (
     FARTHEST,
     Instance,
@@ -29,6 +30,7 @@ from vitbench.data.instances import (
     mask_area,
     mask_box,
 )
+from vitbench.data.kinds import Sample, part_of
 from vitbench.records import DatasetInfo
 
 MOST_CATEGORIES = 20_000  # tables of scores have a row for each
@@ -90,6 +92,19 @@ class CocoDataset:
         """Return nothing: one file holds all annotations."""
         return ()
 
+    def encoded(self, index: int) -> tuple[str, bytes]:
+        """Return the path and the bytes of one image."""
+        return str(self.files[index]), read_file(self.files[index])
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """Return some items, in the order given."""
+        part = copy(self)
+        part.info = part_of(self.info, len(indices))
+        part.ids = [self.ids[index] for index in indices]
+        part.files = [self.files[index] for index in indices]
+        part._images = [self._images[index] for index in indices]
+        return part
+
     def __len__(self) -> int:
         return len(self._images)
 
@@ -130,6 +145,7 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         kind="instances",
         items=len(parsed.images),
         classes=len(parsed.categories),
+        item_noun="images",
     )
     names = {category.id + shift: category.name for category in parsed.categories}
     return CocoDataset(
@@ -142,6 +158,9 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         shift=shift,
         notes=_derived(path, parsed.annotations),
     )
+
+
+READER = Reader(open_coco)
 
 
 def _instance(path: Path, item: _Annotation, size: tuple[int, int], shift: int) -> Instance:

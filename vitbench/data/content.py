@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from vitbench.cache import cache_root
-from vitbench.data.dataset import Dataset
+from vitbench.data.kinds import Dataset
 from vitbench.records import atomic
 
 VERSION = 2  # of fingerprints; the first hashed names and sizes
@@ -30,25 +30,6 @@ INODES = (1 << 63) - 1  # larger ones are cut, to be kept as signed numbers
 
 Progress = Callable[[str, int, int], None]
 Facts = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
-
-
-@runtime_checkable
-class OnDisk(Protocol):
-    """A data set that says which files its items are made of."""
-
-    @property
-    def shared_files(self) -> Sequence[Path]:
-        """Files that all items depend on: an annotation file, a list of class names."""
-
-    @property
-    def class_names(self) -> Sequence[str]:
-        """Names of the classes in the order of their numbers; empty where nobody names them."""
-
-    def image_files(self, index: int) -> Sequence[Path]:
-        """Files that the pixels of one item come from."""
-
-    def label_files(self, index: int) -> Sequence[Path]:
-        """Files that only the target of one item comes from."""
 
 
 @dataclass
@@ -71,17 +52,16 @@ class Digests:
         A file that can't be read counts as `UNREADABLE`.
         """
         paths = [os.fsencode(file) for file in files]
-        found: list[bytes | None] = [None] * len(paths)
-        for number, path in enumerate(paths):
-            facts, digest = self.known.get(path, (None, None))
+        found: dict[bytes, bytes] = {}
+        missing = []
+        for path in dict.fromkeys(paths):  # of many images in one file it is looked at once
+            facts, digest = self.known.get(path, (None, b""))
             if facts is not None and facts == _facts_of(path):
-                found[number] = digest
-        missing = [number for number, digest in enumerate(found) if digest is None]
-        for number, digest in zip(
-            missing, self._hashed([paths[number] for number in missing]), strict=True
-        ):
-            found[number] = digest
-        return [digest for digest in found if digest is not None]
+                found[path] = digest
+            else:
+                missing.append(path)
+        found |= zip(missing, self._hashed(missing), strict=True)
+        return [found[path] for path in paths]
 
     def _hashed(self, paths: Sequence[bytes]) -> Iterator[bytes]:
         """Hash files by several threads (hashing frees the interpreter), and remember them."""
@@ -116,14 +96,11 @@ def fingerprint(dataset: Dataset[Any], digests: Digests, *, pixels: bool) -> str
     """
     marks = [b"fingerprint", b"%d" % VERSION, dataset.info.kind.encode()]
     marks += [b"declared", dataset.info.fingerprint.encode()]
-    if isinstance(dataset, OnDisk):
-        marks += [os.fsencode(name) for name in dataset.class_names]
-        shared = [os.fsencode(file.name) for file in dataset.shared_files]
-        marks += _items(shared, [(file,) for file in dataset.shared_files], digests)
-        names = (os.fsencode(item) for item in dataset.ids)
-        marks += sorted(_items(names, _files(dataset, pixels=pixels, labels=True), digests))
-    else:
-        marks += sorted(os.fsencode(item) for item in dataset.ids)
+    marks += [os.fsencode(name) for name in dataset.class_names]
+    shared = [os.fsencode(file.name) for file in dataset.shared_files]
+    marks += _items(shared, [(file,) for file in dataset.shared_files], digests)
+    names = (os.fsencode(item) for item in dataset.ids)
+    marks += sorted(_items(names, _files(dataset, pixels=pixels, labels=True), digests))
     return _hash(marks)
 
 
@@ -131,10 +108,7 @@ def images_fingerprint(dataset: Dataset[Any], digests: Digests) -> str:
     """Hash the images of a data set in their order, whatever their labels (sha256, hexadecimal)."""
     marks = [b"images", b"%d" % VERSION, b"declared", dataset.info.fingerprint.encode()]
     names = [os.fsencode(item) for item in dataset.ids]
-    if isinstance(dataset, OnDisk):
-        marks += _items(names, _files(dataset, pixels=True, labels=False), digests)
-    else:
-        marks += names
+    marks += _items(names, _files(dataset, pixels=True, labels=False), digests)
     return _hash(marks)
 
 
@@ -144,15 +118,14 @@ def combined(parts: Iterable[str]) -> str:
     return marks[0].decode() if len(marks) == 1 else _hash(marks)
 
 
-def _files(dataset: OnDisk, *, pixels: bool, labels: bool) -> list[Sequence[Path]]:
+def _files(dataset: Dataset[Any], *, pixels: bool, labels: bool) -> list[Sequence[Path]]:
     """Return the files of every item that count."""
-    count = len(dataset)  # type: ignore[arg-type]
     return [
         (
             *(dataset.image_files(index) if pixels else ()),
             *(dataset.label_files(index) if labels else ()),
         )
-        for index in range(count)
+        for index in range(len(dataset))
     ]
 
 

@@ -1,69 +1,106 @@
-"""Datasets as protocols see them: what is on disk, untransformed, one item at a time."""
+"""Opening data by name: which reader opens which kind, and where the data lies."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Literal, overload
 
-from PIL import Image
-
+from vitbench.data.clips import Clip
+from vitbench.data.kinds import (
+    ClassificationDataset,
+    Dataset,
+    IndexMapDataset,
+    InstanceDataset,
+)
+from vitbench.data.named_sets import is_named_set, named_root
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import Progress, synthetic_folder
 from vitbench.errors import BadPlugin, DatasetNotFound
-from vitbench.records import DataKind, DatasetInfo
+from vitbench.records import DataKind
 from vitbench.registry import Claim, Registry
 
-T = TypeVar("T")
-ItemT = TypeVar("ItemT", covariant=True)
-
 DATA_VARIABLE = "VITBENCH_DATA"
-PER_ITEM = ("targets", "files")  # lists of a dataset, one entry an item
+READERS = {
+    "clips": "vitbench.data.davis:READER",
+    "classification": "vitbench.data.classification:READER",
+    "instances": "vitbench.data.coco:READER",
+    "panoptic": "vitbench.data.panoptic:READER",
+    "semantic": "vitbench.data.semantic:READER",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Sample(Generic[T]):
-    """One image and what is known of it."""
+class Reader:
+    """How one kind of data is opened; the kind is the name that the reader is registered by.
 
-    id: str  # equal on every machine: a relative path or an annotation's id
-    image: Image.Image  # RGB, untransformed
-    target: T  # a class index, instances, an index map, …
+    Errors of `open` are `DatasetNotFound` (nothing of this kind lies there) and `DatasetError`
+    (it does, and is broken); both name the file.
+    """
 
-
-class Dataset(Protocol[ItemT]):
-    """A sequence of items that says what it is. Items are read when they are asked for."""
-
-    @property
-    def info(self) -> DatasetInfo:
-        """Name, split and size."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """The id of every item; reads no item."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> ItemT: ...
-
-
-Reader = Callable[[Path, str], Dataset[Any]]  # (root, split) -> dataset
+    open: Callable[[Path, str], Dataset[Any]]  # (folder, split) -> dataset
+    write_demo: Callable[[Path], None] | None = None  # writes a small set, `--data synthetic`
+    splits: tuple[str, ...] = ("train", "val")  # of the small set
 
 
 def _check_reader(found: object, claim: Claim) -> Reader:
-    if not callable(found):
-        raise BadPlugin(f"reader {claim.name!r} of {claim.distribution!r} is no function.")
+    if not isinstance(found, Reader):
+        raise BadPlugin(
+            f"reader {claim.name!r} of {claim.distribution!r} is no reader.",
+            expected=f"{claim.target} to be a vitbench.api.Reader",
+            found=type(found).__name__,
+        )
     return found
 
 
-READERS = {
-    "clips": "vitbench.data.davis:open_clips",
-    "classification": "vitbench.data.folders:open_folders",
-    "instances": "vitbench.data.coco:open_coco",
-    "panoptic": "vitbench.data.panoptic:open_panoptic",
-    "semantic": "vitbench.data.semantic:open_semantic",
-}
 readers: Registry[Reader] = Registry("kind of data", "vitbench.readers", _check_reader)
 
 
+@overload
+def open_dataset(
+    name: str,
+    kind: Literal["classification"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
+) -> ClassificationDataset: ...
+@overload
+def open_dataset(
+    name: str,
+    kind: Literal["instances"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
+) -> InstanceDataset: ...
+@overload
+def open_dataset(
+    name: str,
+    kind: Literal["semantic"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
+) -> IndexMapDataset: ...
+@overload
+def open_dataset(
+    name: str,
+    kind: Literal["clips"],
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
+) -> Dataset[Clip]: ...
+@overload
+def open_dataset(
+    name: str,
+    kind: DataKind,
+    split: str,
+    *,
+    limit: int | None = ...,
+    progress: Progress | None = ...,
+) -> Dataset[Any]: ...
 def open_dataset(
     name: str,
     kind: DataKind,
@@ -75,8 +112,9 @@ def open_dataset(
     """Open one split of a dataset.
 
     Args:
-        name: A path, `synthetic`, or the name of a folder under `$VITBENCH_DATA`.
-        kind: What the protocol reads: classification, instances, semantic or clips.
+        name: A path, `synthetic`, the name of a folder under `$VITBENCH_DATA`, or that of a set
+            of torchvision or of the Hugging Face Hub: `torchvision:CIFAR10`, `hf:OWNER/NAME`.
+        kind: The name of a reader: classification, instances, semantic, clips, or a plug-in's.
         split: `train` or `val`.
         limit: Only the first `limit` items; another set, so another fingerprint.
         progress: Told how far the built-in data is when it is made on its first use.
@@ -85,10 +123,10 @@ def open_dataset(
         DatasetNotFound: Nothing is there.
         DatasetError: What is there is not of this kind, or broken.
     """
-    dataset = readers.get(kind)(data_root(name, kind, progress=progress), split)
+    dataset = readers.get(kind).open(data_root(name, kind, progress=progress), split)
     if limit is None or limit >= len(dataset):
         return dataset
-    return Subset(dataset, range(limit))
+    return dataset.subset(range(limit))
 
 
 def data_root(name: str, kind: DataKind, *, progress: Progress | None = None) -> Path:
@@ -97,7 +135,9 @@ def data_root(name: str, kind: DataKind, *, progress: Progress | None = None) ->
     Raises:
         DatasetNotFound: There is no such folder.
     """
-    return synthetic_folder(kind, progress=progress) if name == SYNTHETIC else find_root(name)
+    if name == SYNTHETIC:
+        return synthetic_folder(kind, readers.get(kind).write_demo, progress=progress)
+    return find_root(name)
 
 
 def find_root(name: str) -> Path:
@@ -105,7 +145,10 @@ def find_root(name: str) -> Path:
 
     Raises:
         DatasetNotFound: There is no such folder.
+        DatasetError: A named set can't be fetched.
     """
+    if is_named_set(name):
+        return named_root(name)
     base = os.environ.get(DATA_VARIABLE)
     for candidate in (Path(name), *([Path(base) / name] if base else [])):
         if candidate.is_dir():
@@ -127,39 +170,3 @@ def _found(path: Path, base: str | None) -> str:
         return f"no such folder, and {DATA_VARIABLE} is {base!r}, which is no folder"
     names = sorted(entry.name for entry in Path(base).iterdir() if entry.is_dir())
     return f"{DATA_VARIABLE} holds {', '.join(names) or 'no folders'}"
-
-
-class Subset(Generic[T]):
-    """Some items of a dataset, in the order given."""
-
-    def __init__(self, dataset: Dataset[T], indices: Sequence[int]) -> None:
-        self._dataset, self._indices = dataset, list(indices)
-        self.ids = [dataset.ids[index] for index in self._indices]
-        whole = dataset.info.of_items or dataset.info.items
-        self.info = replace(dataset.info, items=len(self.ids), of_items=whole)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # a copy on its way to another process has no parts yet
-            raise AttributeError(name)
-        found = getattr(self._dataset, name)
-        if name in PER_ITEM:
-            return [found[index] for index in self._indices]
-        return found
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> T:
-        return self._dataset[self._indices[index]]
-
-    def image_files(self, index: int) -> Sequence[Path]:
-        """Return the files that the pixels of one item come from."""
-        return self._dataset.image_files(self._indices[index])  # type: ignore[attr-defined,no-any-return]
-
-    def label_files(self, index: int) -> Sequence[Path]:
-        """Return the files that only the target of one item comes from."""
-        return self._dataset.label_files(self._indices[index])  # type: ignore[attr-defined,no-any-return]
-
-    def target(self, index: int) -> Any:
-        """Return what is known of one item without reading its image, where the dataset can."""
-        return self._dataset.target(self._indices[index])  # type: ignore[attr-defined]

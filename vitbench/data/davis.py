@@ -23,6 +23,7 @@ from vitbench.data.clips import (
     read_labels,
     unreadable,
 )
+from vitbench.data.dataset import Reader
 from vitbench.data.label_images import BROKEN
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
@@ -57,8 +58,12 @@ def open_clips(root: Path, split: str) -> ClipDataset:
         split=split,
         kind="clips",
         items=len(clips),
+        item_noun="clips",
     )
     return ClipDataset(info, clips)
+
+
+READER = Reader(open_clips, splits=("val",))
 
 
 def _split_list(root: Path, split: str) -> Path:

@@ -6,6 +6,7 @@ orientation is not applied. Color of 16 bits a channel keeps its high byte, as P
 images of more than 8 bits and images of floats have no agreed range: they are refused, not clipped.
 """
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -95,16 +96,22 @@ def decode(name: str, data: bytes) -> Pixels:
         raise _refusal(name, error) from error
 
 
-def refusal(path: Path) -> CorruptImage | None:
-    """Return the error that `decode` would raise of a file; JPEG is decoded at an eighth."""
+def refusal(read: Callable[[], tuple[str, bytes]]) -> CorruptImage | None:
+    """Return the error that reading or `decode` would raise; JPEG is decoded at an eighth.
+
+    Args:
+        read: Returns what an error calls the image, and the whole file.
+    """
+    name = ""
     try:
-        image = _open(read_file(path))
+        name, data = read()
+        image = _open(data)
         image.draft("RGB", (1, 1))  # all bits are read, so broken ones are found
         _to_rgb(image)
     except CorruptImage as error:
         return error
     except Exception as error:  # as in `decode`
-        return _refusal(str(path), error)
+        return _refusal(name, error)
     return None
 
 

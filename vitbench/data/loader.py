@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from vitbench.data.dataset import Dataset, Sample
+from vitbench.data.kinds import Items, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ def in_order(
 
 
 def load_batches(
-    dataset: Dataset[Sample[Any]],
+    dataset: Items[Sample[Any]],
     batches: Sequence[Sequence[int]],
     view: View,
     *,

@@ -1,8 +1,10 @@
 """COCO panoptic: `<root>/annotations/panoptic_val2017.json` and one PNG of segments an image."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -20,8 +22,9 @@ from vitbench.data.coco_files import (
     parse_annotations,
     read_annotations,
 )
-from vitbench.data.dataset import Sample
-from vitbench.data.decode import read_image
+from vitbench.data.dataset import Reader
+from vitbench.data.decode import read_file, read_image
+from vitbench.data.kinds import Sample, part_of
 from vitbench.data.label_images import read_label_image
 from vitbench.data.label_maps import BACKGROUND, LabelMap, Labels
 from vitbench.errors import DatasetError, listed
@@ -52,6 +55,7 @@ class PanopticDataset:
     """Images with their segments, things and stuff, sorted by image id."""
 
     class_names: Sequence[str] = ()  # in the annotation file
+    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -77,6 +81,20 @@ class PanopticDataset:
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return the segment map of one image."""
         return (self._maps[index],)
+
+    def encoded(self, index: int) -> tuple[str, bytes]:
+        """Return the path and the bytes of one image."""
+        return str(self.files[index]), read_file(self.files[index])
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """Return some items, in the order given."""
+        part = copy(self)
+        part.info = part_of(self.info, len(indices))
+        part.ids = [self.ids[index] for index in indices]
+        part.files = [self.files[index] for index in indices]
+        part._maps = [self._maps[index] for index in indices]
+        part._images = [self._images[index] for index in indices]
+        return part
 
     def __len__(self) -> int:
         return len(self._images)
@@ -144,9 +162,13 @@ def open_panoptic(root: Path, split: str) -> PanopticDataset:
         kind="panoptic",
         items=len(images),
         classes=len(parsed.categories),
+        item_noun="images",
     )
     names = {category.id: category.name for category in parsed.categories}
     return PanopticDataset(info, path, (folder, maps), images, annotations, names)
+
+
+READER = Reader(open_panoptic)
 
 
 def _check(path: Path, maps: Path, parsed: _File) -> None:

@@ -1,42 +1,30 @@
 """The augmentation of linear evaluation: a random crop and a flip, drawn by address."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vitbench.data.dataset import Dataset, Sample
+from vitbench.data.kinds import Items, Sample
 from vitbench.data.multicrop import ATTEMPTS, crop_boxes
 from vitbench.draws import uniforms
-from vitbench.records import DatasetInfo
 
 
 @dataclass(frozen=True, slots=True)
 class RandomCrops:
-    """A dataset whose images are cropped and flipped at random, anew in each epoch.
+    """The images of a dataset, cropped and flipped at random, anew in each epoch.
 
     Source:
         facebookresearch/dino, eval_linear.py (7c446df): RandomResizedCrop(224), bilinear, and
         RandomHorizontalFlip, with torchvision's defaults.
     """
 
-    dataset: Dataset[Sample[Any]]
+    dataset: Items[Sample[Any]]
     size: int  # side of a crop, px
     scale: tuple[float, float]  # area of a crop, share of the image
     seed: int
     epoch: int
-
-    @property
-    def info(self) -> DatasetInfo:
-        """See `Dataset.info`."""
-        return self.dataset.info
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """See `Dataset.ids`."""
-        return self.dataset.ids
 
     def __len__(self) -> int:
         return len(self.dataset)

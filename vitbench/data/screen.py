@@ -1,32 +1,30 @@
 """Find broken image files before any long work starts; a dataset is screened once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from vitbench.cache import cache_root
-from vitbench.data.dataset import Dataset, Subset
 from vitbench.data.decode import refusal
+from vitbench.data.kinds import ImageDataset
 from vitbench.errors import DatasetError, listed
 
 Progress = Callable[[str, int, int], None]
 
 
 def screen(
-    dataset: Dataset[Any],
-    files: Sequence[Path],
+    dataset: ImageDataset[Any],
     *,
     fingerprint: str,
     skip: int,
     workers: int,
     progress: Progress,
-) -> tuple[Dataset[Any], tuple[str, ...]]:
+) -> tuple[ImageDataset[Any], tuple[str, ...]]:
     """Decode every image once, and leave broken ones out.
 
     Args:
         dataset: The images.
-        files: The file of every item.
         fingerprint: Of the images; those that were found whole are not looked at again.
         skip: How many broken images may be left out.
         workers: Threads that decode.
@@ -43,10 +41,11 @@ def screen(
         return dataset, ()
     refusals = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, found in enumerate(pool.map(refusal, files), start=1):
+        reads = [partial(dataset.encoded, index) for index in range(len(dataset))]
+        for done, found in enumerate(pool.map(refusal, reads), start=1):
             refusals.append(found)
-            if done % 100 == 0 or done == len(files):
-                progress(f"checking {dataset.info.split} images", done, len(files))
+            if done % 100 == 0 or done == len(reads):
+                progress(f"checking {dataset.info.split} images", done, len(reads))
     broken = {index: error for index, error in enumerate(refusals) if error is not None}
     names = tuple(dataset.ids[index] for index in broken)
     if len(broken) > skip:
@@ -61,4 +60,4 @@ def screen(
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
         return dataset, ()
-    return Subset(dataset, [n for n, error in enumerate(refusals) if error is None]), names
+    return dataset.subset([n for n, error in enumerate(refusals) if error is None]), names

@@ -1,18 +1,22 @@
-"""Index maps in ADE20K's layout: `images/` and `annotations/`, each `training|validation/`."""
+"""Index maps in ADE20K's layout, `images|annotations/training|validation/`, or PASCAL VOC's."""
 
 from collections.abc import Container, Iterable, Sequence
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.data.class_lists import HIGHEST, ClassList, read_class_list
 from vitbench.data.coco_files import check_size
-from vitbench.data.dataset import Sample
-from vitbench.data.decode import read_image
+from vitbench.data.dataset import Reader
+from vitbench.data.decode import read_file, read_image
 from vitbench.data.inside import follow_pointer
+from vitbench.data.kinds import Sample, part_of
 from vitbench.data.label_images import read_label_image
 from vitbench.data.listing import SUFFIXES
+from vitbench.data.voc import find_voc, is_voc
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
@@ -37,8 +41,10 @@ class SemanticDataset:
         files: Sequence[Path],
         maps: Sequence[Path],
         classes: ClassList,
+        notes: Sequence[str] = (),
     ) -> None:
         self.info = info
+        self.notes = tuple(notes)
         self.categories = classes.names  # label -> name; empty where no file says
         self.void = classes.void  # labels that the class file calls unlabeled or void
         self.files, self.maps = list(files), list(maps)
@@ -55,6 +61,19 @@ class SemanticDataset:
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return the file of one label map."""
         return (self.maps[index],)
+
+    def encoded(self, index: int) -> tuple[str, bytes]:
+        """Return the path and the bytes of one image."""
+        return str(self.files[index]), read_file(self.files[index])
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """Return some items, in the order given."""
+        part = copy(self)
+        part.info = part_of(self.info, len(indices))
+        part.files = [self.files[index] for index in indices]
+        part.maps = [self.maps[index] for index in indices]
+        part.ids = [self.ids[index] for index in indices]
+        return part
 
     def __len__(self) -> int:
         return len(self.files)
@@ -89,18 +108,23 @@ class SemanticDataset:
 
 
 def open_semantic(root: Path, split: str) -> SemanticDataset:
-    """Open one split of a folder in ADE20K's layout.
+    """Open one split of a folder in ADE20K's layout, or in VOC's.
 
     Raises:
         DatasetNotFound: The root has no such folders.
         DatasetError: Images and label files are not in pairs, or it is the full ADE20K.
     """
+    if is_voc(root):
+        voc = find_voc(root, split)
+        info = _info(root, split, len(voc.images), voc.classes)
+        return SemanticDataset(info, voc.images, voc.maps, voc.classes, voc.notes)
     _refuse_full_ade20k(root)
     images, annotations = (root / part / FOLDERS[split] for part in ("images", "annotations"))
     if not images.is_dir() or not annotations.is_dir():
         raise DatasetNotFound(
             f"{str(root)!r} has no index maps of the split {split!r}.",
-            expected=f"images/{FOLDERS[split]}/ and annotations/{FOLDERS[split]}/",
+            expected=f"images/{FOLDERS[split]}/ and annotations/{FOLDERS[split]}/, or"
+            " JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/",
             found=listed(sorted(path.name for path in root.iterdir())),
             hint="--data names the folder that holds images/ and annotations/",
         )
@@ -119,14 +143,22 @@ def open_semantic(root: Path, split: str) -> SemanticDataset:
     classes = read_class_list(root)
     files = [follow_pointer(found[name], root) for name in names]
     labels = [follow_pointer(maps[name], root) for name in names]
-    info = DatasetInfo(
+    info = _info(root, split, len(names), classes)
+    return SemanticDataset(info, files, labels, classes)
+
+
+def _info(root: Path, split: str, items: int, classes: ClassList) -> DatasetInfo:
+    return DatasetInfo(
         name=root.name,
         split=split,
         kind="semantic",
-        items=len(names),
+        items=items,
         classes=len(classes.names) or None,
+        item_noun="images",
     )
-    return SemanticDataset(info, files, labels, classes)
+
+
+READER = Reader(open_semantic)
 
 
 def _refuse_full_ade20k(root: Path) -> None:

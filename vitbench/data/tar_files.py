@@ -9,15 +9,31 @@ Source:
 
 import tarfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import IO
 
-from vitbench.data.listing import is_image
+from vitbench.data.listing import is_hidden, is_image
 from vitbench.errors import DatasetError, listed
 
 MOST_BYTES = 1 << 30  # of one image file
 
+MOST_LABEL_BYTES = 1 << 20
+LABELS = ("cls", "json")  # suffixes of files that say a class
+
 Encoded = tuple[str, bytes]  # name and bytes of an image file
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where the image of a sample lies in its tar file, and what is said of its class."""
+
+    image: str  # name of the image file
+    offset: int  # bytes
+    size: int  # bytes
+    cls: bytes | None = None  # content of x.cls
+    json: bytes | None = None  # of x.json
 
 
 class _Header(tarfile.TarInfo):
@@ -66,12 +82,44 @@ def count_images(stream: IO[bytes]) -> int:
     return count
 
 
+def index_samples(path: Path) -> Iterator[Sample]:
+    """Find the image of each sample of a tar file that is not compressed, and its labels.
+
+    Raises:
+        TarError: The file is damaged or cut off.
+        DatasetError: A sample has several images.
+    """
+    with tarfile.open(path, "r:", tarinfo=_Header) as tar:
+        members = (member for member in tar if member.isfile() and not _is_hidden(member))
+        for name, group in groupby(members, key=_sample):
+            images, labels = [], {}
+            for member in group:
+                _, _, suffix = member.name.rpartition("/")[2].partition(".")
+                if is_image(member.name) and _has_one_suffix(member):
+                    _check_size(member)
+                    images.append(member)
+                elif suffix in LABELS and member.size <= MOST_LABEL_BYTES:
+                    labels[suffix] = _content(tar, member)
+            if images:
+                _check(name, [member.name for member in images], len(images))
+                (image,) = images
+                yield Sample(image.name, image.offset_data, image.size, **labels)
+
+
 def _images(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in tar:
         if member.isfile() and is_image(member.name):
-            if member.size > MOST_BYTES or member.issparse():
-                raise tarfile.ReadError(f"{member.name!r} says that it has {member.size} bytes")
+            _check_size(member)
             yield member
+
+
+def _check_size(member: tarfile.TarInfo) -> None:
+    if member.size > MOST_BYTES or member.issparse():
+        raise tarfile.ReadError(f"{member.name!r} says that it has {member.size} bytes")
+
+
+def _is_hidden(member: tarfile.TarInfo) -> bool:
+    return any(map(is_hidden, member.name.split("/")))
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

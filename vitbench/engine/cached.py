@@ -18,6 +18,7 @@ PARTS = {  # of the cache, by the word for it: which folders hold it
     "runs": ("runs",),
     "downloads": ("checkpoints",),
     "synthetic": ("synthetic-v*",),
+    "named": ("named",),
     "digests": ("digests", "screened"),
 }
 ALL = "all"

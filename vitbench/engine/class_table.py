@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench import distributed
-from vitbench.data.dataset import Dataset
+from vitbench.data.kinds import ClassificationDataset, Dataset
 from vitbench.engine.protocol import Context
 from vitbench.errors import listed
 from vitbench.records import atomic
@@ -32,8 +32,8 @@ def write_class_table(
     Returns:
         The artifact, by its name.
     """
-    targets = np.asarray(dataset.targets)  # type: ignore[attr-defined]
-    names: tuple[str, ...] = dataset.class_names  # type: ignore[attr-defined]
+    assert isinstance(dataset, ClassificationDataset), "a table of classes, of data without any"
+    targets, names = np.asarray(dataset.targets), dataset.class_names
     counts = np.bincount(targets, minlength=len(names))
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     if absent and dataset.info.of_items is None:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench import distributed
 from vitbench.data.content import Digests, combined, fingerprint, images_fingerprint
-from vitbench.data.dataset import Dataset, data_root, open_dataset
+from vitbench.data.dataset import data_root, open_dataset
+from vitbench.data.kinds import Dataset, ImageDataset
 from vitbench.data.screen import screen
+from vitbench.data.selection import Selection, selection
 from vitbench.data.transforms import Normalization
 from vitbench.engine.default_data import data_of
 from vitbench.engine.options import Precision, Progress, RunOptions, Say, Voice
 from vitbench.engine.protocol import Scoring
+from vitbench.errors import BadPlugin
 from vitbench.records import DataKind, DatasetInfo
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ class Data:
 
     name: str
     kind: DataKind
-    limit: int | None
+    selection: Selection
     decoded: bool  # whether anybody looks at the images; else they need not be there
     skip_corrupt: int
     workers: int
@@ -47,9 +50,9 @@ class Data:
     def dataset(self, split: str) -> Dataset[Any]:
         """Open a split once."""
         if split not in self.opened:
-            self.opened[split] = open_dataset(
-                self.name, self.kind, split, limit=self.limit, progress=self.progress
-            )
+            dataset = open_dataset(self.name, self.kind, split, progress=self.progress)
+            self.opened[split], notes = self.selection.of(dataset)
+            self.notes += [*dataset.notes, *notes]
         return self.opened[split]
 
     def screen(self, splits: tuple[str, ...]) -> None:
@@ -85,13 +88,11 @@ class Data:
         return self._images[split]
 
     def _whole(self, dataset: Dataset[Any]) -> Dataset[Any]:
-        files = getattr(dataset, "files", None)
-        if files is None:
+        if not isinstance(dataset, ImageDataset):
             return dataset
         mark = distributed.compute_on_main(lambda: images_fingerprint(dataset, self._digests))
         kept, dropped = screen(
             dataset,
-            files,
             fingerprint=mark,
             skip=self.skip_corrupt,
             workers=self.workers,
@@ -123,7 +124,7 @@ def open_data(
     data = Data(
         name=data_of(component, options.data),
         kind=component.data,
-        limit=options.limit,
+        selection=selection(options.limit, options.split_list, component.splits),
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,
         workers=options.workers,
@@ -131,6 +132,8 @@ def open_data(
     )
     for split in component.splits:
         data.dataset(split)
+    for text in data.notes:
+        voice.say(text)
     return data
 
 
@@ -169,6 +172,13 @@ class RunContext:
 
         assert self.backbone is not None, "features of what? the protocol must need a backbone"
         assert self.weights is not None
+        dataset = self.dataset(split)
+        if not isinstance(dataset, ImageDataset):
+            raise BadPlugin(
+                f"features of {dataset.info.kind} were asked for, whose items are no images.",
+                expected="a kind of data whose dataset is a vitbench.api.ImageDataset",
+                found=type(dataset).__name__,
+            )
         run = Pass(
             backbone=self.backbone,
             weights=self.weights,
@@ -177,7 +187,7 @@ class RunContext:
             device=self.device,
             workers=self.workers,
         )
-        table = extract(run, self.dataset(split), self.data.images(split), spec, self.progress)
+        table = extract(run, dataset, self.data.images(split), spec, self.progress)
         self.tables.append(table)
         return table
 

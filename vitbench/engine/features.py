@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vitbench import distributed
 from vitbench.cache import cache_root
-from vitbench.data.dataset import Dataset, Sample
+from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
@@ -78,7 +78,7 @@ class FeatureTable:
     """The features of one split, one row an item, in the order of the dataset."""
 
     ids: Sequence[str]
-    targets: NDArray[np.int64]
+    targets: NDArray[np.int64]  # the class of each item; empty where the data has no classes
     arrays: dict[str, NDArray[np.float32]]  # read from disk as they are used
     classes: int
     hit: bool
@@ -119,7 +119,7 @@ def features_root() -> Path:
 
 
 def extract(
-    run: Pass, dataset: Dataset[Sample[int]], images: str, spec: FeatureSpec, progress: Progress
+    run: Pass, dataset: ImageDataset[Any], images: str, spec: FeatureSpec, progress: Progress
 ) -> FeatureTable:
     """Return the features of a dataset, from the cache or by one pass.
 
@@ -153,9 +153,10 @@ def extract(
             if distributed.is_main():
                 _describe(store, identity, run.backbone.info.arch, dataset)
         distributed.barrier()
+    targets = dataset.targets if isinstance(dataset, ClassificationDataset) else ()
     return FeatureTable(
         ids=dataset.ids,
-        targets=np.asarray(dataset.targets, dtype=np.int64),  # type: ignore[attr-defined]
+        targets=np.asarray(targets, dtype=np.int64),
         arrays={o.key: np.load(_path(store, o), mmap_mode="r") for o in wanted},
         classes=dataset.info.classes or 0,
         hit=not missing,
@@ -166,7 +167,7 @@ def extract(
 
 def _fill(
     run: Pass,
-    dataset: Dataset[Sample[int]],
+    dataset: ImageDataset[Any],
     view: ImageView,
     store: Path,
     outputs: tuple[Output, ...],
@@ -241,7 +242,7 @@ def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
     np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
 
 
-def _describe(store: Path, identity: dict[str, Any], arch: str, dataset: Dataset[Any]) -> None:
+def _describe(store: Path, identity: dict[str, Any], arch: str, dataset: ImageDataset[Any]) -> None:
     """Say for people what a store holds."""
     labels = {"arch": arch, "dataset": dataset.info.name, "split": dataset.info.split}
     about = {**identity, **labels}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vitbench.data.selection import Limit
 from vitbench.settings import setting
 
 Precision = Literal["fp32", "bf16"]
@@ -22,15 +23,24 @@ class RunOptions:
 
     data: str = setting(
         "",
-        help="data set: a name under $VITBENCH_DATA, a path, or synthetic; left out: the"
-        " protocol's usual one",
+        help="data set: a name under $VITBENCH_DATA, a path, torchvision:NAME, hf:OWNER/NAME, or"
+        " synthetic; left out: the protocol's usual one",
     )
     results: Path = setting(Path("results"), help="folder of the records")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     precision: Precision = setting("fp32", help="of forward passes; enters the identity")
     seed: int = setting(0, help="every random draw follows from it; enters the identity", minimum=0)
     workers: int = setting(4, help="threads that read and decode", minimum=1)
-    limit: int | None = setting(None, help="only the first N items; enters the identity", minimum=1)
+    limit: Limit = setting(
+        None,
+        help="most items of each split: N, or SPLIT=N … (train=1000 val=500); enters the identity",
+        minimum=1,
+    )
+    split_list: tuple[str, ...] = setting(
+        (),
+        help="file that names the items of the first split, or classes of all splits, one a line;"
+        " SPLIT=FILE for another split; enters the identity",
+    )
     skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
     again: bool = setting(False, help="run even if the same run has a record")
 

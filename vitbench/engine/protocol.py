@@ -8,8 +8,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from vitbench.data.dataset import readers
 from vitbench.engine.options import Precision
 from vitbench.errors import BadPlugin
 from vitbench.records import DataKind, MetricSpec
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from vitbench.data.dataset import Dataset
+    from vitbench.data.kinds import Dataset
     from vitbench.data.transforms import Normalization
     from vitbench.engine.features import FeatureSpec, FeatureTable
     from vitbench.models.backbone import Backbone
@@ -148,8 +149,8 @@ def contract_problems(found: Any) -> list[str]:
         sentences.append("it must have exactly one primary metric")
     if len({metric.name for metric in declared.metrics}) != len(declared.metrics):
         sentences.append("two of its metrics share a name")
-    if not isinstance(declared.data, property) and declared.data not in get_args(DataKind):
-        sentences.append(f"data is {declared.data!r}, expected one of {get_args(DataKind)}")
+    if not isinstance(declared.data, property) and declared.data not in readers.names():
+        sentences.append(f"data is {declared.data!r}, expected one of {readers.names()}")
     usual = getattr(found, "default_data", "")
     if not isinstance(usual, str):
         sentences.append(f"default_data is {usual!r}, expected the name of a data set")
@@ -173,17 +174,8 @@ RESERVED = frozenset(
     {
         *("again", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
         *("arch", "checkpoints", "mean", "native_px", "num_heads", "pooling", "position_rule"),
-        *(
-            "help",
-            "ignore",
-            "predictions",
-            "prefix",
-            "preset",
-            "state_key",
-            "std",
-            "tokens",
-            "workers",
-        ),
+        *("help", "ignore", "predictions", "prefix", "preset", "split_list", "state_key", "std"),
+        *("tokens", "workers"),
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")

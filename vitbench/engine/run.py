@@ -171,8 +171,9 @@ class Run:
         )
 
     def _note(self, text: str) -> None:
-        self.notes.append(text)
-        self.voice.say(text)
+        if text not in self.notes:  # what the data say of themselves is said when they are opened
+            self.notes.append(text)
+            self.voice.say(text)
 
     def _record(self, identity: str, status: Literal["ok", "failed"], **parts: Any) -> Record:
         return Record(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 SCHEMA = 2  # 1: data was known by names and sizes, a network by its name and heads
 
 SubjectKind = Literal["checkpoint", "predictions", "ground-truth"]
-DataKind = Literal["classification", "instances", "panoptic", "semantic", "clips"]
+DataKind = str  # the name that a reader declares: classification, instances, clips, …
 Unit = Literal["%", "count", "px", "s", ""]
 
 
@@ -66,6 +66,7 @@ class DatasetInfo:
     of_items: int | None = None  # items of the whole split, where only some were taken
     classes: int | None = None
     license: str = ""
+    item_noun: str = ""  # plural: images, clips, pairs; empty in older records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

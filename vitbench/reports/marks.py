@@ -3,13 +3,14 @@
 from vitbench.records import DatasetInfo, Record, Subject
 
 SIGN = "†"  # beside the name of a run that has a mark of its own
+EARLIER_NOUNS = {"clips": "clips"}  # of records that do not say what their items are called
 BUILT_IN = "synthetic"  # name of the data that vitbench draws itself
 FAILED = "failed"  # how the text of a load gate that was not passed begins
 
 
 def items_name(dataset: DatasetInfo) -> str:
-    """Return what the items of the data are called."""
-    return "clips" if dataset.kind == "clips" else "images"
+    """Return what the items of the data are called, in the plural."""
+    return dataset.item_noun or EARLIER_NOUNS.get(dataset.kind, "images")
 
 
 def size(dataset: DatasetInfo) -> str:

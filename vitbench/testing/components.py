@@ -1,6 +1,5 @@
-"""Checks that every scorer, reader and recipe must pass, bundled or not."""
+"""Checks that every scorer and recipe must pass, bundled or not."""
 
-import inspect
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,15 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vitbench.data.dataset import Reader, find_root
 from vitbench.engine.protocol import Scorer, contract_problems
 from vitbench.settings import as_dict, problems
 from vitbench.testing.finding import Finding, found_by
 from vitbench.training.presets import presets_of, with_preset
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.train import train
-
-SPLITS = ("train", "val")
 
 
 def check_scorer(kind: type[Scorer]) -> Iterator[Finding]:
@@ -32,25 +28,6 @@ def check_scorer(kind: type[Scorer]) -> Iterator[Finding]:
             "its settings can be stored and compared": lambda: _stored(kind()),
         }
     )
-
-
-def check_reader(name: str, reader: Reader, *, data: str = "") -> Iterator[Finding]:
-    """Check a reader of data, as far as the data that are there allow.
-
-    Args:
-        name: The kind of data that it reads.
-        reader: The function.
-        data: A path or the name of a folder under `$VITBENCH_DATA`; empty: nothing is read.
-    """
-    checks: dict[str, Callable[[], str]] = {
-        "is called with a folder and a split": lambda: _takes(reader)
-    }
-    if data:
-        for split in SPLITS:
-            checks[f"reads the split {split}"] = lambda split=split: _reads(  # type: ignore[misc]
-                reader, find_root(data), name, split
-            )
-    yield from found_by(checks)
 
 
 def check_recipe_of(name: str, maker: Callable[[], Recipe]) -> Iterator[Finding]:
@@ -73,28 +50,6 @@ def check_recipe_of(name: str, maker: Callable[[], Recipe]) -> Iterator[Finding]
 def _stored(component: Any) -> str:
     json.dumps(as_dict(component))
     return ""
-
-
-def _takes(reader: Reader) -> str:
-    inspect.signature(reader).bind(Path(), "val")
-    return ""
-
-
-def _reads(reader: Reader, root: Path, kind: str, split: str) -> str:
-    dataset = reader(root, split)
-    if not len(dataset):
-        return f"no items in {root.name}/{split}"
-    dataset[0]
-    told = []
-    if dataset.info.kind != kind:
-        told.append(f"info.kind is {dataset.info.kind!r}, expected {kind!r}")
-    if not len(dataset) == len(dataset.ids) == dataset.info.items:
-        told.append(
-            f"{len(dataset)} items, {len(dataset.ids)} ids, info.items {dataset.info.items}"
-        )
-    if len(set(dataset.ids)) < len(dataset.ids):
-        told.append("two items share an id")
-    return "; ".join(told)
 
 
 def _named(name: str, maker: Callable[[], Recipe]) -> str:

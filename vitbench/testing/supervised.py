@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ def train_supervised(
         seed: Of weights, order and shifts.
         progress: Told what is done, the step and the number of steps.
     """
-    dataset: Any = open_dataset(NAME, "classification", "train", progress=progress)
+    dataset = open_dataset(NAME, "classification", "train", progress=progress)
     images = torch.stack([to_pixels(dataset[index].image) for index in range(len(dataset))])
     labels = torch.tensor(dataset.targets)
     backbone = build_backbone(ARCH, seed=seed).train()

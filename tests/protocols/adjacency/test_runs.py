@@ -60,7 +60,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
 @pytest.fixture
 def synthetic_copy(tmp_path: Path) -> Path:
     """Return a copy of the synthetic annotations and images that a test may break."""
-    root = open_dataset("synthetic", "instances", "val").files[0].parents[1]  # type: ignore[attr-defined]
+    root = open_dataset("synthetic", "instances", "val").files[0].parents[1]
     return Path(shutil.copytree(root, tmp_path / "copy"))
 
 

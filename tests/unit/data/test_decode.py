@@ -11,11 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitbench.data.decode import CorruptImage, decode, read_image, refusal
+from vitbench.data.decode import CorruptImage, decode, read_file, read_image, refusal
 from vitbench.data.image_files import find_images
 
 GRAY = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30) * 100  # 0 to 59900
 PHOTO = (np.arange(64 * 80 * 3).reshape(64, 80, 3) * 7 % 251).astype(np.uint8)
+
+
+def refused_file(path: Path) -> CorruptImage | None:
+    return refusal(lambda: (str(path), read_file(path)))
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -27,7 +31,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 def verdicts(folder: Path, name: str, data: bytes) -> dict[str, str]:
     """Say what evaluation, training and screening make of a file: whole, or why not."""
     (folder / name).write_bytes(data)
-    refused = refusal(folder / name)
+    refused = refused_file(folder / name)
     found = {"screening": refused.found if refused else "whole"}
     reads: dict[str, Callable[[], object]] = {
         "evaluation": lambda: read_image(folder / name),
@@ -68,7 +72,7 @@ def test_every_kind_of_8_bit_image_has_pils_rgb_pixels_everywhere(
             expected = np.array(stored.convert("RGB"))
     np.testing.assert_array_equal(np.array(read_image(tmp_path / name)), expected)
     np.testing.assert_array_equal(find_images(tmp_path).read(0), expected)
-    assert refusal(tmp_path / name) is None
+    assert refused_file(tmp_path / name) is None
 
 
 def test_a_transparent_color_of_a_palette_keeps_its_color(tmp_path: Path) -> None:
@@ -76,7 +80,7 @@ def test_a_transparent_color_of_a_palette_keeps_its_color(tmp_path: Path) -> Non
     image.putpalette([0, 0, 0, 10, 20, 30])
     image.save(tmp_path / "a.png", transparency=bytes([255, 128]))  # PIL warns of this form
     assert np.array(read_image(tmp_path / "a.png"))[0, 0].tolist() == [10, 20, 30]
-    assert refusal(tmp_path / "a.png") is None
+    assert refused_file(tmp_path / "a.png") is None
 
 
 @pytest.mark.parametrize(
@@ -218,6 +222,6 @@ def test_an_image_too_large_is_refused_with_its_size_and_another_hint(tmp_path: 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptImage, match=r"gone\.jpg.*\n.*\n.*No such file"):
         read_image(tmp_path / "gone.jpg")
-    refused = refusal(tmp_path / "gone.jpg")
+    refused = refused_file(tmp_path / "gone.jpg")
     assert refused is not None
     assert refused.found == "No such file or directory"

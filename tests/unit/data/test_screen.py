@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.data.folders import FolderDataset, open_folders
+from vitbench.data.classified import ClassifiedImages
+from vitbench.data.folders import open_folders
 from vitbench.data.screen import screen
 from vitbench.errors import DatasetError
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> FolderDataset:
+def dataset(tmp_path: Path) -> ClassifiedImages:
     """Six images: one cut off, one of 16 bits, one too large, three whole."""
     generator = np.random.default_rng(1)
     folder = tmp_path / "val" / "ant"
@@ -27,12 +28,11 @@ def dataset(tmp_path: Path) -> FolderDataset:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_broken_deep_and_huge_images_are_left_out_by_name(
-    dataset: FolderDataset, workers: int
+    dataset: ClassifiedImages, workers: int
 ) -> None:
     told: list[tuple[str, int, int]] = []
     kept, dropped = screen(
         dataset,
-        dataset.files,
         fingerprint=f"six {workers}",
         skip=3,
         workers=workers,
@@ -44,8 +44,8 @@ def test_broken_deep_and_huge_images_are_left_out_by_name(
     assert told[-1] == ("checking val images", 6, 6)
 
 
-def test_more_broken_images_than_may_be_skipped_are_an_error(dataset: FolderDataset) -> None:
+def test_more_broken_images_than_may_be_skipped_are_an_error(dataset: ClassifiedImages) -> None:
     with pytest.raises(DatasetError, match="3 of 6 images can't be read") as found:
-        screen(dataset, dataset.files, fingerprint="x", skip=2, workers=1, progress=lambda *_: None)
+        screen(dataset, fingerprint="x", skip=2, workers=1, progress=lambda *_: None)
     assert "--skip-corrupt 3" in found.value.hint
     assert found.value.found.startswith("val/ant/1.jpg: image file is truncated")

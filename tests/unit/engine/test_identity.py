@@ -147,6 +147,7 @@ OPTIONS: dict[str, tuple[Any, bool]] = {  # field: (another value, whether the i
     "seed": (1, True),
     "workers": (1, False),
     "limit": (5, True),
+    "split_list": (("first.txt",), True),
     "skip_corrupt": (3, False),
     "again": (True, False),
 }
@@ -164,6 +165,11 @@ def test_options_count_where_they_can_move_a_score(
     if field == "data":
         shutil.copytree(folders, tmp_path / value)
         value = str(tmp_path / value)
+    if field == "split_list":
+        (tmp_path / "first.txt").write_text(
+            open_dataset(str(folders), "classification", "train").ids[0]
+        )
+        value = (str(tmp_path / "first.txt"),)
     options = RunOptions(data=str(folders))
     assert (identity(KNN, options) != identity(KNN, replace(options, **{field: value}))) == counts
 

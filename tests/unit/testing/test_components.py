@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.cli.main import main
-from vitbench.data.folders import open_folders
 from vitbench.errors import UnknownName
-from vitbench.testing import Finding, check_backbone, check_reader, check_recipe_of, check_scorer
+from vitbench.testing import Finding, check_backbone, check_recipe_of, check_scorer
 from vitbench.training import presets
 from vitbench.training.presets import presets_of, with_preset
 from vitbench.training.recipe import Recipe
@@ -55,14 +53,6 @@ def test_a_backbone_that_keeps_the_contract_passes() -> None:
 )
 def test_what_a_backbone_breaks_is_named(change: Callable[[Tensor], Tensor], check: str) -> None:
     assert check in failed(check_backbone(lambda: Stem(change)))
-
-
-def test_a_reader_is_asked_for_both_splits(folders: Path) -> None:
-    assert not failed(check_reader("classification", open_folders, data=str(folders)))
-    told = failed(check_reader("depth", open_folders, data=str(folders)))
-    assert "info.kind is 'classification', expected 'depth'" in told["reads the split train"]
-    one: Any = lambda root: open_folders(root, "val")  # noqa: E731
-    assert "is called with a folder and a split" in failed(check_reader("classification", one))
 
 
 def test_a_scorer_is_asked_for_what_it_declares() -> None:

@@ -1,5 +1,7 @@
 """Where the built-in data lies, and how it gets there: made once, whole or not at all."""
 
+import hashlib
+import inspect
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +25,12 @@ _VIEWS: dict[DataKind, tuple[Callable[[Path], Iterator[None]], int]] = {
 }
 
 
-def synthetic_folder(kind: DataKind, *, progress: Progress | None = None) -> Path:
+def synthetic_folder(
+    kind: DataKind,
+    write_demo: Callable[[Path], None] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Path:
     """Return the folder with one view of the built-in data, made on the first call.
 
     A view is built in a folder of its own and then renamed, so a run that is killed leaves no half
@@ -31,20 +38,18 @@ def synthetic_folder(kind: DataKind, *, progress: Progress | None = None) -> Pat
 
     Args:
         kind: Which view; each has the official layout that the ordinary readers read.
+        write_demo: Writes the data of a kind that vitbench has no view of, as a plug-in's reader
+            offers it; they are written anew when the code of the function changes.
         progress: Told what is made, how many pictures are done, and how many there will be.
 
     Raises:
         DatasetNotFound: There is no such view.
         DatasetError: The cache folder can't be written.
     """
-    if kind not in _VIEWS:
-        raise DatasetNotFound(
-            f"the built-in data has no {kind} view.", expected=f"one of {', '.join(_VIEWS)}"
-        )
-    folder = cache_root() / f"{NAME}-v{VERSION}" / kind / NAME
+    place, write, total = _view(kind, write_demo)
+    folder = cache_root() / f"{NAME}-v{VERSION}" / place / NAME
     if folder.is_dir():
         return folder
-    write, total = _VIEWS[kind]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(mkdtemp(dir=folder.parent, prefix=".building-"))
@@ -60,6 +65,28 @@ def synthetic_folder(kind: DataKind, *, progress: Progress | None = None) -> Pat
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
+
+
+def _view(
+    kind: DataKind, write_demo: Callable[[Path], None] | None
+) -> tuple[str, Callable[[Path], Iterator[None]], int]:
+    """Return the folder of a view, who writes it, and how many pictures that yields."""
+    if kind in _VIEWS:
+        return kind, *_VIEWS[kind]
+    if write_demo is None:
+        raise DatasetNotFound(
+            f"the built-in data has no {kind} view.",
+            expected=f"one of {', '.join(_VIEWS)}",
+            hint="--data PATH",
+        )
+
+    def write(root: Path) -> Iterator[None]:
+        write_demo(root)
+        yield
+
+    source = Path(inspect.getsourcefile(write_demo) or "")
+    code = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
+    return f"{kind}-{code[:8]}", write, 1
 
 
 def _keep(building: Path, folder: Path) -> None:

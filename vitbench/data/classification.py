@@ -1,0 +1,36 @@
+"""Images of one class each, in any of the layouts that are known: the layout is recognised."""
+
+from pathlib import Path
+
+from vitbench.data import parquet_images, shard_images
+from vitbench.data.classified import ClassifiedImages
+from vitbench.data.dataset import Reader
+from vitbench.data.folders import open_folders
+from vitbench.data.parquet_images import scan_parquet
+from vitbench.data.shard_images import scan_shards
+from vitbench.data.split_folders import names_of, split_files
+from vitbench.data.stored import Scanner, open_stored
+
+STORED: dict[str, Scanner] = {
+    shard_images.SUFFIX: scan_shards,
+    parquet_images.SUFFIX: scan_parquet,
+}
+
+
+def open_classification(root: Path, split: str) -> ClassifiedImages:
+    """Open one split of images with a class each: class folders, shards, or Parquet files.
+
+    Raises:
+        DatasetNotFound: There is no such split.
+        DatasetError: What is there is broken, or its classes can't be told.
+    """
+    for name in names_of(split):
+        for suffix, scan in STORED.items():
+            if split_files(root, name, suffix):
+                return open_stored(root, split, name, suffix, scan)
+        if (root / name).is_dir():
+            break
+    return open_folders(root, split)
+
+
+READER = Reader(open_classification)

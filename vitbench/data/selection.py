@@ -1,0 +1,139 @@
+"""Which items of a split are taken: those that a list names, then the first so many of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vitbench.data.kinds import ClassificationDataset, Dataset
+from vitbench.errors import DatasetError, SettingError, listed
+
+EVERY = ""  # in the place of a split's name
+LARGEST = 1 << 28  # bytes of a list
+TWICE = -1  # in the place of an item's number: a short name that several items have
+
+Limit = int | tuple[str, ...] | None  # of every split, or `train=1000`, `val=500`
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is taken of each split; by default all of it."""
+
+    limits: Mapping[str, int] = field(default_factory=dict)  # by split, or EVERY
+    lists: Mapping[str, Path] = field(default_factory=dict)  # likewise
+    first: str = ""  # the split that a list of images is of, where none is named
+
+    def of(self, dataset: Dataset[Any]) -> tuple[Dataset[Any], Sequence[str]]:
+        """Return the items that are taken, and what the reader of a record must know of it.
+
+        Raises:
+            DatasetError: A list can't be read, or names what is not there.
+        """
+        split, notes = dataset.info.split, []
+        path = self.lists.get(split, self.lists.get(EVERY))
+        if path is not None:
+            before = len(dataset)
+            dataset = self._listed(dataset, path)
+            if len(dataset) < before:
+                noun = dataset.info.item_noun or "items"
+                notes.append(f"{split}: {len(dataset):,} of {before:,} {noun}, by {path.name}")
+        most = self.limits.get(split, self.limits.get(EVERY, len(dataset)))
+        return (dataset if most >= len(dataset) else dataset.subset(range(most))), notes
+
+    def _listed(self, dataset: Dataset[Any], path: Path) -> Dataset[Any]:
+        """Take what a list names: classes of every split, or items of one."""
+        lines = _read(path)
+        names = {line.split()[0]: None for line in lines}
+        if isinstance(dataset, ClassificationDataset) and names.keys() <= {*dataset.class_names}:
+            return dataset.of_classes([name for name in dataset.class_names if name in names])
+        if dataset.info.split not in self.lists and dataset.info.split != self.first:
+            return dataset  # a list of images of another split
+        return dataset.subset(_places(dataset, path, lines))
+
+
+def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) -> Selection:
+    """Make a selection of what was typed.
+
+    Args:
+        limit: The most items of every split, or words `SPLIT=N`.
+        split_list: Words `FILE` or `SPLIT=FILE`.
+        splits: That are read, in their order.
+
+    Raises:
+        SettingError: A word is of another form, or names a split that is not read.
+    """
+    problems: list[str] = []
+    limits = {EVERY: limit} if isinstance(limit, int) else {}
+    for word in limit if isinstance(limit, tuple) else ():
+        split, _, number = word.rpartition("=")
+        if not number.isdecimal() or int(number) < 1:
+            problems.append(f"--limit is {word!r}, expected N or SPLIT=N, N at least 1")
+        elif split and split not in splits:
+            problems.append(f"--limit names the split {split!r}, read are {', '.join(splits)}")
+        else:
+            limits[split] = int(number)
+    lists: dict[str, Path] = {}
+    for word in split_list:
+        split, equals, file = word.partition("=")
+        if not equals or split not in splits:  # a path may hold "="
+            split, file = EVERY, word
+        if split in lists:
+            problems.append(f"--split-list gives two lists, {lists[split]} and {file}")
+        lists[split] = Path(file).expanduser()
+    if problems:
+        raise SettingError(problems, hint="--limit train=1000 val=500, --split-list train=FILE")
+    return Selection(limits, lists, first=splits[0])
+
+
+def _read(path: Path) -> list[str]:
+    """Return the lines of a list that say something."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"more than {LARGEST} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"the split list {str(path)!r} can't be read.",
+            expected="UTF-8 text: a path, a file name or a class a line",
+            found=str(error),
+            hint="--split-list FILE, or --split-list train=FILE",
+        ) from error
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise DatasetError(f"the split list {str(path)!r} is empty.", expected="a name a line")
+    return lines
+
+
+def _places(dataset: Dataset[Any], path: Path, lines: Sequence[str]) -> list[int]:
+    """Find the items that lines name; they are taken in the order of the dataset.
+
+    Raises:
+        DatasetError: A line names no item, or several.
+    """
+    short: dict[str, int] = {}
+    for place, name in enumerate(dataset.ids):
+        for key in _names_of(name):
+            short[key] = place if key not in short else TWICE
+    found = [short.get(line, short.get(line.split()[0])) for line in map(_plain, lines)]
+    wrong = [line for line, place in zip(lines, found, strict=True) if place in (None, TWICE)]
+    if wrong:
+        several = short.get(_plain(wrong[0])) == TWICE
+        raise DatasetError(
+            f"{len(wrong)} lines of {str(path)!r} name no one item of {dataset.info.split}.",
+            expected=f"names such as {dataset.ids[0]!r}, or those of classes in every line",
+            found=listed(wrong) + (", which several items are called" if several else ""),
+            hint="a list of another split is given with its name: --split-list val=FILE",
+        )
+    return sorted({place for place in found if place is not None})
+
+
+def _names_of(name: str) -> set[str]:
+    """Return the names that stand for an item: its id, parts of that, each without suffix too."""
+    path = PurePosixPath(name)
+    paths = {path, PurePosixPath(*path.parts[1:]), PurePosixPath(path.name)}
+    return {str(one) for whole in paths for one in (whole, whole.with_suffix("")) if whole.name}
+
+
+def _plain(line: str) -> str:
+    return line.replace("\\", "/").removeprefix("./")
