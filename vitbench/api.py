@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from vitbench.data.kinds import ImageDataset as ImageDataset
     from vitbench.data.kinds import IndexMapDataset as IndexMapDataset
     from vitbench.data.kinds import InstanceDataset as InstanceDataset
-    from vitbench.data.kinds import LabelledDataset as LabelledDataset
     from vitbench.data.kinds import Sample as Sample
     from vitbench.data.transforms import ImageView as ImageView
     from vitbench.data.transforms import Normalization as Normalization
@@ -81,7 +80,6 @@ _HOMES = {
         "ImageDataset",
         "IndexMapDataset",
         "InstanceDataset",
-        "LabelledDataset",
         "Sample",
     ),
     "vitbench.data.transforms": ("ImageView", "Normalization"),

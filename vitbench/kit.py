@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vitbench.data.instances import decode_mask as decode_mask
     from vitbench.data.instances import encode_mask as encode_mask
     from vitbench.data.instances import encode_runs as encode_runs
+    from vitbench.data.kinds import LabelledDataset as LabelledDataset
     from vitbench.data.kinds import part_of as part_of
     from vitbench.data.label_images import read_label_image as read_label_image
     from vitbench.data.label_maps import Geometry as Geometry
@@ -115,7 +116,7 @@ _HOMES = {
         "encode_mask",
         "encode_runs",
     ),
-    "vitbench.data.kinds": ("part_of",),
+    "vitbench.data.kinds": ("LabelledDataset", "part_of"),
     "vitbench.data.label_images": ("read_label_image",),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),

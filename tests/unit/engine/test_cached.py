@@ -20,7 +20,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (store / "block-1.pooled.npy").write_bytes(b"x" * 1000)
         (store / "lock").touch()
     (tmp_path / "features" / "cccccccc").mkdir()
-    for name in ("gate", "runs", "checkpoints", "synthetic-v1", "digests", "screened"):
+    for name in ("gate", "runs", "checkpoints", "named", "synthetic-v1", "digests", "screened"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thing").write_bytes(b"12345")
     return tmp_path
