@@ -23,6 +23,10 @@ TRAIN_FOLDERS = (  # the first that is there holds the training images; else the
     "JPEGImages/480p",  # DAVIS
     "JPEGImages",  # PASCAL VOC
 )
+TRAIN_LISTS = {  # which of them are for training, where one folder holds every split
+    "JPEGImages/480p": ("2017/train.txt", "2016/train.txt"),  # names of clips
+    "JPEGImages": ("Main/train.txt", "Segmentation/train.txt"),  # names of images
+}
 NOT_FOR_TRAINING = re.compile(  # folders of held-out images, or of labels stored as images
     r"(val|valid|validation|test|testing)(20\d\d)?|annotations?|labels?|masks?|gt|gtfine|gtcoarse"
     r"|ground_?truth|segmentations?|segmentation(class|object)|stuffthingmaps",
@@ -93,12 +97,41 @@ def find_images(root: Path) -> ImageFiles:
         )
     if folder == root:
         _refuse_mixed(root, names)
+    elif (root / "ImageSets").is_dir():
+        names = _of_training_list(root, folder, names)
     return ImageFiles(folder, tuple(names), root)
 
 
 def train_folder(root: Path) -> Path:
     """Return the folder of the training images: that of a known layout, else the folder itself."""
     return next((root / name for name in TRAIN_FOLDERS if (root / name).is_dir()), root)
+
+
+def _of_training_list(root: Path, folder: Path, names: Sequence[str]) -> Sequence[str]:
+    """Return the images that the training list of DAVIS or PASCAL VOC names; others: all.
+
+    Raises:
+        DatasetError: There is no such list, or nothing that it names is there.
+    """
+    lists = TRAIN_LISTS.get(folder.relative_to(root).as_posix())
+    if lists is None:
+        return names
+    path = next((file for name in lists if (file := root / "ImageSets" / name).is_file()), None)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path else ()
+    wanted = {line.split()[0] for line in lines if line.strip()}
+    kept = [
+        name for name in names if {PurePosixPath(name).parts[0], PurePosixPath(name).stem} & wanted
+    ]
+    if not kept:
+        raise DatasetError(
+            f"which images of {str(folder)!r} are for training is not known.",
+            expected=f"ImageSets/{lists[0]}, with names of what lies there",
+            found=f"{path.relative_to(root)}, which names nothing that is there"
+            if path
+            else "no such list; the folder holds the held-out images too",
+            hint=f"get the list, or train on all of them on purpose: --data {str(folder)!r}",
+        )
+    return kept
 
 
 def _refuse_mixed(root: Path, names: Sequence[str]) -> None:

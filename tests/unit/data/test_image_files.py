@@ -115,6 +115,27 @@ def test_held_out_images_and_label_maps_are_not_trained_on(tmp_path: Path, folde
     assert len(find_images(tmp_path / "data" / folder)) == 1  # named on purpose
 
 
+@pytest.mark.parametrize(
+    ("folder", "train_list", "image"),
+    [
+        ("JPEGImages/480p", "2017/train.txt", "{}/00000.png"),  # DAVIS: names of clips
+        ("JPEGImages", "Main/train.txt", "{}.png"),  # PASCAL VOC: names of images
+    ],
+)
+def test_one_folder_of_all_splits_gives_the_images_of_the_training_list(
+    tmp_path: Path, folder: str, train_list: str, image: str
+) -> None:
+    for name in ("bear", "crab"):
+        save(tmp_path / folder / image.format(name))
+    path = tmp_path / "ImageSets" / train_list
+    path.parent.mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"which images of .* are for training"):
+        find_images(tmp_path)
+    path.write_text("crab\n")
+    assert find_images(tmp_path).ids == (image.format("crab"),)
+    assert len(find_images(tmp_path / folder)) == 2  # all of them on purpose
+
+
 def test_a_folder_of_labels_without_images_is_no_hindrance(tmp_path: Path) -> None:
     save(tmp_path / "cat" / "1.png")
     (tmp_path / "annotations").mkdir()
@@ -129,7 +150,6 @@ def test_a_folder_of_labels_without_images_is_no_hindrance(tmp_path: Path) -> No
         ("ade20k", "images/training", 1),
         ("coco", "train2017", 200),
         ("coco_semseg", "images/training", 100),
-        ("davis", "JPEGImages/480p", 384),
         ("imagenette160", "train", 9469),
     ],
 )
@@ -154,3 +174,9 @@ def test_a_text_that_stands_for_a_link_is_followed_below_the_dataset_only(tmp_pa
     link.write_text(f"../../../{secret.name}")
     with pytest.raises(DatasetError, match="points out of the dataset"):
         images.read(0)
+
+
+@pytest.mark.data
+def test_real_clips_of_the_val_split_are_not_trained_on(real_data: Path) -> None:
+    with pytest.raises(DatasetError, match=r"which images of .* are for training"):
+        find_images(real_data / "davis")
