@@ -107,7 +107,7 @@ def train_folder(root: Path) -> Path:
     return next((root / name for name in TRAIN_FOLDERS if (root / name).is_dir()), root)
 
 
-def _of_training_list(root: Path, folder: Path, names: Sequence[str]) -> Sequence[str]:
+def _of_training_list(root: Path, folder: Path, names: list[str]) -> list[str]:
     """Return the images that the training list of DAVIS or PASCAL VOC names; others: all.
 
     Raises:
