@@ -92,6 +92,10 @@ def changed(arch: str, part: str, field: str, value: Any) -> WeightsIdentity:
     return identify_weights(backbone, SHA)
 
 
+def test_only_labels_and_the_inputs_normalization_are_left_out() -> None:
+    assert set(LEFT_OUT) == {"name", "arch", "mean", "std"}
+
+
 @pytest.mark.parametrize(("arch", "field"), ARCHITECTURE_FIELDS)
 def test_every_fact_of_an_architecture_counts_but_its_label(arch: str, field: str) -> None:
     before = identify_weights(network(arch), SHA)
