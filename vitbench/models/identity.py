@@ -35,7 +35,7 @@ class WeightsIdentity:
 
         At the native size no positional table is resized, so the rule for it can't count.
         """
-        if image_size is None or list(image_size) != self.facts.get("image_size"):
+        if image_size is None or list(image_size) != self.facts.get("native_size"):
             return self
         return replace(self, facts={**self.facts, "position_rule": NATIVE})
 
@@ -52,7 +52,7 @@ def identify_weights(backbone: Backbone, sha256: str) -> WeightsIdentity:
     """
     built = _facts(backbone.architecture or backbone.code)
     facts = {**built, **_facts(backbone.info)}
-    return WeightsIdentity(sha256, {**facts, "image_size": list(backbone.info.image_size)})
+    return WeightsIdentity(sha256, {**facts, "native_size": list(backbone.info.image_size)})
 
 
 def _facts(described: Any | BackboneInfo) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def other(value: Any, hint: Any = None) -> Any:
 
 # The network
 
-ARCHITECTURES = ("vit_micro_patch8_32", "swin_mini_patch4_window7_56")
+ARCHITECTURES = ("vit_micro_patch8_32", "swin_mini_patch4_window7_56", "test_convnext")
 ARCHITECTURE_FIELDS = [
     (arch, item.name)
     for arch in ARCHITECTURES
