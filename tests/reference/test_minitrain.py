@@ -15,7 +15,6 @@ from vitbench.models import architecture
 from vitbench.models.export import save_backbone
 from vitbench.models.run_folder import RUN_FILE, SNAPSHOTS
 from vitbench.objectives.settings import Dino, Patch
-from vitbench.training import recipe as recipe_module
 from vitbench.training.export import export
 from vitbench.training.optimizer import AdamW
 from vitbench.training.options import Computing, Saving
@@ -116,7 +115,7 @@ def build(
     values: Any,
     trunk: str,
 ) -> Trainer:
-    monkeypatch.setattr(recipe_module, "find_architecture", lambda _: tiny)
+    monkeypatch.setattr("vitbench.models.assembly.find_architecture", lambda _: tiny)
     trainer = Trainer(recipe, steps_per_epoch=2, device=CPU, computing=Computing())
     first = {
         ours(key.removeprefix("init:"), trunk=trunk): torch.tensor(values[key])

@@ -30,6 +30,7 @@ from vitbench.records import (
     RecordedScore,
     Subject,
     find_record,
+    make_folder,
     safe_name,
     stem,
     write_record,
@@ -150,6 +151,8 @@ class Run:
         scratch = cache_root() / "runs" / identity[:32]
         name = f"{safe_name(self.subject.name)}.{identity[:8]}"
         output = self.options.results / safe_name(self.component.name) / name
+        if distributed.is_main():
+            make_folder(self.options.results, self.component.name)
         scratch.mkdir(parents=True, exist_ok=True)
         if self.options.again and distributed.is_main():
             shutil.rmtree(scratch)

@@ -9,6 +9,7 @@ import tokenize
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from errno import EACCES
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,13 +83,32 @@ def write_record(record: Record, folder: Path, items: ItemScores | None = None) 
         with atomic(target) as path:
             path.write_bytes(adapter().dump_json(record, indent=1) + b"\n")
     except OSError as error:
-        raise RecordError(
-            f"the record could not be written to {str(target)!r}.",
-            expected="a results folder with room that can be written",
-            found=f"{error.strerror or error}",
-            hint="--results DIR names another folder",
-        ) from error
+        raise _unwritable(target, error) from error
     return target
+
+
+def make_folder(folder: Path, protocol: str) -> None:
+    """Make the folder of a protocol's records, before any long work.
+
+    Raises:
+        RecordError: It can't be made or written.
+    """
+    target = folder / safe_name(protocol)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if not os.access(target, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, "Permission denied")
+    except OSError as error:
+        raise _unwritable(target, error) from error
+
+
+def _unwritable(target: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"the record could not be written to {str(target)!r}.",
+        expected="a results folder with room that can be written",
+        found=f"{error.strerror or error}",
+        hint="--results DIR names another folder",
+    )
 
 
 class atomic:  # noqa: N801  (read as a verb: `with atomic(path) as temporary:`)
