@@ -62,7 +62,7 @@ def test_one_step_is_the_official_one(context: int, radius: int, upright: bool) 
         propagator.remember(grid(sources[frame]), grid(labels[frame]))
     found = propagator.label(grid(stored(f"tar_ctx{context}").T))
     expected = grid(stored(f"out_r{radius}_ctx{context}").flatten(2)[0])
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)  # GOLDEN: fp32
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)  # single precision
 
 
 def test_the_window_is_the_official_one() -> None:
@@ -139,4 +139,4 @@ def test_ten_frames_give_the_official_masks(tmp_path: Path) -> None:
         soft[0], torch.from_numpy(WHOLE["soft_labels_frame1"]), atol=2e-5, rtol=1e-4
     )
     masks = [hard_mask(one, (48, 72), patch=16, stretch="frame") for one in soft]
-    assert np.mean(np.stack(masks) == WHOLE["pred_masks"][1:]) >= 0.999  # GOLDEN
+    assert np.mean(np.stack(masks) == WHOLE["pred_masks"][1:]) >= 0.999

@@ -30,7 +30,7 @@ def backbone() -> TimmBackbone:
 
 
 def close(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)  # GOLDEN: fp32
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)  # single precision
 
 
 def rows(features: Features) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vitbench.models.checkpoint import load_backbone, resolve
 
 VALUES = Path(__file__).parent / "values"
-CLOSE: Any = {"atol": 2e-5, "rtol": 1e-4}  # GOLDEN: fp32
+CLOSE: Any = {"atol": 2e-5, "rtol": 1e-4}  # single precision
 TRUNK, HEAD = (
     np.load(VALUES / f"selfpatch_{part}.npz", allow_pickle=False) for part in ("vit", "head")
 )

@@ -35,7 +35,7 @@ def backbone() -> SwinBackbone:
 
 
 def close(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)  # GOLDEN: fp32
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)  # single precision
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -63,7 +63,7 @@ class MultiCrop:
 
 
 def dino_crops() -> MultiCrop:
-    """Return DINO's crops (SPEC 1.1)."""
+    """Return DINO's crops (facebookresearch/dino, main_dino.py, DataAugmentationDINO, 7c446df)."""
     return MultiCrop()
 
 

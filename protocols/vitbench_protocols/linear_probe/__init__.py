@@ -26,7 +26,7 @@ class LinearProbe:
 
     Source:
         Caron et al., DINO, ICCV 2021, section 4.1. Reference: facebookresearch/dino,
-        eval_linear.py (7c446df), SPEC 7.
+        eval_linear.py (7c446df).
 
     Differs:
         The preset `dino` follows it; crops and order are drawn by address, so they do not depend
