@@ -4,9 +4,9 @@ PROTOCOLS: dict[str, str] = {
     "adjacency": "vitbench_protocols.adjacency:Adjacency",
     "davis": "vitbench_protocols.davis:Davis",
     "detection": "vitbench_protocols.detection:Detection",
+    "feature-pca": "vitbench_protocols.feature_pca:FeaturePca",
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
-    "portrait": "vitbench_protocols.portrait:Portrait",
     "segmentation": "vitbench_protocols.segmentation:Segmentation",
 }
 
