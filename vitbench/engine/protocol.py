@@ -88,8 +88,10 @@ class Context(Protocol):
 class Scoring(Protocol):
     """What protocols and scorers have in common. The fields of the dataclass are the flags.
 
-    `default_data`, a class variable, may name the usual data set, a folder under `$VITBENCH_DATA`,
-    that is read where nobody names any.
+    Class variables that may be declared: `default_data`, the name of the usual data set, a folder
+    under `$VITBENCH_DATA` that is read where `--data` is left out; `preset_notes`, one line for
+    each preset (paper, cost); `examples`, commands. Help and `vitbench list` show them, together
+    with the first paragraph of the class's docstring, which says what is measured.
     """
 
     name: ClassVar[str]  # as typed on the command line
@@ -136,7 +138,7 @@ def contract_problems(found: Any) -> list[str]:
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         return ["it is no dataclass"]
     fields = {item.name for item in dataclasses.fields(found)}
-    taken = sorted(fields & (RESERVED | {*_DECLARED, "needs", "default_data"}))
+    taken = sorted(fields & (RESERVED | {*_DECLARED, *_OPTIONAL, "needs"}))
     if taken:
         return [f"its settings {', '.join(taken)} have names that vitbench itself uses"]
     missing = [name for name in _DECLARED if not hasattr(found, name)]
@@ -155,6 +157,7 @@ def contract_problems(found: Any) -> list[str]:
     usual = getattr(found, "default_data", "")
     if not isinstance(usual, str):
         sentences.append(f"default_data is {usual!r}, expected the name of a data set")
+    sentences += _wrong_words(declared)
     names = {item.name for item in dataclasses.fields(found)}
     sentences += [
         f"setting {item.name!r} has no help"
@@ -180,6 +183,19 @@ RESERVED = frozenset(
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
+_OPTIONAL = ("default_data", "preset_notes", "examples")
+
+
+def _wrong_words(declared: Any) -> list[str]:
+    """List what is wrong in the lines that a class declares for help."""
+    sentences = []
+    unknown = sorted({*getattr(declared, "preset_notes", ())} - {*declared.presets})
+    if unknown:
+        sentences.append(f"preset_notes has lines for {unknown}, which are no presets")
+    examples = getattr(declared, "examples", ())
+    if isinstance(examples, str) or not all(text.startswith("vitbench ") for text in examples):
+        sentences.append("examples is no tuple of commands that begin with `vitbench`")
+    return sentences
 
 
 def _checker(*more: str) -> Callable[[object, PluginEntry], Any]:
