@@ -3,17 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 from vitbench.data.selection import Limit
 from vitbench.settings import setting
 
 Precision = Literal["fp32", "bf16"]
-Progress = Callable[[str, int, int], None]
 Log = Callable[[str], None]
 
 
-def _silent(*_: Any) -> None:
+class Progress(Protocol):
+    """Shows how far a long work is."""
+
+    def __call__(self, task: str, done: int, total: int, unit: str = "") -> None:
+        """Show that `done` of `total` units (images, frames, …) of a task are done."""
+
+
+def _show_nothing(task: str, done: int, total: int, unit: str = "") -> None:
+    """Show no progress."""
+
+
+def _log_nothing(text: str) -> None:
     """Log nothing."""
 
 
@@ -33,8 +43,8 @@ class RunOptions:
     )
     batch_size: int | None = setting(
         None,
-        help="images in one forward pass of the frozen backbone; left out: what suits the device;"
-        " no part of the run's identity",
+        help="most images (of davis: frames) in one forward pass of the frozen backbone; left out:"
+        " what suits the device",
         minimum=1,
     )
     seed: int = setting(0, help="seed of every random draw; part of the run's identity", minimum=0)
@@ -60,5 +70,5 @@ class RunOptions:
 class Reporter:
     """How a run tells what it does."""
 
-    progress: Progress = _silent
-    log: Log = _silent
+    progress: Progress = _show_nothing
+    log: Log = _log_nothing

@@ -66,6 +66,7 @@ class Context(Protocol):
     seed: int  # every random draw follows from it
     normalization: "Normalization"  # of the input: flag, else preset, else manifest, else ImageNet
     workers: int  # threads or processes that may read and decode
+    batch_size: int | None  # most images of a forward pass, as the user wants it; None: no wish
     scratch: Path  # a folder of this run's identity that outlives a kill: partial work goes here
     output: Path  # where files that the record names go (`Outcome.artifacts`)
 
@@ -78,8 +79,8 @@ class Context(Protocol):
     def autocast(self) -> "torch.autocast":
         """Return the context of a forward pass: `with context.autocast(): backbone(images)`."""
 
-    def progress(self, task: str, done: int, total: int) -> None:
-        """Tell how far a long work is; `task` names its bar."""
+    def progress(self, task: str, done: int, total: int, unit: str = "") -> None:
+        """Show how far a long work is; `task` names its bar, `unit` what is counted (images)."""
 
     def note(self, text: str) -> None:
         """Log something that the reader of the record must know."""
@@ -173,7 +174,8 @@ def contract_problems(found: Any) -> list[str]:
     return sentences
 
 
-# Flags of `vitbench eval` and `vitbench score`: no setting of a component may have these names.
+# Flags of `vitbench eval` and `vitbench score` that no setting of a component may have the name of.
+# `--batch-size` may be a component's own: the batch of its training.
 RESERVED = frozenset(
     {
         *("rerun", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),

@@ -220,9 +220,9 @@ class Davis:
         found: dict[str, ClipScores] = {}
         with tf32(self.tf32):
             for done, index in enumerate(distributed.share(longest_first)):
-                context.progress("clips", done * distributed.world_size(), len(clips))
+                context.progress("clips", done * distributed.world_size(), len(clips), "clips")
                 found[clips[index].id] = follow_once(follower, clips[index])
-        context.progress("clips", len(clips), len(clips))
+        context.progress("clips", len(clips), len(clips), "clips")
         found = {name: one for part in distributed.gather(found) for name, one in part.items()}
         return self._outcome([found[clips[index].id] for index in range(len(clips))], context)
 

@@ -111,7 +111,7 @@ class DavisMasks:
                 swapped = better_order(np.sum([one.overlaps for one in scored], axis=0))
                 if swapped:
                     context.note(f"clip {frames[0].clip.id}: {swapped}")
-                context.progress("clips", done, len(todo))
+                context.progress("clips", done, len(todo), "clips")
         context.output.mkdir(parents=True, exist_ok=True)
         table = context.output / "objects.csv"
         write_csv(found, table)

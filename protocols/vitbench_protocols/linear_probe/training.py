@@ -144,7 +144,7 @@ def _train(
             target = labels[batch.to(context.device)]
             grid.step(vectors, target, scale=scale, momentum=schedule.momentum)
         on_epoch(epoch)
-        context.progress(f"linear probe, {stage}", epoch + 1, schedule.epochs)
+        context.progress(f"linear probe, {stage}", epoch + 1, schedule.epochs, "epochs")
         if distributed.from_main(time.monotonic() - last > SAVE_EVERY_SECONDS):
             saved.save(epoch, state)
             last = time.monotonic()

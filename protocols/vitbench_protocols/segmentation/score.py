@@ -109,7 +109,7 @@ class SegmentationMaps:
         for place, counted, elsewhere in counts:
             tally.add(place, counted)
             otherwise += elsewhere
-            context.progress("scoring", place + 1, len(dataset))
+            context.progress("scoring", place + 1, len(dataset), "images")
         self._compare(tally, otherwise, context)
         return finish(tally, dataset, classes, predicted, context)
 
