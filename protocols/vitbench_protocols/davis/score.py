@@ -22,7 +22,7 @@ from vitbench.api import (
 from vitbench.kit import Clip, read_labels
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.object_order import better_order, count_overlaps
-from vitbench_protocols.davis.result_folder import check_folder, found_instead
+from vitbench_protocols.davis.result_folder import found_instead, result_folder
 from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, write_csv
 
 
@@ -99,8 +99,14 @@ class DavisMasks:
                 hint="add --year 2016, or leave out --threshold",
             )
         clips: Dataset[Clip] = context.dataset(self.splits[0])
-        check_folder(predictions, clips.ids)
-        todo = [_frames(clips[index], predictions) for index in range(len(clips))]
+        with result_folder(predictions, clips.ids) as folder:
+            if folder != predictions and folder.is_relative_to(predictions):
+                context.note(f"the masks are those in {folder.relative_to(predictions).as_posix()}")
+            return self._scored(folder, clips, context)
+
+    def _scored(self, folder: Path, clips: Dataset[Clip], context: Context) -> Outcome:
+        """Score the masks in a folder that has one folder for each clip."""
+        todo = [_frames(clips[index], folder) for index in range(len(clips))]
         found = []
         with ThreadPoolExecutor(context.workers) as pool:
             for done, frames in enumerate(todo, start=1):
