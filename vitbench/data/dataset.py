@@ -22,7 +22,7 @@ from vitbench.registry import PluginEntry, Registry
 
 DATA_VARIABLE = "VITBENCH_DATA"
 READERS = {
-    "clips": "vitbench.data.davis:READER",
+    "clips": "vitbench.data.clip_reader:READER",
     "classification": "vitbench.data.classification:READER",
     "instances": "vitbench.data.coco:READER",
     "panoptic": "vitbench.data.panoptic:READER",

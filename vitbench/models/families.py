@@ -7,7 +7,12 @@ from typing import Any
 from vitbench.models.weight_places import dictionaries, tensors_of
 
 PLAIN = "the weights of a plain Vision Transformer (DINO, DINOv2, MAE, DeiT, …) or of a Swin"
-PLAIN_HINT = "--arch NAME with timm's name of the network, such as --arch vit_base_patch16_clip_224"
+PLAIN_HINT = "--arch NAME with timm's name of the network: vitbench list architectures PATTERN"
+HINTS = {  # what else must be said of weights of a family
+    "CLIP": "--arch vit_base_patch32_clip_224, or as timm calls the network (vitbench list"
+    " architectures clip; with `quickgelu` in the name if it was trained so, as OpenAI's were),"
+    " --mean 0.4815 0.4578 0.4082 --std 0.2686 0.2613 0.2758"
+}
 
 # (family, patterns of key ends or parts; one hit each is needed), the narrower before the wider
 FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -44,3 +49,8 @@ def family_of_keys(keys: Collection[str]) -> str:
         if all(any(re.search(sign, key) for key in keys) for sign in signs):
             return family
     return ""
+
+
+def hint_for(family: str) -> str:
+    """Say what loads weights of a family."""
+    return HINTS.get(family, PLAIN_HINT)

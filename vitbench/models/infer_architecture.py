@@ -7,6 +7,7 @@ from dataclasses import replace
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import Architecture, Shape, infer
 from vitbench.models.backbone import AnyArchitecture
+from vitbench.models.constants import VIT_SIZES
 from vitbench.models.factory import assemble, find_architecture
 from vitbench.models.locate import Source
 from vitbench.models.recognize_format import Recognized
@@ -258,7 +259,7 @@ def _heads(
             f"{source.name}: the number of attention heads is not known.",
             expected="it to be said: weights do not tell (6 and 12 heads have the same shapes)",
             found="neither a manifest nor the file's own arguments",
-            hint="--arch NAME, such as --arch vit_small_patch16_224 (6 heads of ViT-S)",
+            hint=_likely_name(inferred),
         )
     number, who = known[0]
     others = [f"{other} by {speaker}" for other, speaker in known[1:] if other != number]
@@ -270,6 +271,15 @@ def _heads(
             hint=f"leave --arch out, or --num-heads {known[-1][0]} if you know better",
         )
     return number, who + (f" (not {', '.join(others)})" if others else "")
+
+
+def _likely_name(inferred: Architecture) -> str:
+    """Name the architecture that published weights of this width and depth mostly have."""
+    for size, (width, depth, heads) in VIT_SIZES.items():
+        if (width, depth) == (inferred.embed_dim, inferred.depth):
+            name = f"vit_{size}_patch{inferred.patch_size}_224"
+            return f"--arch {name}, if its {heads} heads are right; else --num-heads N"
+    return "--num-heads N, or --arch NAME (vitbench list architectures PATTERN)"
 
 
 def _account_for_keys(found: Recognized, inferred: Architecture, name: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timm import create_model, is_model
+from timm import create_model, get_pretrained_cfg, is_model
 from timm.layers.mlp import Mlp
 from timm.layers.patch_embed import PatchEmbed
 from timm.models import vision_transformer
@@ -72,6 +72,12 @@ def named_by_timm(arch: str) -> Architecture | TimmArchitecture | None:
     with torch.device("meta"):
         network: Any = create_model(arch, pretrained=False, num_classes=0)
     return _architecture(network, arch)
+
+
+def usual_normalization(arch: str) -> tuple[Triple, Triple] | None:
+    """Return mean and standard deviation that timm's own weights of a network want, if it says."""
+    config = get_pretrained_cfg(arch)
+    return (config.mean, config.std) if config is not None else None
 
 
 def _architecture(network: Any, arch: str) -> Architecture | TimmArchitecture:

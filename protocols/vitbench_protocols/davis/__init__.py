@@ -17,7 +17,7 @@ from vitbench.api import (
     setting,
 )
 from vitbench.kit import Clip, distributed
-from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, write_csv
+from vitbench_protocols.davis.scores import METRICS, ClipScores, split_name, summarize, write_csv
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone
@@ -179,7 +179,7 @@ class Davis:
     @property
     def splits(self) -> tuple[str, ...]:
         """The one split that is read."""
-        return (self.split if self.year == 2017 else f"2016/{self.split}",)
+        return (split_name(self.split, self.year, late_objects=self.late_objects),)
 
     @property
     def normalization(self) -> Normalization | None:

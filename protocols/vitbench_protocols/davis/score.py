@@ -23,7 +23,14 @@ from vitbench.kit import Clip, read_labels
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.object_order import better_order, count_overlaps
 from vitbench_protocols.davis.result_folder import found_instead, result_folder
-from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, write_csv
+from vitbench_protocols.davis.scores import (
+    METRICS,
+    ClipScores,
+    only_entered,
+    split_name,
+    summarize,
+    write_csv,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ class DavisMasks:
     @property
     def splits(self) -> tuple[str, ...]:
         """The one split that is read."""
-        return (self.split if self.year == 2017 else f"2016/{self.split}",)
+        return (split_name(self.split, self.year, late_objects=self.late_objects),)
 
     def run(self, predictions: Path, context: Context) -> Outcome:
         """Score the masks of every clip; all of them must be there.
@@ -146,7 +153,8 @@ class DavisMasks:
                 )
             labels = np.where(extra, np.uint8(0), labels)
         overlaps = count_overlaps(truth, labels, clip.objects)
-        return _Scored(*score_frame(truth, labels, clip.objects), overlaps)
+        region, outline = only_entered(score_frame(truth, labels, clip.objects), clip, frame.number)
+        return _Scored(region, outline, overlaps)
 
     def _labels(self, path: Path, *, binary: bool) -> NDArray[np.uint8]:
         """Read a predicted mask: object numbers, or 0 and 1 of DAVIS-2016's one object."""
