@@ -96,6 +96,7 @@ class ClassificationDataset(ImageDataset[int], Protocol):
         """Return the items of some classes, numbered in the order of the classes given."""
 
 
+@runtime_checkable
 class LabeledDataset(ImageDataset[Any], Protocol):
     """Images with a label for every pixel: kinds `semantic`, `panoptic` and `instances`."""
 
@@ -111,6 +112,7 @@ class LabeledDataset(ImageDataset[Any], Protocol):
         """Return the labels of one item without reading its image."""
 
 
+@runtime_checkable
 class InstanceDataset(LabeledDataset, Protocol):
     """Images with their objects (kind `instances`)."""
 
@@ -122,6 +124,7 @@ class InstanceDataset(LabeledDataset, Protocol):
         """Return the objects of one image without reading the image."""
 
 
+@runtime_checkable
 class IndexMapDataset(LabeledDataset, Protocol):
     """Images with an index map each (kind `semantic`)."""
 

@@ -177,7 +177,7 @@ def _from_weights(
         f"mean {normalization.mean}, std {normalization.std}, from {normalization.origin}",
         *unused,
         *normalization.unused,
-        *_other_normalization(architecture, normalization),
+        *(_other_normalization(architecture, normalization) if told.method != "random" else ()),
         *_others(found.others),
     )
     return Checkpoint(

@@ -76,8 +76,8 @@ def named_by_timm(arch: str) -> Architecture | TimmArchitecture | None:
 
 def usual_normalization(arch: str) -> tuple[Triple, Triple] | None:
     """Return mean and standard deviation that timm's own weights of a network want, if it says."""
-    config = get_pretrained_cfg(arch)
-    return (config.mean, config.std) if config is not None else None
+    config: Any = get_pretrained_cfg(arch)
+    return (tuple(config.mean), tuple(config.std)) if config is not None else None
 
 
 def _architecture(network: Any, arch: str) -> Architecture | TimmArchitecture:

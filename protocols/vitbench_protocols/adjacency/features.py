@@ -19,6 +19,7 @@ from vitbench.api import (
 from vitbench.api import errors as wrong
 from vitbench.kit import (
     Geometry,
+    LabeledDataset,
     distributed,
     load_batches,
     neighbor_similarities,
@@ -36,7 +37,6 @@ from vitbench_protocols.adjacency.pictures import draw_histogram, draw_overlays
 from vitbench_protocols.adjacency.tables import group_tables
 from vitbench_protocols.adjacency.truth import (
     Bools,
-    LabeledDataset,
     Truth,
     image_means,
     open_labels,

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vitbench.api import (
+    ClassificationDataset,
     Context,
     FeatureSpec,
     FeatureTable,
@@ -104,7 +104,8 @@ def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -
 
 def finish(head: Head, data: Data, schedule: Schedule) -> Places:
     """Train one head on all of train, and score it on val after each epoch."""
-    dataset: Any = data.context.dataset("train")
+    dataset = data.context.dataset("train")
+    assert isinstance(dataset, ClassificationDataset), f"{dataset.info.kind} without classes"
     labels, table = torch.tensor(dataset.targets), data.table("val")
     grid, vectors = data.grid([head], table.classes), vectors_of(table, data.spec.outputs)
     truth = torch.from_numpy(table.targets)

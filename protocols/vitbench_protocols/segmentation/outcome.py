@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitbench.api import Context, Dataset, Outcome
+from vitbench.api import Context, IndexMapDataset, Outcome
 from vitbench.kit import (
     atomic,
     distributed,
@@ -51,7 +51,7 @@ class Keeper:
 
 def finish(
     tally: Tally,
-    dataset: Dataset[Any],
+    dataset: IndexMapDataset,
     classes: Classes,
     predicted: Predicted,
     context: Context,
@@ -95,7 +95,7 @@ def _extremes(
 
 
 def _shown(
-    dataset: Dataset[Any], place: int, iou: float, classes: Classes, predicted: Predicted
+    dataset: IndexMapDataset, place: int, iou: float, classes: Classes, predicted: Predicted
 ) -> Shown:
     scene = read_scene(dataset, place, classes)
     return Shown(

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from vitbench.api import Context, Dataset
+from vitbench.api import Context, IndexMapDataset
 from vitbench.kit import distributed
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.inference import Segmenter
@@ -21,8 +20,8 @@ class Problem:
 
     context: Context
     classes: Classes
-    train: Dataset[Any]
-    val: Dataset[Any]
+    train: IndexMapDataset
+    val: IndexMapDataset
     inference: Inference
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from vitbench.api import (
     Context,
-    Dataset,
     MetricSpec,
     Outcome,
     errors,
@@ -24,6 +23,7 @@ from vitbench_protocols.segmentation.classes import (
     VOID,
     Classes,
     Indices,
+    open_maps,
 )
 from vitbench_protocols.segmentation.outcome import finish
 from vitbench_protocols.segmentation.prediction_files import prediction_files
@@ -90,7 +90,7 @@ class SegmentationMaps:
             DatasetError: A file is missing, is no index map, has another size than its image, or
                 labels that are no class. The message names the file.
         """
-        dataset: Dataset[Any] = context.dataset(self.split)
+        dataset = open_maps(context, self.split)
         classes = Classes.of(dataset, self.first_label, self.void)
         files = prediction_files(predictions, dataset)
 
