@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -18,9 +19,12 @@ from vitbench.keyed_random import keyed_uniform
 from vitbench.models.architecture import SIZES
 from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
 from vitbench.training import recipes
+from vitbench.training.identity import identity_of
+from vitbench.training.loop import Loop
 from vitbench.training.optimizer import AdamW
 from vitbench.training.options import ComputeConfig
 from vitbench.training.presets import with_terms
+from vitbench.training.pretraining import Pretraining
 from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
 from vitbench.training.trainer import Trainer
@@ -111,6 +115,19 @@ def trained(
         found = trainer.train_step(batch)
         values.append({key: value.item() for key, value in found.items()})
     return values, trainer.state_dict()
+
+
+def start(recipe: Recipe, folder: Path, **options: Any) -> Any:
+    """Return the loop of a tiny pretraining on noise, whose log has a line a step."""
+    loader = NoiseLoader(recipe.batch_size, recipe.crops)
+    computing = options.pop("computing", ComputeConfig())
+    trainer = Trainer(
+        recipe, steps_per_epoch=loader.steps, device=torch.device("cpu"), computing=computing
+    )
+    allowed = options.pop("allow_changes", False)
+    identity = identity_of(recipe, trainer.computing, data={})
+    task = Pretraining(trainer, loader, folder, identity=identity, allow_changes=allowed)
+    return Loop(task, output=folder, scratch=folder, log_every=1, **options)
 
 
 def one_of_two(rank: int, names: tuple[str, ...], steps: int, folder: str) -> None:

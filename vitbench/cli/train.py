@@ -103,7 +103,7 @@ def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, st
     """
     named, rest = taken(words, "--preset")
     data, _ = taken(rest, "--data")
-    preset = named or preset_for(data or "")
+    preset = named or preset_for(recipe, data or "")
     others = ", ".join(name for name in presets_of(recipe) if name != preset)
     if preset is None:
         return recipe, f"{recipe.name}, no preset: its code's defaults (--preset: {others})", rest

@@ -14,10 +14,18 @@ from timm.models._manipulate import reinit_non_persistent_buffers
 from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError
-from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
+from vitbench.models.backbone import (
+    Backbone,
+    BackboneInfo,
+    Features,
+    Stage,
+    refuse_mask,
+    refused_size,
+)
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.initialization import seeded
 from vitbench.models.linear import put_linear_layers
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
 
@@ -84,13 +92,19 @@ class TimmNetwork(Backbone):
         self.info = _info(architecture, network, self._pools, prefix, mean, std)
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`.
 
         Raises:
             MissingAbility: If the network can't take images of this size.
         """
+        refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         if not wanted:
             return ()
