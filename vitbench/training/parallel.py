@@ -1,5 +1,6 @@
 """Gradients of a loss, over the parts of a batch and over all processes."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
@@ -26,12 +27,14 @@ class ParallelLoss(Generic[PartT]):
     ) -> None:
         self._loss: nn.Module = _Loss(modules, loss)
         if distributed.world_size() > 1:
-            self._loss = DistributedDataParallel(
-                self._loss,
-                broadcast_buffers=False,  # the same everywhere: they are reduced where they change
-                find_unused_parameters=True,  # a term may need no head, a pass no mask token
-                gradient_as_bucket_view=True,
-            )
+            with warnings.catch_warnings():  # newer versions have a second name for the first one
+                warnings.simplefilter("ignore", FutureWarning)
+                self._loss = DistributedDataParallel(
+                    self._loss,
+                    broadcast_buffers=False,  # they are reduced where they change
+                    find_unused_parameters=True,  # a term may need no head, a pass no mask token
+                    gradient_as_bucket_view=True,
+                )
 
     def backward(self, parts: Sequence[PartT]) -> dict[str, Tensor]:
         """Add up the gradients of the equal parts of a batch; return the means of the scalars.
@@ -62,6 +65,7 @@ class _Loss(nn.Module):
     ) -> None:
         super().__init__()
         self.trained = nn.ModuleList(modules)
+        self.unused = nn.Parameter(torch.zeros(1))  # torch warns where it looks and finds none
         self._compute = loss
 
     def forward(self, part: Any) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
-from tests.tiny_training import SWIN, NoiseLoader, one_of_two, start, tiny, trained
+from tests.tiny_training import SWIN, NoiseLoader, several_learn_as_one, start, tiny, trained
 from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.metric_log import read_metrics
@@ -171,32 +171,17 @@ def test_lack_of_memory_says_what_to_change(
 @pytest.mark.parametrize("name", ["dino", "selfpatch", "esvit"])  # BatchNorm sees parts apart
 def test_a_batch_in_parts_gives_the_same_steps(name: str) -> None:
     whole, *cut = (
-        trained(name, 4, computing=ComputeConfig(precision="fp64", accumulate=parts))
+        trained(tiny(name), 4, computing=ComputeConfig(precision="fp64", accumulate=parts))
         for parts in (1, 2, 4)
     )
     for found in cut:
         torch.testing.assert_close(found, whole, atol=1e-9, rtol=0)
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    context = torch.multiprocessing.get_context("spawn")
-    both = [
-        context.Process(target=one_of_two, args=(rank, METHODS, 10, str(tmp_path)))
-        for rank in range(2)
-    ]
-    for process in both:
-        process.start()
-    alone = {name: trained(name, 10, computing=ComputeConfig(precision="fp64")) for name in METHODS}
-    for process in both:
-        process.join(600)
-        assert process.exitcode == 0
-    for name, (expected, state) in alone.items():
-        found = [torch.load(tmp_path / f"{name}{rank}.pt", weights_only=True) for rank in (0, 1)]
-        for _, end in found:
-            torch.testing.assert_close(end, state, atol=1e-6, rtol=0)
-        for first, second, row in zip(found[0][0], found[1][0], expected, strict=True):
-            mean = {key: (first[key] + second[key]) / 2 for key in row}
-            torch.testing.assert_close(mean, row, atol=1e-6, rtol=0)
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_learn_what_one_does(processes: int, tmp_path: Path) -> None:
+    recipes = {name: replace(with_terms(tiny(name), queue=12), batch_size=6) for name in METHODS}
+    several_learn_as_one(processes, recipes, 6, tmp_path)
 
 
 def test_a_compiler_that_fails_is_done_without(
@@ -209,10 +194,10 @@ def test_a_compiler_that_fails_is_done_without(
         module._compiled_call_impl = fail
 
     monkeypatch.setattr(torch.nn.Module, "compile", compile_to_nothing)
-    found = trained("selfpatch", 3, computing=ComputeConfig(compile=True))
+    found = trained(tiny("selfpatch"), 3, computing=ComputeConfig(compile=True))
     assert "--compile failed, going on without: no compiler here" in caplog.text
     torch.testing.assert_close(
-        found, trained("selfpatch", 3, computing=ComputeConfig()), atol=0, rtol=0
+        found, trained(tiny("selfpatch"), 3, computing=ComputeConfig()), atol=0, rtol=0
     )
 
 
