@@ -79,6 +79,14 @@ class AggregatedBackbone(Backbone):
         """See `Backbone.branch_depth`: of the trunk's branches."""
         return self.trunk.branch_depth(branch)
 
+    def check_drop_path(self) -> None:
+        """See `Backbone.check_drop_path`."""
+        self.trunk.check_drop_path()
+
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`: of the trunk, as `dense_copy` leaves it."""
+        return self.trunk.parameter_layers()
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`: those of the trunk."""
         self.trunk.replace_drop_path(make)

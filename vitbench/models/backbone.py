@@ -213,6 +213,15 @@ class Backbone(nn.Module, ABC):
         """Return how deep the block of a residual branch lies: 0 for the first, 1 for the last."""
         return (branch // 2) / max(1, self.info.depth - 1)
 
+    def check_drop_path(self) -> None:
+        """Refuse stochastic depth, without running the network.
+
+        Raises:
+            MissingAbility: If the network has no drop paths that `replace_drop_path` could replace.
+        """
+        if type(self).replace_drop_path is Backbone.replace_drop_path:
+            raise no_drop_path(self.info)
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """Put `make(branch, rate)` in the place of each residual branch's drop path.
 
@@ -224,10 +233,7 @@ class Backbone(nn.Module, ABC):
         Raises:
             MissingAbility: If the network has no stochastic depth.
         """
-        raise MissingAbility(
-            f"{self.info.arch} has no stochastic depth that training could control.",
-            hint="only evaluate it, or train another architecture",
-        )
+        raise no_drop_path(self.info)
 
     def dense_copy(
         self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
@@ -262,6 +268,14 @@ class Backbone(nn.Module, ABC):
             MissingAbility: If the network has no attention over the whole image.
         """
         raise no_attention(self.info)
+
+
+def no_drop_path(info: BackboneInfo) -> MissingAbility:
+    """Return the error for stochastic depth that a network does not have."""
+    return MissingAbility(
+        f"{info.arch} has no stochastic depth that training could control.",
+        hint="a drop path of 0, where there is such a setting, or another architecture",
+    )
 
 
 def no_attention(info: BackboneInfo) -> MissingAbility:

@@ -16,6 +16,7 @@ from vitbench.models.backbone import (
     Backbone,
     Features,
     no_attention,
+    no_drop_path,
     refused_size,
 )
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
@@ -185,10 +186,14 @@ class TimmNetwork(Backbone):
         order = list(dict.fromkeys(blocks))
         return order.index(blocks[branch]) / max(1, len(order) - 1)
 
+    def check_drop_path(self) -> None:
+        """See `Backbone.check_drop_path`."""
+        if not self._drop_paths:
+            raise no_drop_path(self.info)
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""
-        if not self._drop_paths:
-            super().replace_drop_path(make)
+        self.check_drop_path()
         for branch, (name, rate) in enumerate(self._drop_paths):
             self.network.set_submodule(name, make(branch, rate))
 

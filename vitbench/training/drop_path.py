@@ -54,7 +54,8 @@ class DropPath:
         drawn = keyed_uniform(
             seed, "drop-path", step, np.array(crops)[:, None], indices, count=len(self.keep)
         )
-        return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(-1, len(self.keep))
+        rows = len(crops) * len(indices)
+        return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(rows, len(self.keep))
 
 
 class _Branch(nn.Module):
