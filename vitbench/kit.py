@@ -65,10 +65,15 @@ if TYPE_CHECKING:
     from vitbench.models.aggregated import patch_tokens as patch_tokens
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.batch_norm import GlobalBatchNorm2d as GlobalBatchNorm2d
+    from vitbench.models.batch_norm import keep_statistics as keep_statistics
     from vitbench.models.constants import PositionRule as PositionRule
     from vitbench.models.initialization import seeded as seeded
+    from vitbench.models.map_grid import in_cells as in_cells
+    from vitbench.models.map_grid import on_grid as on_grid
     from vitbench.models.patch_mask import PatchMask as PatchMask
     from vitbench.models.pyramid_adapter import PyramidAdapter as PyramidAdapter
+    from vitbench.models.pyramid_adapter import level_strides as level_strides
+    from vitbench.models.pyramid_adapter import pyramid_layers as pyramid_layers
     from vitbench.models.pyramid_adapter import rescaling as rescaling
     from vitbench.neighbors import Bank as Bank
     from vitbench.neighbors import Neighbors as Neighbors
@@ -173,10 +178,16 @@ _HOMES = {
     "vitbench.keyed_random": ("permutation", "keyed_uniform"),
     "vitbench.engine.class_table": ("write_class_table",),
     "vitbench.models.backbone": ("Aggregates",),
-    "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
+    "vitbench.models.batch_norm": ("GlobalBatchNorm2d", "keep_statistics"),
     "vitbench.models.constants": ("PositionRule",),
     "vitbench.models.initialization": ("seeded",),
-    "vitbench.models.pyramid_adapter": ("PyramidAdapter", "rescaling"),
+    "vitbench.models.map_grid": ("in_cells", "on_grid"),
+    "vitbench.models.pyramid_adapter": (
+        "PyramidAdapter",
+        "level_strides",
+        "pyramid_layers",
+        "rescaling",
+    ),
     "vitbench.neighbors": ("Bank", "Neighbors", "search", "vote"),
     "vitbench.objectives.centering": ("Center",),
     "vitbench.objectives.distillation": (

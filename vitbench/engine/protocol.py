@@ -136,7 +136,7 @@ def contract_problems(found: Any) -> list[str]:
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         return ["it is no dataclass"]
     fields = {item.name for item in dataclasses.fields(found)}
-    taken = sorted(fields & (RESERVED | {*_DECLARED, "needs", "default_data"}))
+    taken = sorted(fields & (RESERVED | {*_DECLARED, "needs", "default_data", "check"}))
     if taken:
         return [f"its settings {', '.join(taken)} have names that vitbench itself uses"]
     missing = [name for name in _DECLARED if not hasattr(found, name)]

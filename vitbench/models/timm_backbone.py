@@ -103,6 +103,16 @@ class TimmBackbone(Backbone):
         logits: Tensor = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
         return logits.softmax(dim=-1)
 
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`."""
+        return {name: self._layer_of(name) for name, _ in self.named_parameters()}
+
+    def _layer_of(self, name: str) -> int:
+        first, _, rest = name.partition(".")
+        if first == "blocks":
+            return 1 + int(rest.partition(".")[0])
+        return self.info.depth + 1 if first == "norm" else 0
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""
         blocks: Any = self.blocks

@@ -124,6 +124,10 @@ class DenseKnn:
         "faiss", help="exact search; both give the same neighbors", identity=False
     )
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block."""
+        backbone.info.absolute(self.layer)
+
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
         from vitbench_protocols.segmentation.dense_knn import remember  # imports torch
@@ -156,6 +160,12 @@ class FineTune:
     )
     learning: Learning = setting(Learning(), help="how long, how fast and from what")
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that these settings can't fine-tune."""
+        from vitbench_protocols.segmentation.methods import check_fine_tuning  # imports torch
+
+        check_fine_tuning(self, backbone)
+
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
         from vitbench_protocols.segmentation.methods import fine_tune  # imports torch
@@ -176,6 +186,11 @@ class LinearProbe:
         Learning(steps=4000, learning_rate=1e-3, weight_decay=1e-4, warmup_steps=150),
         help="how long, how fast and from what",
     )
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block, or that can't take such crops."""
+        backbone.info.absolute(self.layer)
+        backbone.check_images(self.learning.crop, self.learning.crop)
 
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
