@@ -160,7 +160,13 @@ def open_coco(root: Path, split: str) -> CocoDataset:
     )
 
 
-READER = Reader(open_coco)
+READER = Reader(
+    open_coco,
+    layout=(
+        "annotations/instances_train2017.json, annotations/instances_val2017.json,"
+        " train2017/NAME.jpg and val2017/NAME.jpg, as COCO",
+    ),
+)
 
 
 def _instance(path: Path, item: _Annotation, size: tuple[int, int], shift: int) -> Instance:

@@ -171,7 +171,7 @@ class FineTuning(Task[list[SampleT]]):
         values = self.loss.backward([(batch[cut], mine[cut]) for cut in cuts])
         self.optimizer.step()
         self.step += 1
-        self.context.progress("fine-tuning", self.step, self.steps)
+        self.context.progress("fine-tuning", self.step, self.steps, "steps")
         return values
 
     def log_values(self) -> Mapping[str, Any]:

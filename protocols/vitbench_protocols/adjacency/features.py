@@ -151,7 +151,8 @@ def _cosines(
         return to_pixels(geometry.apply(image, Image.Resampling.BICUBIC))
 
     mine = distributed.share(truth.indices.tolist())
-    batches = [mine[start : start + BATCH] for start in range(0, len(mine), BATCH)]
+    size = context.batch_size or BATCH
+    batches = [mine[start : start + size] for start in range(0, len(mine), size)]
     found: list[tuple[int, Cosines]] = []
     for batch, pixels in load_batches(dataset, batches, view, workers=context.workers):
         images = context.normalization(pixels.to(context.device, non_blocking=True))
@@ -160,7 +161,7 @@ def _cosines(
         likeness = neighbor_similarities(patches.float())  # (B, h * w, 8)
         grid = likeness.transpose(1, 2).reshape(len(batch), 8, *patches.shape[-2:])
         found += zip(batch, grid.cpu().numpy(), strict=True)
-        context.progress("features", len(found), len(mine))
+        context.progress("features", len(found), len(mine), "images")
     parts = sorted(chain.from_iterable(distributed.gather(found)), key=lambda entry: entry[0])
     return np.stack([cosines for _, cosines in parts])
 

@@ -69,7 +69,7 @@ class Follower:
                 if len(behind) >= WAITING:
                     behind[-WAITING].result()
                 behind.append(pool.submit(_finish, mask, path, clip, index if scored else None))
-                self.context.progress("frames of a clip", index + 1, count)
+                self.context.progress("frames of a clip", index + 1, count, "frames")
             found = [pair for future in behind if (pair := future.result()) is not None]
         region, outline = np.empty((2, clip.objects, len(found)))
         for index, pair in enumerate(found):
@@ -105,7 +105,8 @@ class Follower:
         """Yield the patch tokens of every frame, (D, h, w), extracted a few frames at a time."""
         own, device = self.settings, self.context.device
         tokens = size[0] * size[1] // self.backbone.info.stage(own.layer).stride ** 2
-        batch = max(1, TOKENS.get(device.type, TOKENS["cpu"]) // tokens)
+        usual = max(1, TOKENS.get(device.type, TOKENS["cpu"]) // tokens)
+        batch = self.context.batch_size or usual
         loaded = _ahead(pool, lambda index: load_frame(clip, index, size), len(clip.frames), batch)
         for start in range(0, len(clip.frames), batch):
             frames = [next(loaded) for _ in range(min(batch, len(clip.frames) - start))]

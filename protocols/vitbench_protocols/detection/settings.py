@@ -22,39 +22,54 @@ class MaskRCNN:
         mask_rcnn_r50_fpn.py, which alinlab/SelfPatch (81aef14) uses unchanged.
     """
 
-    channels: int = setting(256, help="of the pyramid and the mask head", minimum=8)
-    hidden: int = setting(1024, help="width of the box head", minimum=8)
-    proposals: int = setting(512, help="boxes of an image that the heads learn from", minimum=4)
-    score: float = setting(0.05, help="least score of a detection", minimum=0, maximum=1)
-    detections: int = setting(100, help="of an image at most", minimum=1)
+    channels: int = setting(256, help="channels of the pyramid and the mask head", minimum=8)
+    hidden: int = setting(1024, help="hidden width of the box head", minimum=8)
+    proposals: int = setting(
+        512, help="proposals of an image that the heads are trained on", minimum=4
+    )
+    score: float = setting(0.05, help="lowest score of a kept detection", minimum=0, maximum=1)
+    detections: int = setting(100, help="most detections kept of an image", minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learning:
-    """How long and how fast a detector learns."""
+    """Epochs and optimizer of a detector's training."""
 
-    epochs: int = setting(12, help="times that every training image is seen", minimum=1)
+    epochs: int = setting(12, help="passes over the training images", minimum=1)
     drops: tuple[int, ...] = setting(
-        (8, 11), help="epochs after which the rate falls to a tenth", minimum=0
+        (8, 11), help="epochs after which the learning rate falls to a tenth", minimum=0
     )
-    batch_size: int = setting(8, help="images of a step, over all processes", minimum=1)
+    batch_size: int = setting(8, help="images in one training step, over all processes", minimum=1)
     optimizer: Literal["adamw", "sgd"] = setting(
-        "adamw", help="what moves the weights", choices=("adamw", "sgd")
+        "adamw", help="optimizer of the training", choices=("adamw", "sgd")
     )
-    learning_rate: float = setting(5e-5, help="after the warm-up", minimum=0)
-    weight_decay: float = setting(0.05, help="of the optimizer", minimum=0)
+    learning_rate: float = setting(5e-5, help="learning rate after the warm-up", minimum=0)
+    weight_decay: float = setting(0.05, help="weight decay of the optimizer", minimum=0)
     undecayed: tuple[str, ...] = setting(
-        ("pos_embed", "cls_token", "norm"), help="parts of names of weights that do not decay"
+        ("pos_embed", "cls_token", "norm"),
+        help="parameters without weight decay, by parts of their names",
     )
     layer_decay: float = setting(
-        1.0, help="rate of a block over that of the next one; 1: the same", minimum=0.01, maximum=1
+        1.0,
+        help="learning rate of a block as a share of the next block's; 1: all blocks alike",
+        minimum=0.01,
+        maximum=1,
     )
-    warmup_steps: int = setting(1000, help="steps of linear warm-up, from a thousandth", minimum=0)
+    warmup_steps: int = setting(
+        1000,
+        help="steps in which the learning rate grows linearly, from a thousandth",
+        minimum=0,
+    )
     accumulate: int = setting(
-        1, help="parts of a batch to save memory; BatchNorm sees the parts", minimum=1
+        1,
+        help="parts that a batch is split into to save memory; BatchNorm normalizes each part",
+        minimum=1,
     )
     check_epochs: int = setting(
-        1, help="epochs between scores for the curve; 0: none", minimum=0, identity=False
+        1,
+        help="epochs between two scores on val for the training curve; 0: none",
+        minimum=0,
+        identity=False,
     )
 
     def course(self, images: int, layers: "Mapping[str, int]") -> "FineTuneConfig":
