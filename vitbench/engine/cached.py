@@ -20,6 +20,7 @@ PARTS = {  # of the cache, by the word for it: which folders hold it
     "synthetic": ("synthetic-v*",),
     "named": ("named",),
     "digests": ("digests", "screened"),
+    "resamples": ("resamples",),
 }
 ALL = "all"
 LOCK = "lock"  # of a folder: whoever works in it holds it
