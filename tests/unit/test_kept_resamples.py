@@ -61,6 +61,7 @@ def test_a_cache_that_can_not_be_written_costs_time_alone(
     assert resample(weighted(), "score") is found
 
 
+@pytest.mark.usefixtures("folder")
 def test_runs_are_compared_by_what_was_kept_as_they_would_be_without() -> None:
     kept = KeptResamples()
     one, other = weighted(), weighted(seed=1)
