@@ -19,7 +19,7 @@ PARTS = {  # of the cache, by the word for it: which folders hold it
     "downloads": ("checkpoints",),
     "synthetic": ("synthetic-v*",),
     "named": ("named",),
-    "digests": ("digests", "screened"),
+    "digests": ("digests", "screened", "listings"),
     "resamples": ("resamples",),
 }
 ALL = "all"

@@ -21,7 +21,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (store / "lock").touch()
     (tmp_path / "features" / "cccccccc").mkdir()
     parts = ("gate", "runs", "checkpoints", "named", "synthetic-v1", "digests", "screened")
-    for name in (*parts, "resamples"):
+    for name in (*parts, "listings", "resamples"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thing").write_bytes(b"12345")
     return tmp_path
@@ -42,7 +42,7 @@ def paths(*words: str) -> set[str]:
         ("gate", {"gate/thing"}),
         ("downloads", {"checkpoints/thing"}),
         ("runs", {"runs/thing"}),
-        ("digests", {"digests/thing", "screened/thing"}),
+        ("digests", {"digests/thing", "screened/thing", "listings/thing"}),
         ("resamples", {"resamples/thing"}),
     ],
 )
