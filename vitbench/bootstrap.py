@@ -15,6 +15,9 @@ RESAMPLES = 10_000
 LEVEL = 95.0
 CHUNK = 100_000  # drawn indices held at once: they stay in the cache
 HELD = 1_000_000  # counts of items in resamples that are held at once
+MANY = 5_000  # numbers from which near ones are drawn together
+GROUPS = 256  # that they are put into
+EXTREMES = 64  # lowest and highest numbers that stay alone
 NORMAL = NormalDist()
 
 Values = NDArray[np.float64]
@@ -184,7 +187,8 @@ def resampled_means(values: Values, *, seed: int = 0) -> Values:
     """Draw the means of `RESAMPLES` samples of the items with replacement, shape (RESAMPLES,).
 
     Where few distinct values occur (right or wrong), a resample is a draw of how often each
-    occurs: the same distribution, and the cost does not grow with the items.
+    occurs: the same distribution, and the cost does not grow with the items. Of more than `MANY`
+    numbers near ones are drawn together.
     """
     generator = np.random.default_rng(seed)
     distinct, counts = np.unique(values, return_counts=True)
@@ -193,12 +197,32 @@ def resampled_means(values: Values, *, seed: int = 0) -> Values:
         drawn = generator.multinomial(n, counts / n, size=RESAMPLES)
         means: Values = drawn @ distinct / n
         return means
+    if n > MANY:
+        return _means_of_groups(values, generator)
     rows = max(1, CHUNK // n)
     parts = [
         values[generator.integers(0, n, size=(min(rows, RESAMPLES - start), n))].mean(axis=1)
         for start in range(0, RESAMPLES, rows)
     ]
     return np.concatenate(parts)
+
+
+def _means_of_groups(values: Values, generator: np.random.Generator) -> Values:
+    """Draw the means of resamples by how often groups of near numbers occur in each.
+
+    The sum of what is drawn within a group is taken as normal, with the mean and variance of its
+    numbers: the resampled means have the mean and variance of plain resampling. The extremes, whose
+    sums are not normal, are groups of one.
+    """
+    ends = np.arange(1, EXTREMES + 1)
+    middle = np.linspace(EXTREMES, len(values) - EXTREMES, GROUPS + 1).astype(int)[1:-1]
+    groups = np.split(np.sort(values), [*ends, *middle, *(len(values) - ends[::-1])])
+    shares = np.array([len(group) for group in groups]) / len(values)
+    drawn = generator.multinomial(len(values), shares, size=RESAMPLES)  # (R, groups)
+    sums = drawn @ np.array([group.mean() for group in groups])
+    variances = drawn @ np.array([group.var() for group in groups])
+    means: Values = sums + generator.standard_normal(RESAMPLES) * np.sqrt(variances)
+    return means / len(values)
 
 
 def resampled(

@@ -41,7 +41,7 @@ def ap_by_image(items: Items, kind: Kind) -> Floats:
     images, shown = pair // truths.shape[1], np.count_nonzero(truths, axis=1)
     sums = np.bincount(images, summed, minlength=len(truths))
     found = np.full(len(truths), np.nan)
-    return np.divide(100 * sums, shown, out=found, where=shown > 0)
+    return np.asarray(np.divide(100 * sums, shown, out=found, where=shown > 0))
 
 
 def _sums_in_pairs(flags: NDArray[np.bool_], starts: Whole) -> Floats:
