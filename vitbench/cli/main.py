@@ -51,6 +51,7 @@ def _run(words: list[str]) -> int:
     if words[0] in {"-V", "--version"}:
         print(f"vitbench {__version__}")
         return 0
+    wait_without_spinning()
     try:
         if words[0] not in COMMANDS:
             raise UnknownName("command", words[0], COMMANDS, hint="vitbench --help")
@@ -72,6 +73,15 @@ def _run(words: list[str]) -> int:
             raise
         _tell(f"{type(error).__name__}: {str(name or 'disk')!r}: {error.strerror}")
         return 2
+
+
+def wait_without_spinning() -> None:
+    """Let the threads of a computation sleep where they wait for each other, unless told otherwise.
+
+    By default they spin at each of the thousands of barriers of a step: beside another busy process
+    most of them then spin for one that has no core. Read when torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def usage() -> str:
