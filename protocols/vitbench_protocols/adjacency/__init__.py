@@ -60,6 +60,11 @@ class Adjacency(PositiveRule):
     )
     grid: bool = setting(False, help="count under every other reading too; no checkpoint then")
     layer: int = setting(-1, help="block whose patch features are compared, from the end")
+    resize_maps: bool = setting(
+        False,
+        help="resize maps of any stride to the grid of --patch-px, bilinearly, so that networks "
+        "share a column; without it, other strides are refused",
+    )
     choose: Literal["top-k", "threshold"] = setting(
         "top-k", help="neighbors that features choose: the k most similar, or those above a cosine"
     )
@@ -75,6 +80,12 @@ class Adjacency(PositiveRule):
     def data(self) -> DataKind:
         """What the annotations are."""
         return self.annotations
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone whose maps are not on the grid of the ground truth."""
+        from vitbench_protocols.adjacency.features import check_backbone  # imports torch
+
+        check_backbone(self, backbone)
 
     def run(self, backbone: "Backbone | None", context: Context) -> Outcome:
         """Count the ground truth, or score a backbone against it."""

@@ -93,6 +93,12 @@ class Davis:
     repeat_first: bool = setting(False, help="copies of the first frame fill the context at first")
     layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
     norm: bool = setting(True, help="tokens pass the final norm")
+    grid_px: int = setting(
+        0,
+        help="side of a cell of the grid on which labels are followed, px: maps of any stride are "
+        "resized to it, bilinearly, so that networks share a column; 0: the network's own patches",
+        minimum=0,
+    )
     resolution: int = setting(
         480, help="short side of the frames, px; `patch` leaves smaller ones", minimum=32
     )
@@ -144,6 +150,12 @@ class Davis:
             repeat_first=self.repeat_first,
         )
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block, or without tokens before its final norm."""
+        backbone.info.absolute(self.layer)
+        if not self.norm:
+            backbone.check_raw()
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Follow every clip; a killed run goes on with the clip it was in.
 
@@ -156,7 +168,7 @@ class Davis:
         follower = Follower(self, backbone, context)
         sizes = ((clips[index].height, clips[index].width) for index in range(len(clips)))
         for size in dict.fromkeys(sizes):
-            backbone.check_images(*follower.frame_size(size))
+            follower.check(size)
         longest_first = sorted(range(len(clips)), key=lambda index: -len(clips[index].frames))
         found: dict[str, ClipScores] = {}
         with tf32(self.tf32):

@@ -41,6 +41,10 @@ class FeaturePca:
     resize: int = setting(256, help="short side before the crop, px", minimum=8)
     crop: int = setting(224, help="center crop, px", minimum=8)
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that can't take such crops."""
+        backbone.check_images(self.crop, self.crop)
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Draw the images and measure their features."""
         from vitbench_protocols.feature_pca.pictures import (  # imports torch
@@ -52,7 +56,6 @@ class FeaturePca:
             write,
         )
 
-        backbone.check_images(self.crop, self.crop)
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
         dataset = context.dataset("val")
