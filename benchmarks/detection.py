@@ -128,9 +128,9 @@ def train_and_infer(data: CocoDataset, folder: Path, lent: Any, given: argparse.
     theirs = resnet_step([task.sample(p) for p in range(given.batch)], lent)
     times: dict[str, list[float]] = {"loop": [], "bare step": [], "torchvision's R-50": []}
     for _ in range(given.rounds + 1):
-        times["bare step"].append(seconds(lambda: tuning.learn(ready), lent.device))
+        times["bare step"].append(seconds(lambda: tuning.train_step(ready), lent.device))
         tuning.step -= 1
-        times["loop"].append(seconds(lambda: tuning.learn(next(batches)), lent.device))
+        times["loop"].append(seconds(lambda: tuning.train_step(next(batches)), lent.device))
         times["torchvision's R-50"].append(seconds(theirs, lent.device))
     floor = product_speed(lent.device) / operations(detector, task)
     slowest = min(times["torchvision's R-50"][1:])

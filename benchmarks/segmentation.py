@@ -110,9 +110,9 @@ def train_and_infer(
     batches = tuning.batches()
     bare, loop = [], []
     for _ in range(given.rounds + 1):
-        bare.append(seconds(lambda: tuning.learn(ready), lent.device))
+        bare.append(seconds(lambda: tuning.train_step(ready), lent.device))
         tuning.step -= 1
-        loop.append(seconds(lambda: tuning.learn(next(batches)), lent.device))
+        loop.append(seconds(lambda: tuning.train_step(next(batches)), lent.device))
     rates = [given.batch / min(times[1:]) for times in (bare, loop)]
     floor = speed / operations(network, (given.crop, given.crop), training=True)
     print(f"\n{decoder}, crops of {given.crop} px, batches of {given.batch}")

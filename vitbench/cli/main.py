@@ -10,7 +10,8 @@ from errno import ENOSPC
 from importlib import import_module
 
 from vitbench import __version__
-from vitbench.errors import UnknownName, VitbenchError
+from vitbench.errors import STOPPED_AFTER_SAVING, UnknownName, VitbenchError
+from vitbench.torchrun import leave_exit_code, loses_exit_codes
 
 COMMANDS = {
     "train": "train a recipe: dino, selfpatch, …",
@@ -37,7 +38,13 @@ EXAMPLES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = leave_exit_code(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    if code == STOPPED_AFTER_SAVING and loses_exit_codes():
+        _tell(f"torchrun turns exit code {code} into 1; python -m vitbench.torchrun passes it on")
+    return code
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(usage())
         return 0

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.constants import PositionRule
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.state_dict import State
 
 CA_HEAD = "ca_head."  # prefix of class attention among our names
@@ -36,12 +37,21 @@ class AggregatedBackbone(Backbone):
             self.architecture = replace(trunk.architecture, class_attention=blocks)
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`: patches as the trunk gives them, pooled normalized."""
+        found = self.trunk(images, layers, norm=norm, mask=mask)
+        tokens = [patch_tokens(features) for features in found]
+        if mask is not None:
+            tokens = [mask.leave_out(part) for part in tokens]
         return tuple(
-            Features(self.aggregate(patch_tokens(features)), features.patches)
-            for features in self.trunk(images, layers, norm=norm)
+            Features(self.aggregate(part), features.patches)
+            for part, features in zip(tokens, found, strict=True)
         )
 
     def aggregate(self, tokens: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from vitbench.errors import MissingAbility, SettingError
 from vitbench.models.architecture import Architecture
 from vitbench.models.constants import Pooling, PositionRule, Triple
 from vitbench.models.initialization import initialize
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.python_network import PythonArchitecture, architecture_of_code
 from vitbench.models.state_dict import State
 from vitbench.models.swin_architecture import SwinArchitecture
@@ -119,7 +120,12 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """Return the features of the blocks asked for, from one pass.
 
@@ -127,12 +133,14 @@ class Backbone(nn.Module, ABC):
             images: Normalized images (B, 3, H, W); what exceeds a multiple of the patch is cropped.
             layers: Blocks, 0 to depth - 1 or negative from the end, in any order.
             norm: Pass every layer through the final norm. Without it: the raw residual stream.
+            mask: Patches to hide, for training; None: none.
 
         Returns:
             One `Features` for each layer, in the order of `layers`.
 
         Raises:
             SettingError: If a layer does not exist or an image is smaller than a patch.
+            MissingAbility: If the network can't hide patches.
         """
 
     def own_state(self) -> State:
@@ -284,6 +292,19 @@ def no_attention(info: BackboneInfo) -> MissingAbility:
         f"{info.arch} has no attention over the whole image that could be read.",
         hint="use a ViT checkpoint for what needs attention maps",
     )
+
+
+def refuse_mask(info: BackboneInfo, mask: PatchMask | None) -> None:
+    """Refuse a mask, of a network that can't hide patches.
+
+    Raises:
+        MissingAbility: There is one.
+    """
+    if mask is not None:
+        raise MissingAbility(
+            f"{info.arch} can't hide patches, which a masked objective needs.",
+            hint="train a plain Vision Transformer, such as --arch vit_small_patch16_224",
+        )
 
 
 def refused_size(info: BackboneInfo, height: int, width: int) -> MissingAbility:

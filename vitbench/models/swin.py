@@ -11,9 +11,10 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from vitbench.errors import SettingError
-from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage
+from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refuse_mask
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.linear import put_linear_layers
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.swin_architecture import SwinArchitecture
 
 HIDDEN = -100.0  # added to the logit of a token that a shifted window should not see
@@ -79,9 +80,15 @@ class SwinBackbone(Backbone):
         )
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`."""
+        refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         last = len(self.layers) - 1
         found: dict[int, Features] = {}

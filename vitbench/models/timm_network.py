@@ -16,11 +16,13 @@ from vitbench.models.backbone import (
     Features,
     no_attention,
     no_drop_path,
+    refuse_mask,
     refused_size,
 )
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
 from vitbench.models.initialization import seeded
 from vitbench.models.linear import put_linear_layers
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.recorded_attention import fuse, last_attention
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
@@ -98,13 +100,19 @@ class TimmNetwork(Backbone):
         self.info = describe_network(architecture, network, self._pools, prefix, mean, std)
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`.
 
         Raises:
             MissingAbility: If the network can't take images of this size.
         """
+        refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         if not wanted:
             return ()

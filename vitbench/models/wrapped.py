@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError, MissingAbility, SettingError
-from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
+from vitbench.models.backbone import (
+    Backbone,
+    BackboneInfo,
+    Features,
+    Stage,
+    refuse_mask,
+    refused_size,
+)
 from vitbench.models.constants import Triple
 from vitbench.models.input_facts import native_size, read_normalization
 from vitbench.models.network_outputs import (
@@ -20,6 +27,7 @@ from vitbench.models.network_outputs import (
     find_layout,
     read_outputs,
 )
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.python_network import PythonArchitecture, architecture_of_code
 from vitbench.models.taps import layers_named, layers_with_maps, run_layers
 
@@ -109,7 +117,12 @@ class WrappedBackbone(Backbone):
         return self._code
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`.
 
@@ -117,6 +130,7 @@ class WrappedBackbone(Backbone):
             MissingAbility: Tokens before the final norm are asked for, or the network can't take
                 images of this size.
         """
+        refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         if not norm:
             self.check_raw()
