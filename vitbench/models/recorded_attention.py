@@ -50,11 +50,13 @@ def last_attention(run: Callable[[], object], tokens: int) -> Tensor | None:
         logits = (
             logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
         )
-    return logits.softmax(dim=-1)
+    found: Tensor = logits.softmax(dim=-1)
+    return found
 
 
 def fuse(network: nn.Module) -> None:
     """Let every attention of a network of timm be PyTorch's, which can be seen."""
+    module: Any
     for module in network.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = True

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from timm import create_model
+from timm.layers.drop import DropPath
 from timm.models import model_entrypoint
 from timm.models._manipulate import reinit_non_persistent_buffers
 from torch import nn
@@ -42,8 +43,8 @@ def create(
     options: dict[str, Any] = {"num_classes": 0, **dict(architecture.options)}
     if drop_path:
         options["drop_path_rate"] = drop_path
-    sized = {"img_size": image_size}
-    for more in ({"dynamic_img_size": True}, {}) if image_size is None else (sized,):
+    sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {})
+    for more in sizes if image_size is None else ({"img_size": image_size},):
         try:
             network = create_model(architecture.timm_name, pretrained=False, **{**options, **more})
         except TypeError as error:  # of a builder that does not know the argument
@@ -94,6 +95,26 @@ def map_sizes(architecture: TimmArchitecture, size: Size) -> tuple[Size, ...]:
         images = torch.empty(1, 3, *size)
         maps = network.forward_intermediates(images, intermediates_only=True)
     return tuple((each.shape[-2], each.shape[-1]) for each in maps)
+
+
+@lru_cache(maxsize=KEPT_SIZES)
+def drop_paths(architecture: TimmArchitecture) -> tuple[tuple[str, float], ...]:
+    """Return the names of a network's drop paths and how deep each lies: 1 is the last block.
+
+    They are those that timm builds when it is asked for stochastic depth: without it, some
+    networks have none. The depth is the rate over the rate asked for.
+    """
+    try:
+        with torch.device("meta"):
+            network = create(architecture, drop_path=0.5)
+    except MissingAbility:
+        return ()
+    return tuple(
+        (name, (getattr(module, "drop_prob", None) or 0.0) / 0.5)
+        for name, module in network.named_modules()
+        if name.rpartition(".")[2].startswith("drop_path")
+        and isinstance(module, DropPath | nn.Identity)
+    )
 
 
 def rebuild(architecture: TimmArchitecture, network: Any, size: Size) -> Any:

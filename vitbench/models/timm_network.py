@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Literal, Self
 
 import torch
-from timm.layers.drop import DropPath
 from timm.models._manipulate import group_parameters, reinit_non_persistent_buffers
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from vitbench.models.timm_build import (
     REFUSALS,
     Size,
     create,
+    drop_paths,
     map_sizes,
     rebuild,
     takes_any,
@@ -84,12 +84,7 @@ class TimmNetwork(Backbone):
             network = create(architecture, drop_path)
         put_linear_layers(network)
         self.network = network
-        self._drop_paths = [
-            (name, getattr(module, "drop_prob", None) or 0.0)
-            for name, module in network.named_modules()
-            if name.rpartition(".")[2].startswith("drop_path")
-            and isinstance(module, DropPath | nn.Identity)
-        ]
+        self._drop_path = drop_path
         prefix = getattr(network, "num_prefix_tokens", None) or 0
         accepted = inspect.signature(network.forward_intermediates).parameters
         self._prefix = prefix if "return_prefix_tokens" in accepted else 0
@@ -189,21 +184,21 @@ class TimmNetwork(Backbone):
         return {f"network.{name}": layer for name, layer in found.items()}
 
     def branch_depth(self, branch: int) -> float:
-        """See `Backbone.branch_depth`."""
-        blocks = [name.rpartition(".")[0] for name, _ in self._drop_paths]
-        order = list(dict.fromkeys(blocks))
-        return order.index(blocks[branch]) / max(1, len(order) - 1)
+        """See `Backbone.branch_depth`: by timm's own schedule."""
+        return drop_paths(self.architecture)[branch][1]
 
     def check_drop_path(self) -> None:
         """See `Backbone.check_drop_path`."""
-        if not self._drop_paths:
+        if not drop_paths(self.architecture):
             raise no_drop_path(self.info)
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""
         self.check_drop_path()
-        for branch, (name, rate) in enumerate(self._drop_paths):
-            self.network.set_submodule(name, make(branch, rate))
+        for branch, (name, depth) in enumerate(drop_paths(self.architecture)):
+            parent, _, leaf = name.rpartition(".")
+            made = make(branch, depth * self._drop_path)
+            setattr(self.network.get_submodule(parent), leaf, made)  # some have None there
 
     def dense_copy(
         self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0

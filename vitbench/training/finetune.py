@@ -99,7 +99,7 @@ class FineTuneContext:
     workers: int  # threads that make samples
     scratch: Path  # for snapshots; outlives a kill
     output: Path  # for the metric log
-    progress: Callable[[str, int, int], None]
+    progress: Callable[[str, int, int, str], None]
     saving: CheckpointConfig = CheckpointConfig()
 
 

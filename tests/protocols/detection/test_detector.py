@@ -82,7 +82,8 @@ def test_the_levels_of_a_network_with_five_stages_are_its_last_four() -> None:
 
 def test_batch_norms_of_the_backbone_keep_their_statistics_and_learn() -> None:
     detector = detector_on("random:test_resnet").train()
-    norm = detector.taps.backbone.network.bn1
+    backbone: Any = detector.taps.backbone
+    norm = backbone.network.bn1
     before = norm.running_mean.clone()
     losses = detector.losses(IMAGES, TARGETS, 0, range(2))
     torch.autograd.backward(torch.stack(list(losses.values())).sum())

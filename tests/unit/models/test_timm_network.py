@@ -460,6 +460,20 @@ def test_drop_paths_are_replaced_in_the_order_of_the_network() -> None:
     assert asked[half - 1] == (half - 1, 0.3)
 
 
+def test_a_network_built_without_stochastic_depth_can_get_it() -> None:
+    backbone = assemble(find_architecture("test_resnet"))
+    backbone.check_drop_path()
+    count: list[int] = []
+
+    def make(branch: int, _rate: float) -> nn.Module:
+        count.append(branch)
+        return nn.Dropout(0.5)
+
+    backbone.replace_drop_path(make)
+    assert isinstance(backbone.network.layer4[0].drop_path, nn.Dropout)
+    assert backbone.branch_depth(count[-1]) == 1
+
+
 def test_a_network_without_stochastic_depth_says_so() -> None:
     with pytest.raises(MissingAbility, match="vgg11 has no stochastic depth"):
         assemble(find_architecture("vgg11"), drop_path=0.1)
