@@ -470,7 +470,8 @@ def test_a_network_built_without_stochastic_depth_can_get_it() -> None:
         return nn.Dropout(0.5)
 
     backbone.replace_drop_path(make)
-    assert isinstance(backbone.network.layer4[0].drop_path, nn.Dropout)
+    network: Any = backbone.network
+    assert isinstance(network.layer4[0].drop_path, nn.Dropout)
     assert backbone.branch_depth(count[-1]) == 1
 
 
