@@ -7,7 +7,7 @@ from vitbench.cli.flags import parse
 from vitbench.errors import UnknownName
 from vitbench.models.export_openmmlab import TOOLBOXES, write_for_openmmlab
 from vitbench.settings import setting
-from vitbench.training.export import LAYOUTS, export
+from vitbench.training.export import LAYOUTS, export, find_layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
             print(f"  {name:12} {about}")
         print("\nexample:\n  vitbench export dino runs/mine --out dino.pth")
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
-    if arguments[0] not in LAYOUTS | TOOLBOXES:
+    if find_layout(arguments[0]) is None and arguments[0] not in TOOLBOXES:
         raise UnknownName("format", arguments[0], [*LAYOUTS, *TOOLBOXES])
     (what,) = parse(
         {"flags": What},

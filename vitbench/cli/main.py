@@ -10,7 +10,8 @@ from errno import ENOSPC
 from importlib import import_module
 
 from vitbench import __version__
-from vitbench.errors import UnknownName, VitbenchError
+from vitbench.errors import STOPPED_AFTER_SAVING, UnknownName, VitbenchError
+from vitbench.torchrun import leave_exit_code, loses_exit_codes
 
 COMMANDS = {
     "eval": "score checkpoints with a protocol: knn, linear-probe, davis, …",
@@ -37,13 +38,20 @@ EXAMPLES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = leave_exit_code(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    if code == STOPPED_AFTER_SAVING and loses_exit_codes():
+        _tell(f"torchrun turns exit code {code} into 1; python -m vitbench.torchrun passes it on")
+    return code
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(usage())
         return 0
     if words[0] in {"-V", "--version"}:
         print(f"vitbench {__version__}")
         return 0
+    wait_without_spinning()
     try:
         if words[0] not in COMMANDS:
             raise UnknownName("command", words[0], COMMANDS, hint="vitbench --help")
@@ -65,6 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _tell(f"{type(error).__name__}: {str(name or 'disk')!r}: {error.strerror}")
         return 2
+
+
+def wait_without_spinning() -> None:
+    """Let the threads of a computation sleep where they wait for each other, unless told otherwise.
+
+    By default they spin at each of the thousands of barriers of a step: beside another busy process
+    most of them then spin for one that has no core. Read when torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def usage() -> str:

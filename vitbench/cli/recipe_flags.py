@@ -20,7 +20,7 @@ def as_flags(recipe: Recipe) -> type:
     fields: list[tuple[str, Any, Any]] = [
         _field(item, hints[item.name], getattr(recipe, item.name))
         for item in dataclasses.fields(recipe)
-        if item.name not in SKIPPED
+        if item.name not in _skipped(recipe)
     ]
     for term in recipe.terms:
         name = term.objective.name
@@ -45,9 +45,14 @@ def from_flags(recipe: Recipe, found: Any) -> Recipe:
     changes: Mapping[str, Any] = {
         item.name: _restored(getattr(recipe, item.name), getattr(found, item.name))
         for item in dataclasses.fields(recipe)
-        if item.name not in SKIPPED
+        if item.name not in _skipped(recipe)
     }
     return dataclasses.replace(recipe, terms=terms, **changes)
+
+
+def _skipped(recipe: Recipe) -> set[str]:
+    """Return the fields that are no flags: what a recipe lacks has no settings either."""
+    return {*SKIPPED, *(["teacher_momentum"] if recipe.teacher_momentum is None else [])}
 
 
 def _field(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> tuple[str, Any, Any]:

@@ -16,6 +16,7 @@ from vitbench.data.loading import LoaderConfig
 from vitbench.engine.provenance import environment
 from vitbench.errors import SettingError, Stopped
 from vitbench.settings import checked, plain, setting
+from vitbench.torchrun import torchrun
 from vitbench.training.metric_log import Row
 from vitbench.training.options import CheckpointConfig, ComputeConfig, Inputs, LogConfig, Options
 from vitbench.training.presets import preset_for, presets_of, with_preset
@@ -36,6 +37,11 @@ class Where:
         1,
         help="processes that train together on this machine; torchrun is another way to start them",
         minimum=1,
+    )
+    timeout_minutes: float = setting(
+        distributed.TIMEOUT_MINUTES,
+        help="minutes that processes wait for one another before they give up",
+        minimum=0.1,
     )
     steps: int | None = setting(
         None,
@@ -80,10 +86,11 @@ def run(arguments: list[str]) -> int:
         if recipe.batch_size % where.processes:  # before torchrun buries the message
             text = f"expected a multiple of {where.processes} processes"
             raise SettingError([f"--batch-size is {recipe.batch_size}, {text}"])
-        _become_several(where.processes, arguments)
+        start = ["--standalone", "--nproc-per-node", str(where.processes)]
+        return torchrun([*start, "-m", "vitbench", "train", *arguments])
     from vitbench.training.train import train  # imports torch, which help does without
 
-    with distributed.process_group(), _watching(recipe.name) as callback:
+    with distributed.process_group(where.timeout_minutes), _watching(recipe.name) as callback:
         device = distributed.find_device(where.device)
         # a change is allowed once, not by every `vitbench resume` that comes after
         command = [arguments[0], *(word for word in words if word != ALLOW)]
@@ -118,7 +125,7 @@ def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, st
     """
     named, rest = taken(words, "--preset")
     data, _ = taken(rest, "--data")
-    preset = named or preset_for(data or "")
+    preset = named or preset_for(recipe, data or "")
     others = ", ".join(name for name in presets_of(recipe) if name != preset)
     if preset is None:
         return recipe, f"{recipe.name}, no preset: its code's defaults (--preset: {others})", rest
@@ -132,13 +139,6 @@ def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, st
 def _log(text: str) -> None:
     if distributed.is_main():
         print(text, file=sys.stderr, flush=True)
-
-
-def _become_several(processes: int, arguments: list[str]) -> None:
-    """Replace this process by torchrun's, which starts the command once for each process."""
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *words, "-m", "vitbench", "train", *arguments])
 
 
 @contextmanager

@@ -15,7 +15,7 @@ Log = Callable[[str], None]
 class Progress(Protocol):
     """Shows how far a long work is."""
 
-    def __call__(self, task: str, done: int, total: int, unit: str = "") -> None:
+    def __call__(self, task: str, done: int, total: int, unit: str = "", /) -> None:
         """Show that `done` of `total` units (images, frames, …) of a task are done."""
 
 

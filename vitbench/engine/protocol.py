@@ -185,7 +185,7 @@ RESERVED = frozenset(
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
-_OPTIONAL = ("default_data", "preset_notes", "examples")
+_OPTIONAL = ("default_data", "preset_notes", "examples", "check")
 
 
 def _wrong_words(declared: Any) -> list[str]:

@@ -9,9 +9,9 @@ from vitbench.models.weight_places import dictionaries, tensors_of
 PLAIN = "the weights of a plain Vision Transformer (DINO, DINOv2, MAE, DeiT, …) or of a Swin"
 PLAIN_HINT = "--arch NAME with timm's name of the network: vitbench list architectures PATTERN"
 HINTS = {  # what else must be said of weights of a family
-    "CLIP": "--arch vit_base_patch32_clip_224, or as timm calls the network (vitbench list"
-    " architectures clip; with `quickgelu` in the name if it was trained so, as OpenAI's were),"
-    " --mean 0.4815 0.4578 0.4082 --std 0.2686 0.2613 0.2758"
+    "CLIP": "--arch vit_base_patch32_clip_224 or another size (vitbench list architectures clip),"
+    " vit_base_patch32_clip_quickgelu_224 for OpenAI's activation, of which open_clip's files say"
+    " nothing; and --mean 0.4815 0.4578 0.4082 --std 0.2686 0.2613 0.2758"
 }
 
 # (family, patterns of key ends or parts; one hit each is needed), the narrower before the wider

@@ -76,6 +76,11 @@ class Adjacency(PositiveRule):
     layer: int = setting(
         -1, help="number of the block whose patches are compared; negative: from the last, -1"
     )
+    resize_maps: bool = setting(
+        False,
+        help="resize maps of any stride to the grid of --patch-px, bilinearly, so that networks "
+        "share a column; without it, other strides are refused",
+    )
     choose: Literal["top-k", "threshold"] = setting(
         "top-k",
         help="neighbors that the features choose: the --k most similar ones, or those whose cosine"
@@ -96,6 +101,12 @@ class Adjacency(PositiveRule):
     def data(self) -> DataKind:
         """What the annotations are."""
         return self.annotations
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone whose maps are not on the grid of the ground truth."""
+        from vitbench_protocols.adjacency.features import check_backbone  # imports torch
+
+        check_backbone(self, backbone)
 
     def run(self, backbone: "Backbone | None", context: Context) -> Outcome:
         """Count the ground truth, or score a backbone against it."""

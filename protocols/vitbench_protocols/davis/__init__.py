@@ -133,6 +133,12 @@ class Davis:
         help="compare patches after the final norm",
         off="compare patches before the final norm",
     )
+    grid_px: int = setting(
+        0,
+        help="side of a cell of the grid on which labels are followed, px: maps of any stride are "
+        "resized to it, bilinearly, so that networks share a column; 0: the network's own patches",
+        minimum=0,
+    )
     resolution: int = setting(
         480,
         help="short side of the resized frames, in pixels; size rule `patch` enlarges no frame",
@@ -203,6 +209,12 @@ class Davis:
             repeat_first=self.repeat_first,
         )
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block, or without tokens before its final norm."""
+        backbone.info.absolute(self.layer)
+        if not self.norm:
+            backbone.check_raw()
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Follow every clip; a killed run goes on with the clip it was in.
 
@@ -215,7 +227,7 @@ class Davis:
         follower = Follower(self, backbone, context)
         sizes = ((clips[index].height, clips[index].width) for index in range(len(clips)))
         for size in dict.fromkeys(sizes):
-            backbone.check_images(*follower.frame_size(size))
+            follower.check(size)
         longest_first = sorted(range(len(clips)), key=lambda index: -len(clips[index].frames))
         found: dict[str, ClipScores] = {}
         with tf32(self.tf32):

@@ -51,10 +51,13 @@ class Detection:
         XCiT and mmdet-1x had two. 8 and 16 images a step: the published numbers name those of a
         GPU, the step size and warm-up of the released configuration suggest 8 GPUs. The class
         token, where the checkpoint has one, stays in the backbone. Mixed precision is bfloat16.
+        Maps of any stride are taken: those of one stride for the nearest of 4, 8, 16 and 32 px (a
+        patch of 14 px for 16, resized), those of a pyramid for its levels, each behind a layer
+        norm. Batch normalization in the backbone keeps its statistics; its weights learn.
     """
 
     name: ClassVar[str] = "detection"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     data: ClassVar[Literal["instances"]] = "instances"
     default_data: ClassVar[str] = "coco"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
@@ -145,6 +148,12 @@ class Detection:
         help="library that computes AP; both give the same numbers",
         identity=False,
     )
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that these settings can't train a detector on."""
+        from vitbench_protocols.detection.building import check_backbone  # imports torch
+
+        check_backbone(self, backbone)
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 from vitbench.api import setting
 
 if TYPE_CHECKING:
-    from vitbench.api import BackboneInfo
+    from collections.abc import Mapping
+
     from vitbench.kit import FineTuneConfig
 
 MOMENTUM = 0.9  # of SGD
@@ -71,8 +72,13 @@ class Learning:
         identity=False,
     )
 
-    def course(self, images: int, info: "BackboneInfo") -> "FineTuneConfig":
-        """Return what the core's loop needs to know, for a number of training images."""
+    def course(self, images: int, layers: "Mapping[str, int]") -> "FineTuneConfig":
+        """Return what the core's loop needs to know.
+
+        Args:
+            images: How many are trained on.
+            layers: The layer of each of the backbone's parameters, see `shares`.
+        """
         from vitbench.kit import FineTuneConfig, Steps  # imports torch
 
         per_epoch = -(-images // self.batch_size)
@@ -87,23 +93,21 @@ class Learning:
             weight_decay=self.weight_decay,
             undecayed=self.undecayed,
             momentum=MOMENTUM if self.optimizer == "sgd" else None,
-            shares=self.shares(info),
+            shares=self.shares(layers),
             accumulate=self.accumulate,
             check_every=self.check_epochs * per_epoch,
         )
 
-    def shares(self, info: "BackboneInfo") -> dict[str, float]:
-        """Return how much of the rate parts of a ViT get: less, the earlier they come.
+    def shares(self, layers: "Mapping[str, int]") -> dict[str, float]:
+        """Return how much of the rate a backbone's parameters get: less, the earlier they come.
+
+        Args:
+            layers: Of `Backbone.parameter_layers`; not read where all rates are the same.
 
         Source:
             Bao et al., BEiT, ICLR 2022; ViTDet (see `maps.SimplePyramid`).
         """
-        if self.layer_decay == 1:
+        if self.layer_decay == 1 or not layers:
             return {}
-        blocks = {
-            f"backbone.blocks.{block}.": self.layer_decay ** (info.depth - block)
-            for block in range(info.depth)
-        }
-        first = self.layer_decay ** (info.depth + 1)
-        names = ("patch_embed", "pos_embed", "cls_token", "reg_token")
-        return blocks | {f"backbone.{name}": first for name in names}
+        last = max(layers.values())
+        return {f"backbone.{name}": self.layer_decay ** (last - at) for name, at in layers.items()}

@@ -52,6 +52,10 @@ class FeaturePca:
     )
     crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that can't take such crops."""
+        backbone.check_images(self.crop, self.crop)
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Draw the images and measure their features."""
         from vitbench_protocols.feature_pca.pictures import (  # imports torch
@@ -63,7 +67,6 @@ class FeaturePca:
             write,
         )
 
-        backbone.check_images(self.crop, self.crop)
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
         dataset = context.dataset("val")

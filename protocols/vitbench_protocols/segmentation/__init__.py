@@ -54,6 +54,8 @@ class Segmentation:
         so its scores agree up to the rounding that training carries on.
         The class token, where the checkpoint has one, stays in the backbone (the reference drops
         it). 16 crops a step: the published numbers name 4 a GPU, but not how many GPUs.
+        Batch normalization inside the backbone keeps its statistics, and its weights learn;
+        mmsegmentation takes the statistics of each batch.
     """
 
     name: ClassVar[str] = "segmentation"
@@ -112,11 +114,15 @@ class Segmentation:
     first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)
     void: tuple[int, ...] = setting((), help=VOID, minimum=0, maximum=HIGHEST)
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that this method or this way of showing images does not serve."""
+        self.inference.check(backbone)
+        self.method.check(backbone)
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""
         from vitbench_protocols.segmentation.predict import Problem, predict  # imports torch
 
-        self.inference.check(backbone)
         val = open_maps(context, "val")
         classes = Classes.of(val, self.first_label, self.void)
         problem = Problem(context, classes, open_maps(context, "train"), val, self.inference)

@@ -150,6 +150,10 @@ class DenseKnn:
         identity=False,
     )
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block."""
+        backbone.info.absolute(self.layer)
+
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
         from vitbench_protocols.segmentation.dense_knn import remember  # imports torch
@@ -183,6 +187,12 @@ class FineTune:
     )
     learning: Learning = setting(Learning(), help="steps, crops and optimizer of the training")
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that these settings can't fine-tune."""
+        from vitbench_protocols.segmentation.methods import check_fine_tuning  # imports torch
+
+        check_fine_tuning(self, backbone)
+
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
         from vitbench_protocols.segmentation.methods import fine_tune  # imports torch
@@ -205,6 +215,11 @@ class LinearProbe:
         Learning(steps=4000, learning_rate=1e-3, weight_decay=1e-4, warmup_steps=150),
         help="steps, crops and optimizer of the training",
     )
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block, or that can't take such crops."""
+        backbone.info.absolute(self.layer)
+        backbone.check_images(self.learning.crop, self.learning.crop)
 
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
