@@ -10,16 +10,18 @@ from vitbench.settings import setting
 class LoaderConfig:
     """How a run reads and augments its images."""
 
-    workers: int = setting(2, help="threads that decode", minimum=1, identity=False)
+    workers: int = setting(2, help="threads that decode images", minimum=1, identity=False)
     cache: Literal["none", "ram"] = setting(
-        "none", help="keep decoded images in memory, as many as fit", identity=False
+        "none", help="whether decoded images are kept in memory, as many as fit", identity=False
     )
     augment: Literal["batched", "pil"] = setting(
-        "batched", help="whole batches on the device, or the reference: image by image with PIL"
+        "batched",
+        help="how crops are augmented: whole batches on the device, or image by image with PIL as"
+        " the references do",
     )
     skip_corrupt: int = setting(
         0,
-        help="broken images to skip before stopping",
+        help="number of broken images that are skipped before the run stops",
         minimum=0,
         identity=False,  # where it matters, a run with another number would have stopped
     )

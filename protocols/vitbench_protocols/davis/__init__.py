@@ -123,7 +123,9 @@ class Davis:
         off="take exactly k patches where several are as similar as the k-th",
     )
     repeat_first: bool = setting(
-        False, help="fill the context with copies of the first frame until there are enough frames"
+        False,
+        help="fill the context with copies of the first frame until there are enough frames",
+        off="start with the first frame alone as context",
     )
     layer: int = setting(
         -1, help="number of the block whose patches are compared; negative: from the last, -1"
@@ -135,8 +137,9 @@ class Davis:
     )
     grid_px: int = setting(
         0,
-        help="side of a cell of the grid on which labels are followed, px: maps of any stride are "
-        "resized to it, bilinearly, so that networks share a column; 0: the network's own patches",
+        help="side, in pixels, of the cells of a common grid that the features of any network are"
+        " resized to, so that networks of other patch sizes share a column; 0: the network's own"
+        " patches",
         minimum=0,
     )
     resolution: int = setting(
