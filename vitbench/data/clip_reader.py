@@ -1,4 +1,4 @@
-"""The reader of clips: DAVIS's, and those whose objects may appear later."""
+"""The reader of clips: those of DAVIS, and those whose objects may appear later."""
 
 from pathlib import Path
 

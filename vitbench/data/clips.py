@@ -1,4 +1,4 @@
-"""Video clips and the label maps of their frames: what they are and how one is read."""
+"""Video clips and the label maps of their frames, and reading one of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Opening data by name: which reader opens which kind, and where the data lies."""
+"""Open data by name: choose the reader of its kind, and find its folder."""
 
 import os
 from collections.abc import Callable

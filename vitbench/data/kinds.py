@@ -36,7 +36,7 @@ class Items(Protocol[ItemT]):
 
 @runtime_checkable
 class Dataset(Items[ItemT], Protocol[ItemT]):
-    """Items that say what they are and which files they are made of.
+    """Items of one split, with the files that each of them is read from.
 
     The files are what a dataset is known by: the sha256 of each enters the identity of a run.
     A dataset without files says its own fingerprint in `info`.
@@ -52,7 +52,7 @@ class Dataset(Items[ItemT], Protocol[ItemT]):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the reader of a record must know: what was derived, assumed or left out."""
+        """Remarks for the reader of a record: what was derived, assumed or left out."""
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -118,7 +118,7 @@ class InstanceDataset(LabeledDataset, Protocol):
 
     @property
     def shift(self) -> int:
-        """What was added to the category ids of the file to get above 0."""
+        """The number added to the category ids of the file to get above 0."""
 
     def target(self, index: int) -> Instances:
         """Return the objects of one image without reading the image."""

@@ -1,4 +1,4 @@
-"""How a training run reads its images: flags, known before torch is imported."""
+"""The flags of reading training images; importing this imports no torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from vitbench.settings import setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderConfig:
-    """How a run reads and augments its images."""
+    """Settings of reading and augmenting the images of a training run."""
 
     workers: int = setting(2, help="threads that decode images", minimum=1, identity=False)
     cache: Literal["none", "ram"] = setting(

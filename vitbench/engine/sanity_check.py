@@ -32,7 +32,7 @@ NOT_FINITE = "features are not finite"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question and its answer."""
+    """One check and its result."""
 
     passed: bool
     text: str
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class SanityCheck:
-    """What the gate found."""
+    """The results of all checks."""
 
     checks: tuple[Check, ...]
 
@@ -85,7 +85,7 @@ def inspect(checkpoint: Checkpoint, backbone: Backbone) -> SanityCheck:
 
 
 def _behavior(backbone: Backbone) -> tuple[Check, ...]:
-    """Ask what only running the network tells."""
+    """Yield the checks that run the network."""
     info = backbone.info
     side = info.image_size[0] if info.fixed_size else SIDE * info.patch_size
     probe = OnlineKnn(
@@ -111,7 +111,7 @@ def _behavior(backbone: Backbone) -> tuple[Check, ...]:
 
 
 def _first_weights(backbone: Backbone) -> Check:
-    """Tell weights that were never trained: every bias 0, every norm 1."""
+    """Check that the weights were trained: not every bias is 0 and every norm 1."""
     vectors: list[Tensor] = [
         value
         for name, value in backbone.named_parameters()
@@ -126,7 +126,7 @@ def _first_weights(backbone: Backbone) -> Check:
 
 
 def _floors(backbone: Backbone, probe: OnlineKnn, own: float) -> Check:
-    """Compare 20-NN with what the same network gives untrained, and with the pixels themselves."""
+    """Compare the 20-NN score with that of untrained weights and with that of raw pixels."""
     untrained = copy.deepcopy(backbone)
     untrained.reset_weights(0)
     pixels = load_backbone(resolve(PIXELS), device=next(backbone.parameters()).device)

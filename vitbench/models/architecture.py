@@ -49,7 +49,7 @@ class Architecture:
         return int(self.cls_token) + self.registers
 
     def describe(self) -> str:
-        """Log it in words."""
+        """Describe the architecture in words."""
         prefix = [
             *(["a class token"] if self.cls_token else []),
             *([f"{self.registers} registers"] if self.registers else []),
@@ -136,7 +136,7 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
 
 
 def count_blocks(shapes: Mapping[str, Shape], prefix: str) -> int:
-    """Count the blocks whose names begin so."""
+    """Count the blocks whose names begin with a prefix."""
     starts = (key.removeprefix(prefix) for key in shapes if key.startswith(prefix))
     return len({start.split(".")[0] for start in starts})
 

@@ -1,4 +1,4 @@
-"""From what the user typed to weights with an identity, and from those to a backbone."""
+"""Resolve a typed checkpoint to weights with an identity, and build the backbone from them."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -366,7 +366,7 @@ def _other_normalization(
 
 
 def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Log where else in the file weights lie, and how one gets them."""
+    """Return a line on other weights in the file, and the flag that takes them."""
     addressed = [path for path in paths if path]
     if not addressed:
         return ()

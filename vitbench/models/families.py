@@ -1,4 +1,4 @@
-"""Which other family weights belong to, by names that only it has: for errors that help."""
+"""The family of weights that are no plain ViT or Swin, by their keys: for helpful errors."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -37,14 +37,14 @@ FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def family_of(content: Mapping[str, Any]) -> str:
-    """Name the family whose weights a file holds, anywhere; empty if nothing tells."""
+    """Return the family of the weights anywhere in a file; empty if it is not known."""
     return family_of_keys(
         [key for _, mapping in dictionaries(content) for key in tensors_of(mapping)]
     )
 
 
 def family_of_keys(keys: Collection[str]) -> str:
-    """Name the family that has such keys; empty if nothing tells."""
+    """Return the family that has such keys; empty if it is not known."""
     for family, signs in FAMILIES:
         if all(any(re.search(sign, key) for key in keys) for sign in signs):
             return family
@@ -52,5 +52,5 @@ def family_of_keys(keys: Collection[str]) -> str:
 
 
 def hint_for(family: str) -> str:
-    """Say what loads weights of a family."""
+    """Return the flags that load weights of a family."""
     return HINTS.get(family, PLAIN_HINT)

@@ -1,4 +1,4 @@
-"""Which architecture weights have: shapes say nearly all, the rest is told and never guessed."""
+"""The architecture of weights: mostly from shapes, the rest from facts, never guessed."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def infer_architecture(
     heads: int | None = None,
     native: int | None = None,
 ) -> tuple[AnyArchitecture, tuple[str, ...]]:
-    """Return the architecture of recognized weights, and who said what shapes do not tell.
+    """Return the architecture of weights, and lines on who said the facts that shapes do not tell.
 
     Args:
         found: The weights by our names.
@@ -239,7 +239,7 @@ def _heads(
     arch: str | None,
     heads: int | None,
 ) -> tuple[int, str]:
-    """Return the heads of a ViT and who says them; whoever says otherwise is named too."""
+    """Return the attention heads of a ViT and who says them; contradicting sources are named."""
     manifest, facts = source.manifest, source.facts
     name = arch or facts.arch
     sayings = (
@@ -283,7 +283,7 @@ def _likely_name(inferred: Architecture) -> str:
 
 
 def _account_for_keys(found: Recognized, inferred: Architecture, name: str) -> None:
-    """Demand that the weights are a plain ViT's, before anything is asked about its heads."""
+    """Check that the weights are those of a plain ViT, before asking for its heads."""
     expected = assemble(replace(inferred, heads=1)).own_state()
     check_complete(found.state, expected, subject=name, where=found.where)
 

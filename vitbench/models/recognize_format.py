@@ -1,4 +1,4 @@
-"""How a layout of weights is told from the others, and how its names become ours."""
+"""Recognize the layout of a weight file and rename its keys to ours."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +82,7 @@ class Recognized:
 
 
 def unwrapped(key: str) -> str:
-    """Return a key without what wrappers of the module put into it."""
+    """Return a key without the parts that wrappers such as DDP and FSDP put into it."""
     return PARALLEL.sub("", WRAPPED.sub("", key))
 
 

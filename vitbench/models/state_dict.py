@@ -16,14 +16,14 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """What became of every key of a file; nothing else was in it, and nothing was left unfilled."""
+    """Counts of the used, renamed and ignored keys of a file; together they are all its keys."""
 
     used: int  # keys that fill a parameter
     renamed: tuple[tuple[str, str], ...]  # (name in the file, our name), among the used
     ignored: tuple[str, ...]  # names in the file that were left out on purpose
 
     def summary(self) -> str:
-        """Log it in one line."""
+        """Return the counts as one line."""
         return f"{self.used} keys used ({len(self.renamed)} renamed), {len(self.ignored)} ignored"
 
 
@@ -71,7 +71,7 @@ def check_complete(state: State, expected: State, *, subject: str, where: str) -
 
 
 def _hint(left_over: Collection[str]) -> str:
-    """Say what to do about keys that were not used."""
+    """Return what to do about keys that were not used."""
     prefixed = prefix_hint(left_over)
     if prefixed:
         return f"the file holds several networks: {prefixed} takes another; --prefix backbone. (or"

@@ -1,4 +1,4 @@
-"""What timm knows by name: the architecture of every network of its, and pretrained weights."""
+"""The architectures and the pretrained weights that timm knows by name."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ POOLINGS: dict[str, Pooling] = {"token": "cls_token", "avg": "mean_pool"}  # by 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """Weights that timm fetched, and what it says of them."""
+    """Weights that timm fetched, with the facts that it says of them."""
 
     architecture: Architecture | TimmArchitecture
     state: dict[str, Tensor]

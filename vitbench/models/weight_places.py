@@ -1,4 +1,4 @@
-"""Where in a file weights of a network lie: state dicts inside dictionaries."""
+"""Find the state dicts of networks inside the nested dictionaries of a file."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -40,7 +40,7 @@ def weight_places(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def network_prefixes(keys: Iterable[str]) -> tuple[str, ...]:
-    """Return what stands before the keys of each network in a dictionary: `teacher_backbone.vit.`.
+    """Return the prefix of the keys of each network in a dictionary: `teacher_backbone.vit.`.
 
     A network whose keys have nothing before them gives no prefix.
     """
@@ -49,7 +49,7 @@ def network_prefixes(keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def prefix_hint(keys: Iterable[str]) -> str:
-    """Say which `--prefix` takes a network of a dictionary; empty where none has a prefix."""
+    """Return the `--prefix` flags that take networks of a dictionary; empty if there are none."""
     prefixes = network_prefixes(keys)
     return " or ".join(f"--prefix {prefix}" for prefix in prefixes[:MOST_NAMED])
 

@@ -1,4 +1,4 @@
-"""How many neighbors of a patch are positives, by the ground truth alone."""
+"""Count the adjacent positives of each patch in the ground truth alone."""
 
 from collections.abc import Sequence
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Which neighbors a checkpoint's features choose, against those that the ground truth has."""
+"""Compare the neighbors that features choose with those that the ground truth has."""
 
 from itertools import chain
 from pathlib import Path

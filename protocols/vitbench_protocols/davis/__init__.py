@@ -198,7 +198,7 @@ class Davis:
 
     @property
     def rules(self) -> "Rules":
-        """How labels are carried from frame to frame."""
+        """The settings of the label propagation."""
         from vitbench_protocols.davis.propagate import Rules
 
         return Rules(

@@ -209,7 +209,7 @@ def _ahead(
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Lend threads; if the work fails, what is still waiting is dropped."""
+    """Give threads for the time of the block; if it fails, waiting work is dropped."""
     pool = ThreadPoolExecutor(workers)
     try:
         yield pool

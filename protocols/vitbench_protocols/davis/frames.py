@@ -1,4 +1,4 @@
-"""From frames and masks to what is propagated, and from soft labels back to masks."""
+"""Turn frames and masks into inputs of the propagation, and soft labels into masks."""
 
 from collections.abc import Sequence
 from typing import Literal

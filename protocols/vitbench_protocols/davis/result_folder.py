@@ -88,7 +88,7 @@ def _holder(folder: Path, clips: Sequence[str], given: Path) -> Path:
 
 
 def found_instead(folder: Path) -> str:
-    """Log what a clip's folder holds, for a message."""
+    """Describe the content of a clip's folder, for a message."""
     others = sorted(path.suffix for path in folder.iterdir() if path.is_file())
     kinds = sorted({suffix for suffix in others if suffix not in ("", ".png")})
     masks = f"{len(mask_files(folder))} PNGs"

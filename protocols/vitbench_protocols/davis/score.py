@@ -1,4 +1,4 @@
-"""`vitbench score davis`: J and F of anybody's result masks."""
+"""`vitbench score davis`: J and F of result masks."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -171,7 +171,7 @@ class DavisMasks:
 
 
 class _Scored(NamedTuple):
-    """What was found of one frame."""
+    """J and F of one frame, and the overlaps of its objects."""
 
     region: Values  # J, (objects,)
     outline: Values  # F, (objects,)
@@ -179,7 +179,7 @@ class _Scored(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A frame to score: which, and the predicted mask."""
+    """A frame to score: its clip, its number, and the file of its predicted mask."""
 
     clip: Clip
     number: int

@@ -1,4 +1,4 @@
-"""J and F of whole clips, and what is told of a set of clips."""
+"""J and F of whole clips and of sets of clips."""
 
 import csv
 import json
@@ -69,7 +69,7 @@ class ClipScores:
 
     @classmethod
     def read(cls, clip: str, path: Path) -> "ClipScores":
-        """Return what `write` kept."""
+        """Read scores that `write` wrote."""
         parts = json.loads(path.read_text())
         region, outline = (np.array(parts[key], dtype=float) for key in ("region", "outline"))
         return cls(clip, region, outline, tuple((name, at) for name, at in parts["pictures"]))

@@ -105,7 +105,7 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
 def learn_and_detect(
     protocol: "Detection", backbone: Backbone, context: Context, truth: Truth
 ) -> list[Detected]:
-    """Train a detector, and return what it finds in the validation images."""
+    """Train a detector, and return its detections in the validation images."""
     train, val = (open_instances(context, split) for split in ("train", "val"))
     problem = Problem(context, train, val, truth, protocol.short, protocol.long)
     build = partial(build_detector, protocol, backbone, len(problem.labels()))

@@ -1,4 +1,4 @@
-"""What a run leaves: scores, per-image data, the table of categories, pictures, curves."""
+"""The outcome of a run: scores, per-image data, table of categories, pictures, curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def finish(
     context: Context,
     engine: Engine,
 ) -> Outcome:
-    """Evaluate a split's detections, and draw what is worth a look.
+    """Evaluate a split's detections, and draw the best and the worst images.
 
     Args:
         detections: Of all images.

@@ -1,4 +1,4 @@
-"""`vitbench score coco`: AP of anybody's results file."""
+"""`vitbench score coco`: AP of a COCO results file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ Kind = Literal["box", "mask"]
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a split's annotation file says, under the file's own ids.
+    """The objects in a split's annotation file, under the file's own ids.
 
     An object without outline has no true mask: it counts for boxes only.
     """

@@ -37,7 +37,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What heads are trained and scored on."""
+    """The features that heads are trained and scored on."""
 
     context: Context
     spec: FeatureSpec  # of the features that are scored
@@ -152,7 +152,7 @@ class HeadTraining(Task[tuple[Tensor, Vectors]]):
         return self.step % self.steps_per_epoch == 0
 
     def milestone(self) -> Milestone:
-        """Tell of an epoch."""
+        """Report an epoch."""
         epoch = self.step // self.steps_per_epoch - 1
         row = {"epoch": epoch, "scale": self.schedule.scale(epoch), **self.scores(epoch)}
         self.data.context.progress(

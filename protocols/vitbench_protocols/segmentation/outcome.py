@@ -1,4 +1,4 @@
-"""What a run leaves: scores, predictions as files, the table of classes, pictures, curves."""
+"""The outcome of a run: scores, prediction files, table of classes, pictures, curves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def finish(
     predicted: Predicted,
     context: Context,
 ) -> Outcome:
-    """Sum up a split's counts, and draw what is worth a look.
+    """Turn a split's counts into scores, and draw the best and the worst images.
 
     Args:
         tally: The counts of all its images.

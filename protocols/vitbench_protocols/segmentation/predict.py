@@ -16,7 +16,7 @@ from vitbench_protocols.segmentation.settings import Inference
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What every way of segmenting is given."""
+    """The data and the classes of a segmentation run, and how images are shown."""
 
     context: Context
     classes: Classes

@@ -1,4 +1,4 @@
-"""Which file of a folder is the prediction of which image."""
+"""Find the prediction file of each image in a folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`vitbench score segmentation`: mIoU of anybody's label files."""
+"""`vitbench score segmentation`: mIoU of label files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,7 +141,7 @@ class SegmentationMaps:
         return "from-zero" if self.numbering == "labels" else "labels"
 
     def _compare(self, tally: Tally, otherwise: float, context: Context) -> None:
-        """Log so if the other numbering makes far more pixels right."""
+        """Note if the other numbering makes far more pixels right."""
         labeled = int(tally.total.sum())
         own = int(tally.total[:, :-1].trace())
         if otherwise > max(FAR * own, SENSIBLE * labeled):
