@@ -6,6 +6,7 @@ PROTOCOLS: dict[str, str] = {
     "detection": "vitbench_protocols.detection:Detection",
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
+    "logistic": "vitbench_protocols.logistic:Logistic",
     "portrait": "vitbench_protocols.portrait:Portrait",
     "segmentation": "vitbench_protocols.segmentation:Segmentation",
 }
