@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.retrieval import Relevance as Relevance
     from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
     from vitbench.data.sizes import Pixels as Pixels
@@ -125,6 +126,7 @@ _HOMES = {
     "vitbench.data.positives": ("FindPositives", "Positives", "Reading"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
+    "vitbench.data.retrieval": ("Relevance",),
     "vitbench.data.semantic": ("labels_in", "read_index_map"),
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("cut_note", "to_pixels"),

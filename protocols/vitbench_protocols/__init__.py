@@ -8,6 +8,7 @@ PROTOCOLS: dict[str, str] = {
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
     "logistic": "vitbench_protocols.logistic:Logistic",
     "portrait": "vitbench_protocols.portrait:Portrait",
+    "retrieval": "vitbench_protocols.retrieval:Retrieval",
     "segmentation": "vitbench_protocols.segmentation:Segmentation",
 }
 

@@ -10,6 +10,7 @@ import torch
 from vitbench.api import Evaluation, EvaluationProtocol, RunOptions, evaluate, read_items, resolve
 from vitbench.kit import distributed
 from vitbench_protocols.logistic import Logistic
+from vitbench_protocols.retrieval import Retrieval
 
 FEW_C = (0.01, 1.0, 100.0)
 
@@ -22,6 +23,7 @@ def protocols(folders: Path) -> dict[str, tuple[EvaluationProtocol, str]]:
             Logistic(shots=6, draws=2, held_out=0.3, c_values=FEW_C, **crop),
             str(folders),
         ),
+        "retrieval": (Retrieval(size=48), "synthetic"),
     }
 
 

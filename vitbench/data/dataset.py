@@ -26,6 +26,7 @@ READERS = {
     "classification": "vitbench.data.classification:READER",
     "instances": "vitbench.data.coco:READER",
     "panoptic": "vitbench.data.panoptic:READER",
+    "retrieval": "vitbench.data.retrieval:READER",
     "semantic": "vitbench.data.semantic:READER",
 }
 

@@ -59,7 +59,7 @@ def fit(
     Source:
         Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comp. 1980.
     """
-    classes, numbers = labels.unique(return_inverse=True)
+    classes, numbers = torch.unique(labels, return_inverse=True)
     mean = features.mean(dim=0) if intercept else torch.zeros_like(features[0])
     axes, rows = _principal(features - mean)
     ridge = features.new_tensor([1 / (c * len(features)) for c in c_values])
