@@ -1,4 +1,4 @@
-"""Counting ground-truth positives: ours against a plain double loop over patches and neighbours.
+"""Counting ground-truth positives: ours against a plain double loop over patches and neighbors.
 
     python benchmarks/adjacency.py [--data COCO_FOLDER] [--images N] [--grid]
 
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.data.adjacency import cut, existing_neighbours, neighbour_similarity, passes
+from vitbench.data.adjacency import cut, existing_neighbors, neighbor_similarity, passes
 from vitbench.data.coco import open_coco
 from vitbench.data.label_maps import Geometry, Labels
 from vitbench.data.parallel import map_items
-from vitbench.data.positives import Reading, find_positives, label_map
+from vitbench.data.positives import PositiveRule, find_positives, label_map
 from vitbench.data.positives_grid import count_grid
 
 ROUNDS = 3
@@ -27,7 +27,7 @@ ROUNDS = 3
 def count_plainly(labels: Labels, patch_px: int, threshold: float) -> NDArray[np.int64]:
     """Count the positives of each patch as one writes it down first, shape (h, w).
 
-    One-hot maps as vectors, background a class, eight neighbours, grid ending at its border.
+    One-hot maps as vectors, background a class, eight neighbors, grid ending at its border.
     """
     h, w = labels.shape[0] // patch_px, labels.shape[1] // patch_px
     onehot = np.eye(labels.max() + 1, dtype=np.float32)[labels]  # (H, W, classes)
@@ -52,8 +52,8 @@ def count_plainly(labels: Labels, patch_px: int, threshold: float) -> NDArray[np
 
 def count_ours(labels: Labels, patch_px: int, threshold: float) -> NDArray[np.int64]:
     """Count the same with the tables."""
-    similarity = neighbour_similarity(cut(labels, patch_px), "one-hot-map")
-    exists = existing_neighbours(*similarity.shape[1:])
+    similarity = neighbor_similarity(cut(labels, patch_px), "one-hot-map")
+    exists = existing_neighbors(*similarity.shape[1:])
     return np.asarray(np.count_nonzero(passes(similarity, threshold) & exists, axis=0))
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--grid", action="store_true", help="time the grid of all readings too")
     given = parser.parse_args()
-    reading = Reading()
+    reading = PositiveRule()
     maps = _random_maps(given.images) if given.data is None else _maps(given.data, given.images)
     same, (plain_seconds, our_seconds) = _timed((count_plainly, count_ours), maps, reading)
     print(f"counting {len(maps)} label maps of 224 x 224, patches of 16, CPU time")
@@ -87,7 +87,7 @@ def _floor_seconds(labels: Labels) -> float:
     return (time.process_time() - start) / 1000
 
 
-def _time_whole(root: Path, reading: Reading, *, grid: bool) -> None:
+def _time_whole(root: Path, reading: PositiveRule, *, grid: bool) -> None:
     """Time everything from the annotation file on, by two processes."""
     dataset = open_coco(root, "val")
     images = 5000 // len(dataset) * len(dataset)
@@ -114,7 +114,7 @@ def _report(title: str, work: Callable[[], int], images: int) -> None:
 class _Repeated:
     """The counting of a dataset, over and over."""
 
-    def __init__(self, root: Path, reading: Reading) -> None:
+    def __init__(self, root: Path, reading: PositiveRule) -> None:
         self.dataset, self.reading = open_coco(root, "val"), reading
 
     def __call__(self, index: int) -> float:
@@ -124,7 +124,7 @@ class _Repeated:
 def _timed(
     counters: Sequence[Callable[[Labels, int, float], NDArray[np.int64]]],
     maps: Sequence[Labels],
-    reading: Reading,
+    reading: PositiveRule,
 ) -> tuple[bool, list[float]]:
     """Return whether the counters agree, and the CPU time of each one's best of three rounds."""
     seconds = [[0.0] * ROUNDS for _ in counters]

@@ -64,7 +64,7 @@ def main() -> None:
         whole["official DINO"] = lambda: [official(image) for image in opened]
     show("all crops of an image", whole, len(images), asked.turns)
     print(f"  floor {floor(draws, crops) * 1e3 / len(images):.2f} ms")
-    print(f"  ours - PIL: {gap(images, crops, draws):.2f} grey levels on average")
+    print(f"  ours - PIL: {gap(images, crops, draws):.2f} gray levels on average")
     for views, size in ((slice(0, 2), 224), (slice(2, 10), 96)):
         parts(images, crop_major(draws, views), size, asked.turns)
     if asked.device == "cuda":
@@ -120,7 +120,7 @@ def floor(draws: CropDraws, crops: MultiCrop) -> float:
 
 
 def gap(images: list[Pixels], crops: MultiCrop, draws: CropDraws) -> float:
-    """Give the mean absolute difference of the two sides in grey levels."""
+    """Give the mean absolute difference of the two sides in gray levels."""
     pairs = zip(
         augment_batch(images, crops, draws), augment_with_pil(images, crops, draws), strict=True
     )

@@ -31,13 +31,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vitbench.errors import VitbenchError
-from vitbench.models.assembly import assemble, find_architecture
 from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.checkpoint import load_backbone, resolve
+from vitbench.models.factory import assemble, find_architecture
 from vitbench.models.state_dict import check_complete
 from vitbench.models.swin import SwinBackbone
 from vitbench.models.timm_architecture import TimmArchitecture
-from vitbench.models.timm_state import recognise_timm
+from vitbench.models.timm_state import recognize_timm
 
 TABLE = Path(__file__).with_name("BACKBONES.md")
 MARGIN = 3  # of the limit: what two blocks of a wide network may have
@@ -149,7 +149,7 @@ def _loaded(name: str, architecture: AnyArchitecture, theirs: Any) -> Backbone:
             path = Path(folder) / "weights.safetensors"
             save_file({key: value.contiguous() for key, value in state.items()}, path)
             return load_backbone(resolve(str(path), arch=name, position_rule="timm"))
-    found = recognise_timm({"state_dict": state}, architecture, subject=name)
+    found = recognize_timm({"state_dict": state}, architecture, subject=name)
     backbone = assemble(architecture)
     check_complete(found.state, backbone.own_state(), subject=name, where=found.where)
     backbone.to_empty(device="cpu")
@@ -308,7 +308,7 @@ def main() -> None:
     parser.add_argument("--match", nargs="*", default=["*"], help="patterns of names to look at")
     parser.add_argument("--largest", type=float, default=100, help="million parameters in full")
     parser.add_argument("--seconds", type=float, default=0.2, help="of timing for each network")
-    parser.add_argument("--again", action="store_true", help="look again at what has a row")
+    parser.add_argument("--rerun", action="store_true", help="look again at what has a row")
     parser.add_argument("--write", action="store_true", help="only write the table")
     chosen = parser.parse_args()
     warnings.filterwarnings("ignore")

@@ -37,7 +37,7 @@ from vitbench.api import (
 from vitbench.data.coco import CocoDataset, open_coco
 from vitbench.data.dataset import find_root
 from vitbench.kit import (
-    Surroundings,
+    FineTuneContext,
     fitted,
     resize_image,
     seeded,
@@ -114,7 +114,7 @@ def train_and_infer(data: CocoDataset, folder: Path, lent: Any, given: argparse.
     problem = Problem(lent, data, data, Truth.of(data), protocol.short, protocol.long)
     detector = seeded(lambda: build_detector(protocol, backbone, 80), seed=0).to(lent.device)
     task = ViewTask(detector, problem, protocol.views)
-    around = Surroundings(
+    around = FineTuneContext(
         device=lent.device,
         workers=given.workers,
         scratch=folder / "scratch",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vitbench.neighbours import search
+from vitbench.neighbors import search
 
 CHUNK = 100  # queries at once in the reference's loop
 
@@ -61,7 +61,7 @@ def main() -> None:
             same = (found == expected).double().mean().item()
             print(
                 f"       ours, {engine:5} {ours:15.2f} s  {plain / ours:5.2f} x"
-                f"  equal neighbours {100 * same:.3f} %  {ours / floor:.1f} x the floor"
+                f"  equal neighbors {100 * same:.3f} %  {ours / floor:.1f} x the floor"
             )
 
 

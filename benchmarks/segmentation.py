@@ -24,9 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.stopwatch import best, product_speed, seconds
 from vitbench.api import Normalization
 from vitbench.data.semantic import SemanticDataset, open_semantic
-from vitbench.kit import Bank, Surroundings, seeded
+from vitbench.kit import Bank, FineTuneContext, seeded
 from vitbench.models.timm_backbone import build_backbone
-from vitbench.neighbours import Engine
+from vitbench.neighbors import Engine
 from vitbench.training.finetune import FineTuning
 from vitbench_protocols.segmentation.classes import Classes
 from vitbench_protocols.segmentation.decoders import MAKERS
@@ -98,7 +98,7 @@ def train_and_infer(
         steps=given.rounds + 1, batch_size=given.batch, crop=given.crop, check_every=0
     )
     task = CropTask(network, problem, learning)
-    around = Surroundings(
+    around = FineTuneContext(
         device=lent.device,
         workers=given.workers,
         scratch=folder / decoder,
@@ -150,7 +150,7 @@ def operations(network: TrainedTogether, size: tuple[int, int], *, training: boo
 
 
 def retrieve(given: argparse.Namespace, device: torch.device) -> None:
-    """Time exact retrieval of 30 neighbours."""
+    """Time exact retrieval of 30 neighbors."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(given.bank + given.queries, 192, generator=generator)
     rows = torch.nn.functional.normalize(rows, dim=1).to(device)
@@ -164,7 +164,7 @@ def retrieve(given: argparse.Namespace, device: torch.device) -> None:
     for engine in engines:
         ways[f"ours, {engine}"] = search_of(Bank(bank, engine=engine), queries)
     expected = plain()
-    print(f"\n{given.queries} queries, 30 neighbours of {given.bank} rows of 192 numbers")
+    print(f"\n{given.queries} queries, 30 neighbors of {given.bank} rows of 192 numbers")
     slowest = best(plain, given.rounds, device)
     for name, way in ways.items():
         took = best(way, given.rounds, device)

@@ -2,7 +2,7 @@
 
 python benchmarks/startup.py [--rounds N]
 
-Every round runs each command once, one after the other, so a neighbour's load falls on all alike;
+Every round runs each command once, one after the other, so a neighbor's load falls on all alike;
 the least of the rounds is printed.
 """
 

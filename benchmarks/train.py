@@ -27,7 +27,7 @@ from vitbench.data.training_loader import CropBatch
 from vitbench.models.class_attention import ClassAttention
 from vitbench.objectives.positives import choose_positives
 from vitbench.objectives.settings import Patch
-from vitbench.training.options import Computing
+from vitbench.training.options import ComputeConfig
 from vitbench.training.presets import with_terms
 from vitbench.training.recipe import Recipe, Term
 from vitbench.training.recipes import recipes
@@ -49,13 +49,13 @@ class Bench:
         """Run the works in turns; return the best time of each."""
         best = [float("inf")] * len(works)
         for turn in range(self.rounds + 1):  # the first turn warms up
-            for place, work in enumerate(works):
+            for slot, work in enumerate(works):
                 self.wait()
                 start = time.perf_counter()
                 work()
                 self.wait()
                 if turn:
-                    best[place] = min(best[place], time.perf_counter() - start)
+                    best[slot] = min(best[slot], time.perf_counter() - start)
         return best
 
     def wait(self) -> None:
@@ -113,7 +113,7 @@ def noise(bench: Bench, sizes: tuple[int, ...]) -> CropBatch:
 def counted(recipe: Recipe, batch: CropBatch, device: torch.device) -> int:
     """Count a step's operations, in bf16: the counter does not know oneDNN's products in fp32."""
     trainer = Trainer(
-        recipe, steps_per_epoch=100, device=device, computing=Computing(precision="bf16")
+        recipe, steps_per_epoch=100, device=device, computing=ComputeConfig(precision="bf16")
     )
     with FlopCounterMode(display=False) as counter:
         trainer.train_step(batch)
@@ -128,7 +128,7 @@ def whole_step(bench: Bench, name: str, peer: Path | None) -> Iterator[str]:
     operations = counted(recipe, batch, bench.shape.device)
     for precision in bench.precisions:
         kind, _, compiled = precision.partition("+")
-        computing = Computing(
+        computing = ComputeConfig(
             precision="bf16" if kind == "bf16" else "fp32", compile=bool(compiled)
         )
         trainer = Trainer(
@@ -153,7 +153,7 @@ def whole_step(bench: Bench, name: str, peer: Path | None) -> Iterator[str]:
 
 
 def aggregation(bench: Bench, peer: Path) -> Iterator[str]:
-    """Measure the teacher's aggregation: neighbours, gather and class attention."""
+    """Measure the teacher's aggregation: neighbors, gather and class attention."""
     with checkout(peer) as load:
         vits = load("selfpatch_vision_transformer")
     backbone = vits.__dict__[bench.shape.arch]()

@@ -21,10 +21,10 @@ from torch import Tensor
 from benchmarks.train import Bench, recipe_of
 from benchmarks.train_peers import Shape, checkout, official_step
 from vitbench.data.image_files import find_images
-from vitbench.data.loading import Loading
+from vitbench.data.loading import LoaderConfig
 from vitbench.data.training_loader import TrainingLoader
 from vitbench.training.fit import Clock
-from vitbench.training.options import Computing
+from vitbench.training.options import ComputeConfig
 from vitbench.training.trainer import Trainer
 
 
@@ -63,12 +63,12 @@ def ours(bench: Bench, data: Path, workers: int, steps: int, precision: Any) -> 
     loader = TrainingLoader(
         find_images(data),
         recipe.crops,
-        Loading(workers=workers),
+        LoaderConfig(workers=workers),
         batch_size=bench.batch,
         seed=0,
         device=bench.shape.device,
     )
-    computing = Computing(precision=precision)
+    computing = ComputeConfig(precision=precision)
     trainer = Trainer(
         recipe, steps_per_epoch=loader.steps, device=bench.shape.device, computing=computing
     )

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
-from vitbench.draws import uniforms
+from vitbench.keyed_random import keyed_uniform
 from vitbench.models.architecture import SIZES
 from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
 from vitbench.training import recipes
 from vitbench.training.optimizer import AdamW
-from vitbench.training.options import Computing
+from vitbench.training.options import ComputeConfig
 from vitbench.training.presets import with_terms
 from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
@@ -64,7 +64,7 @@ class NoiseLoader:
     def batch(self, epoch: int, indices: NDArray[np.int64]) -> CropBatch:
         crops = []
         for number, size in enumerate(self.crops.sizes):
-            drawn = uniforms(1, "noise", epoch, indices, number, count=3 * size * size)
+            drawn = keyed_uniform(1, "noise", epoch, indices, number, count=3 * size * size)
             crops.append(torch.tensor(4 * drawn - 2).float().reshape(-1, 3, size, size))
         count = len(crops)
         return CropBatch(
@@ -97,7 +97,7 @@ def tiny(name: str) -> Recipe:
 
 
 def trained(
-    name: str, steps: int, *, rank: int = 0, processes: int = 1, computing: Computing
+    name: str, steps: int, *, rank: int = 0, processes: int = 1, computing: ComputeConfig
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Train a tiny recipe on noise; return the values of each step and the state at the end."""
     recipe = tiny(name)
@@ -117,7 +117,7 @@ def one_of_two(rank: int, names: tuple[str, ...], steps: int, folder: str) -> No
     """Train as one of two processes and leave the result in a folder."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    computing = Computing(precision="fp64")
+    computing = ComputeConfig(precision="fp64")
     with nano_networks():
         for name in names:
             found = trained(name, steps, rank=rank, processes=2, computing=computing)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from vitbench.engine.features import FeatureSpec as FeatureSpec
     from vitbench.engine.features import FeatureTable as FeatureTable
     from vitbench.engine.features import Output as Output
+    from vitbench.engine.options import Reporter as Reporter
     from vitbench.engine.options import RunOptions as RunOptions
-    from vitbench.engine.options import Voice as Voice
     from vitbench.engine.presets import from_preset as from_preset
     from vitbench.engine.protocol import Context as Context
     from vitbench.engine.protocol import EvaluationProtocol as EvaluationProtocol
@@ -84,7 +84,7 @@ _HOMES = {
     ),
     "vitbench.data.transforms": ("ImageView", "Normalization"),
     "vitbench.engine.features": ("FeatureSpec", "FeatureTable", "Output"),
-    "vitbench.engine.options": ("RunOptions", "Voice"),
+    "vitbench.engine.options": ("RunOptions", "Reporter"),
     "vitbench.engine.presets": ("from_preset",),
     "vitbench.engine.protocol": (
         "Context",

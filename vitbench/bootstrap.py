@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.accumulate import Items, statistic
+from vitbench.score_statistics import Items, statistic
 
 RESAMPLES = 10_000
 LEVEL = 95.0
@@ -35,7 +35,7 @@ def score_interval(items: Items, metric: str, *, seed: int = 0) -> tuple[float, 
     """Give the 95 % bootstrap interval of a score, in its unit.
 
     Args:
-        items: What each item adds to the score; see `vitbench.accumulate`.
+        items: What each item adds to the score; see `vitbench.score_statistics`.
         metric: The key of the score.
         seed: Draws the resamples; the same seed gives the same interval.
 
@@ -52,7 +52,7 @@ def score_interval(items: Items, metric: str, *, seed: int = 0) -> tuple[float, 
     drawn = resampled(found.of, count, found.resamples, seed=seed)
     if not len(drawn) or math.isnan(value):
         return None
-    low, high = interval(centred(drawn, value), count)
+    low, high = interval(centered(drawn, value), count)
     return (low if drawn.min() < 0 else max(low, 0.0)), high  # what is never negative stays so
 
 
@@ -80,7 +80,7 @@ def paired_difference(one: Items, other: Items, metric: str, *, seed: int = 0) -
     value = float(subtract(np.ones((1, items)))[0])
     if not len(drawn) or math.isnan(value):
         return None
-    return difference(value, centred(drawn, value), items)
+    return difference(value, centered(drawn, value), items)
 
 
 def mean_interval(values: Values, *, seed: int = 0) -> tuple[float, float] | None:
@@ -193,7 +193,7 @@ def resampled(
     return found[~np.isnan(found)]
 
 
-def centred(drawn: Values, value: float) -> Values:
+def centered(drawn: Values, value: float) -> Values:
     """Move scores of resamples, (R,), so that their mean is the score of the items.
 
     A category that few images show is missing from many resamples, and AP without its hard

@@ -100,7 +100,7 @@ def _devices() -> list[str]:
 
 
 def _gpus() -> str:
-    """Say which GPUs PyTorch sees, and if none, whether it could see one."""
+    """Log which GPUs PyTorch sees, and if none, whether it could see one."""
     import torch
 
     if torch.cuda.is_available():

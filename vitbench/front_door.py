@@ -11,7 +11,7 @@ from torch import nn
 from vitbench import distributed
 from vitbench.engine import evaluate as engine
 from vitbench.engine import score as scoring
-from vitbench.engine.options import RunOptions, Voice
+from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import from_preset
 from vitbench.engine.protocol import EvaluationProtocol, Scorer, protocols, scorers
 from vitbench.engine.run import Evaluation
@@ -38,7 +38,7 @@ def evaluate(
     protocol: str | type[EvaluationProtocol] | EvaluationProtocol,
     subject: Subject | None,
     options: RunOptions | None = None,
-    voice: Voice = Voice(),  # noqa: B008  (frozen and silent)
+    reporter: Reporter = Reporter(),  # noqa: B008  (frozen and silent)
     *,
     preset: str | None = None,
     **settings: Any,
@@ -51,7 +51,7 @@ def evaluate(
             that gives tokens or maps, see `wrap`. None scores the ground truth, where the protocol
             can.
         options: Data, device, seed and the like.
-        voice: Progress and remarks.
+        reporter: Progress and remarks.
         preset: Settings of a published variant of the protocol; the settings told win over them.
         settings: Any setting of the protocol and of the options (`data="synthetic"`),
             and what is told of the subject: of a checkpoint's file as to `resolve`, of a module as
@@ -80,14 +80,14 @@ def evaluate(
     own, how, told = _sorted(settings, groups)
     ready = _component(kind, preset, own)
     options = _changed(options or RunOptions(), how)
-    return engine.evaluate(ready, _checkpoint(subject, told), options, voice)
+    return engine.evaluate(ready, _checkpoint(subject, told), options, reporter)
 
 
 def score(
     scorer: str | type[Scorer] | Scorer,
     predictions: str | Path,
     options: RunOptions | None = None,
-    voice: Voice = Voice(),  # noqa: B008  (frozen and silent)
+    reporter: Reporter = Reporter(),  # noqa: B008  (frozen and silent)
     *,
     preset: str | None = None,
     **settings: Any,
@@ -98,7 +98,7 @@ def score(
         scorer: A name, a class, or a scorer with its settings.
         predictions: The file or folder.
         options: Data, seed and the like.
-        voice: Progress and remarks.
+        reporter: Progress and remarks.
         preset: Settings of a published variant; the settings told win over them.
         settings: Any setting of the scorer and of the options.
 
@@ -109,7 +109,7 @@ def score(
     groups = {f"{kind.name}'s settings": _names(kind), "options": _names(RunOptions)}
     own, how = _sorted(settings, groups)
     options = _changed(options or RunOptions(), how)
-    return scoring.score(_component(kind, preset, own), Path(predictions), options, voice)
+    return scoring.score(_component(kind, preset, own), Path(predictions), options, reporter)
 
 
 def train(

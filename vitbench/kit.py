@@ -17,7 +17,6 @@ from vitbench.lazy import importer
 
 if TYPE_CHECKING:
     from vitbench import distributed as distributed
-    from vitbench.accumulate import statistic as statistic
     from vitbench.bootstrap import mean_interval as mean_interval
     from vitbench.data.adjacency import STEPS as STEPS
     from vitbench.data.clips import VOID as VOID
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from vitbench.data.instances import decode_mask as decode_mask
     from vitbench.data.instances import encode_mask as encode_mask
     from vitbench.data.instances import encode_runs as encode_runs
-    from vitbench.data.kinds import LabelledDataset as LabelledDataset
+    from vitbench.data.kinds import LabeledDataset as LabeledDataset
     from vitbench.data.kinds import part_of as part_of
     from vitbench.data.label_images import read_label_image as read_label_image
     from vitbench.data.label_maps import Geometry as Geometry
@@ -45,8 +44,8 @@ if TYPE_CHECKING:
     from vitbench.data.multicrop import selfpatch_crops as selfpatch_crops
     from vitbench.data.parallel import map_items as map_items
     from vitbench.data.positives import FindPositives as FindPositives
+    from vitbench.data.positives import PositiveRule as PositiveRule
     from vitbench.data.positives import Positives as Positives
-    from vitbench.data.positives import Reading as Reading
     from vitbench.data.positives_grid import Row as Row
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
@@ -61,41 +60,44 @@ if TYPE_CHECKING:
     from vitbench.data.sizes import resize_indices as resize_indices
     from vitbench.data.transforms import cut_note as cut_note
     from vitbench.data.transforms import to_pixels as to_pixels
-    from vitbench.draws import permutation as permutation
-    from vitbench.draws import uniforms as uniforms
     from vitbench.engine.class_table import write_class_table as write_class_table
+    from vitbench.keyed_random import keyed_uniform as keyed_uniform
+    from vitbench.keyed_random import permutation as permutation
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.batch_norm import GlobalBatchNorm2d as GlobalBatchNorm2d
-    from vitbench.models.facts import PositionRule as PositionRule
+    from vitbench.models.constants import PositionRule as PositionRule
     from vitbench.models.initialization import seeded as seeded
-    from vitbench.models.scales import FourScales as FourScales
-    from vitbench.models.scales import rescaling as rescaling
-    from vitbench.neighbours import Bank as Bank
-    from vitbench.neighbours import Neighbours as Neighbours
-    from vitbench.neighbours import search as search
-    from vitbench.neighbours import vote as vote
-    from vitbench.objectives.centring import Centre as Centre
+    from vitbench.models.pyramid_adapter import PyramidAdapter as PyramidAdapter
+    from vitbench.models.pyramid_adapter import rescaling as rescaling
+    from vitbench.neighbors import Bank as Bank
+    from vitbench.neighbors import Neighbors as Neighbors
+    from vitbench.neighbors import search as search
+    from vitbench.neighbors import vote as vote
+    from vitbench.objectives.centering import Center as Center
     from vitbench.objectives.distillation import DistillationObjective as DistillationObjective
     from vitbench.objectives.heads import ProjectionHead as ProjectionHead
     from vitbench.objectives.objective import Branch as Branch
     from vitbench.objectives.objective import Objective as Objective
     from vitbench.objectives.objective import TermLoss as TermLoss
-    from vitbench.objectives.positives import neighbour_similarities as neighbour_similarities
+    from vitbench.objectives.positives import neighbor_similarities as neighbor_similarities
     from vitbench.objectives.progress import Progress as Progress
     from vitbench.objectives.settings import ObjectiveSettings as ObjectiveSettings
     from vitbench.records import atomic as atomic
     from vitbench.records import safe_name as safe_name
+    from vitbench.score_statistics import statistic as statistic
     from vitbench.training.curves import write_curves as write_curves
     from vitbench.training.drop_path import DropPath as DropPath
-    from vitbench.training.finetune import Course as Course
+    from vitbench.training.finetune import FineTuneConfig as FineTuneConfig
+    from vitbench.training.finetune import FineTuneContext as FineTuneContext
     from vitbench.training.finetune import FineTuning as FineTuning
     from vitbench.training.finetune import Shuffled as Shuffled
-    from vitbench.training.finetune import Surroundings as Surroundings
-    from vitbench.training.journal import read_metrics as read_metrics
+    from vitbench.training.metric_log import read_metrics as read_metrics
     from vitbench.training.optimizer import AdamW as AdamW
-    from vitbench.training.options import Saving as Saving
+    from vitbench.training.options import CheckpointConfig as CheckpointConfig
     from vitbench.training.schedules import Cosine as Cosine
-    from vitbench.training.schedules import LateCosine as LateCosine
+    from vitbench.training.schedules import (
+        CosineWithOverlappingWarmup as CosineWithOverlappingWarmup,
+    )
     from vitbench.training.schedules import Poly as Poly
     from vitbench.training.schedules import Schedule as Schedule
     from vitbench.training.schedules import Steps as Steps
@@ -104,7 +106,7 @@ if TYPE_CHECKING:
     from vitbench.training.trainer import Trainer as Trainer
 
 _HOMES = {
-    "vitbench.accumulate": ("statistic",),
+    "vitbench.score_statistics": ("statistic",),
     "vitbench.bootstrap": ("mean_interval",),
     "vitbench.data.adjacency": ("STEPS",),
     "vitbench.data.clips": ("Clip", "VOID", "mask_files", "palette", "read_labels"),
@@ -117,28 +119,28 @@ _HOMES = {
         "encode_mask",
         "encode_runs",
     ),
-    "vitbench.data.kinds": ("LabelledDataset", "part_of"),
+    "vitbench.data.kinds": ("LabeledDataset", "part_of"),
     "vitbench.data.label_images": ("read_label_image",),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),
     "vitbench.data.multicrop": ("MultiCrop", "dino_crops", "moby_crops", "selfpatch_crops"),
     "vitbench.data.parallel": ("map_items",),
-    "vitbench.data.positives": ("FindPositives", "Positives", "Reading"),
+    "vitbench.data.positives": ("FindPositives", "Positives", "PositiveRule"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
     "vitbench.data.retrieval": ("Relevance",),
     "vitbench.data.semantic": ("labels_in", "read_index_map"),
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("cut_note", "to_pixels"),
-    "vitbench.draws": ("permutation", "uniforms"),
+    "vitbench.keyed_random": ("permutation", "keyed_uniform"),
     "vitbench.engine.class_table": ("write_class_table",),
     "vitbench.models.backbone": ("Aggregates",),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
-    "vitbench.models.facts": ("PositionRule",),
+    "vitbench.models.constants": ("PositionRule",),
     "vitbench.models.initialization": ("seeded",),
-    "vitbench.models.scales": ("FourScales", "rescaling"),
-    "vitbench.neighbours": ("Bank", "Neighbours", "search", "vote"),
-    "vitbench.objectives.centring": ("Centre",),
+    "vitbench.models.pyramid_adapter": ("PyramidAdapter", "rescaling"),
+    "vitbench.neighbors": ("Bank", "Neighbors", "search", "vote"),
+    "vitbench.objectives.centering": ("Center",),
     "vitbench.objectives.distillation": ("DistillationObjective",),
     "vitbench.objectives.heads": ("ProjectionHead",),
     "vitbench.objectives.objective": (
@@ -148,15 +150,21 @@ _HOMES = {
     ),
     "vitbench.objectives.progress": ("Progress",),
     "vitbench.objectives.settings": ("ObjectiveSettings",),
-    "vitbench.objectives.positives": ("neighbour_similarities",),
+    "vitbench.objectives.positives": ("neighbor_similarities",),
     "vitbench.records": ("atomic", "safe_name"),
     "vitbench.training.curves": ("write_curves",),
     "vitbench.training.drop_path": ("DropPath",),
-    "vitbench.training.finetune": ("Course", "FineTuning", "Shuffled", "Surroundings"),
-    "vitbench.training.journal": ("read_metrics",),
+    "vitbench.training.finetune": ("FineTuneConfig", "FineTuning", "Shuffled", "FineTuneContext"),
+    "vitbench.training.metric_log": ("read_metrics",),
     "vitbench.training.optimizer": ("AdamW",),
-    "vitbench.training.schedules": ("Cosine", "LateCosine", "Poly", "Schedule", "Steps"),
-    "vitbench.training.options": ("Saving",),
+    "vitbench.training.schedules": (
+        "Cosine",
+        "CosineWithOverlappingWarmup",
+        "Poly",
+        "Schedule",
+        "Steps",
+    ),
+    "vitbench.training.options": ("CheckpointConfig",),
     "vitbench.training.snapshot": ("Snapshots", "load_snapshot"),
     "vitbench.training.trainer": ("Trainer",),
 }

@@ -4,11 +4,12 @@ A distribution offers one table, `{"name": "module:attribute"}`, under one entry
 cheap to import, so listing names imports no component.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from vitbench.errors import BadPlugin, UnknownName, VitbenchError
@@ -26,7 +27,7 @@ GROUPS = {  # what `vitbench list` lists, and the entry-point group of each
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class PluginEntry:
     """One name of one distribution's table."""
 
     name: str
@@ -41,22 +42,29 @@ class Registry(Generic[T]):
         kind: What a component is called in messages ("protocol").
         group: The entry-point group that tables are offered under.
         check: Returns the component, or raises `BadPlugin` if it fails the contract.
+        renamed: Old names that are still understood -> the names of today.
     """
 
-    def __init__(self, kind: str, group: str, check: Callable[[object, Claim], T]) -> None:
-        self._kind, self._group, self._check = kind, group, check
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        check: Callable[[object, PluginEntry], T],
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._kind, self._group, self._check, self._renamed = kind, group, check, renamed
 
     def names(self) -> tuple[str, ...]:
         """Every name that can be asked for; imports tables only."""
-        return tuple(sorted(self._claims[0]))
+        return tuple(sorted(self._entries[0]))
 
-    def claims(self) -> tuple[Claim, ...]:
+    def entries(self) -> tuple[PluginEntry, ...]:
         """Every name with the distribution that offers it, sorted by name."""
-        return tuple(claim for _, claim in sorted(self._claims[0].items()))
+        return tuple(entry for _, entry in sorted(self._entries[0].items()))
 
     def problems(self) -> tuple[str, ...]:
         """One sentence for each table that could not be read; the other tables still count."""
-        return tuple(self._claims[1])
+        return tuple(self._entries[1])
 
     def get(self, name: str) -> T:
         """Import one component and check it.
@@ -65,25 +73,25 @@ class Registry(Generic[T]):
             UnknownName: No table offers the name.
             BadPlugin: Importing it failed, or it fails the contract.
         """
-        claim = self._claims[0].get(name)
-        if claim is None:
+        entry = self._entries[0].get(self._renamed.get(name, name))
+        if entry is None:
             raise UnknownName(self._kind, name, self.names())
-        module, _, attribute = claim.target.partition(":")
+        module, _, attribute = entry.target.partition(":")
         try:
             found = getattr(import_module(module), attribute)
         except VitbenchError:
             raise
         except Exception as error:
             raise BadPlugin(
-                f"{self._kind} {name!r} of distribution {claim.distribution!r} can't be imported.",
-                expected=f"{claim.target} to be importable",
+                f"{self._kind} {name!r} of distribution {entry.distribution!r} can't be imported.",
+                expected=f"{entry.target} to be importable",
                 found=f"{type(error).__name__}: {error}",
             ) from error
-        return self._check(found, claim)
+        return self._check(found, entry)
 
     @cached_property
-    def _claims(self) -> tuple[dict[str, Claim], list[str]]:
-        claims: dict[str, Claim] = {}
+    def _entries(self) -> tuple[dict[str, PluginEntry], list[str]]:
+        entries: dict[str, PluginEntry] = {}
         problems: list[str] = []
         points = entry_points(group=self._group)
         for point in sorted(points, key=lambda point: (point.name != BUNDLED, point.name)):
@@ -97,11 +105,11 @@ class Registry(Generic[T]):
                 )
                 continue
             for name, target in table.items():
-                claim = Claim(name, distribution, target)
-                claims.setdefault(name, claim)
+                entry = PluginEntry(name, distribution, target)
+                entries.setdefault(name, entry)
                 if distribution != BUNDLED:
-                    claims.setdefault(f"{distribution}/{name}", claim)
-        return claims, problems
+                    entries.setdefault(f"{distribution}/{name}", entry)
+        return entries, problems
 
 
 def _table(point: EntryPoint) -> dict[str, str]:

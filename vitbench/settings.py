@@ -56,7 +56,7 @@ def setting(
     Example:
         >>> @dataclass(frozen=True)
         ... class Knn:
-        ...     k: int = setting(20, help="neighbours that vote", minimum=1)
+        ...     k: int = setting(20, help="neighbors that vote", minimum=1)
         >>> Knn().k
         20
     """
@@ -108,7 +108,7 @@ def _numbers(value: object) -> Iterator[int | float]:
 
 
 def _missed(number: float, limits: FieldFacts) -> str:
-    """Say which limit a number misses; empty if it misses none."""
+    """Log which limit a number misses; empty if it misses none."""
     if not math.isfinite(number):
         return "a finite number"
     if limits.minimum is not None and number < limits.minimum:

@@ -4,10 +4,10 @@ PROTOCOLS: dict[str, str] = {
     "adjacency": "vitbench_protocols.adjacency:Adjacency",
     "davis": "vitbench_protocols.davis:Davis",
     "detection": "vitbench_protocols.detection:Detection",
+    "feature-pca": "vitbench_protocols.feature_pca:FeaturePca",
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
     "logistic": "vitbench_protocols.logistic:Logistic",
-    "portrait": "vitbench_protocols.portrait:Portrait",
     "retrieval": "vitbench_protocols.retrieval:Retrieval",
     "segmentation": "vitbench_protocols.segmentation:Segmentation",
 }

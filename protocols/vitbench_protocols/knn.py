@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     import torch
 
     from vitbench.api import Backbone
-    from vitbench.kit import Neighbours
+    from vitbench.kit import Neighbors
 
 KS = (10, 20, 100, 200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knn:
-    """Weighted k-nearest-neighbour classification of frozen image-level features.
+    """Weighted k-nearest-neighbor classification of frozen image-level features.
 
     Source:
         Caron et al., DINO, ICCV 2021, appendix F.1. Reference: facebookresearch/dino, eval_knn.py
@@ -55,9 +55,9 @@ class Knn:
 
     temperature: float = setting(0.07, help="of the votes: exp(cosine / T)", minimum=1e-3)
     resize: int = setting(256, help="short side before the crop, px", minimum=8)
-    crop: int = setting(224, help="centre crop, px", minimum=8)
+    crop: int = setting(224, help="center crop, px", minimum=8)
     engine: Literal["faiss", "torch"] = setting(
-        "faiss", help="exact search; both give the same neighbours", identity=False
+        "faiss", help="exact search; both give the same neighbors", identity=False
     )
 
     @property
@@ -101,17 +101,17 @@ class Knn:
         tables = write_class_table(context.dataset("val"), items, context)
         return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
 
-    def _search(self, bank: "torch.Tensor", queries: "torch.Tensor", k: int) -> "Neighbours":
+    def _search(self, bank: "torch.Tensor", queries: "torch.Tensor", k: int) -> "Neighbors":
         """Search this process's part of the queries, and put the parts together."""
         import torch
 
-        from vitbench.kit import Neighbours, search
+        from vitbench.kit import Neighbors, search
 
         mine = torch.arange(len(queries))[distributed.rank() :: distributed.world_size()]
         found = search(bank, queries[mine], k, engine=self.engine)
         parts = distributed.gather((mine, found.similarities.cpu(), found.indices.cpu()))
         order = torch.cat([part[0] for part in parts]).argsort()
-        return Neighbours(
+        return Neighbors(
             torch.cat([part[1] for part in parts])[order],
             torch.cat([part[2] for part in parts])[order],
         )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import SMALL
 from vitbench.cli.main import main
-from vitbench.engine.gate import Check, Gate
+from vitbench.engine.sanity_check import Check, SanityCheck
 from vitbench.errors import CheckpointError
 
 RANDOM = "random:vit_micro_patch8_64"
@@ -89,13 +89,15 @@ def test_a_failed_gate_is_seen_after_the_scores_and_in_the_report(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    below = Gate((Check(True, "keys"), Check(False, "20-NN 9.0 %, untrained 20.0 %")))
+    below = SanityCheck((Check(True, "keys"), Check(False, "20-NN 9.0 %, untrained 20.0 %")))
     monkeypatch.setattr("vitbench.engine.evaluate.inspect", lambda *_: below)
     ends(0, *knn(folders, tmp_path))
-    assert "† load gate failed: 20-NN 9.0 %, untrained 20.0 %" in capsys.readouterr().out
+    assert "† sanity check failed: 20-NN 9.0 %, untrained 20.0 %" in capsys.readouterr().out
     ends(0, "report", "--results", tmp_path, "--format", "json")
     rows = json.loads(capsys.readouterr().out)
-    assert all(row["marks"] == ["load gate failed: 20-NN 9.0 %, untrained 20.0 %"] for row in rows)
+    assert all(
+        row["marks"] == ["sanity check failed: 20-NN 9.0 %, untrained 20.0 %"] for row in rows
+    )
 
 
 def test_wrong_data_is_told_once_and_before_any_checkpoint_is_opened(

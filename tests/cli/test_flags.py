@@ -14,7 +14,7 @@ class Slow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quick:
-    k: int = setting(20, help="neighbours that vote", minimum=1)
+    k: int = setting(20, help="neighbors that vote", minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,4 +40,4 @@ def test_a_preset_chooses_which_settings_there_are() -> None:
 def test_help_tells_of_settings_within_settings(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         read("--help")
-    assert "neighbours that vote" in capsys.readouterr().out
+    assert "neighbors that vote" in capsys.readouterr().out

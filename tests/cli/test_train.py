@@ -17,9 +17,9 @@ from vitbench.cli.flags import taken
 from vitbench.cli.main import main
 from vitbench.cli.train import with_chosen_preset
 from vitbench.models.run_folder import RUN_JOURNAL
-from vitbench.training.claim import claimed
-from vitbench.training.journal import read_metrics
+from vitbench.training.metric_log import read_metrics
 from vitbench.training.recipes import recipes
+from vitbench.training.run_lock import run_lock
 from vitbench.training.snapshot import load_snapshot
 
 CPU = torch.device("cpu")
@@ -307,7 +307,7 @@ def test_the_preset_is_the_one_that_is_named_or_the_one_of_the_data(
 def test_a_second_run_in_a_folder_is_told_of_the_first(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with claimed(tmp_path / "run"):
+    with run_lock(tmp_path / "run"):
         assert main(command("dino", folders, tmp_path / "run", "--steps", "1")) == 2
     assert "a run is at work in" in capsys.readouterr().err
     assert main(command("dino", folders, tmp_path / "run", "--steps", "1")) == 0

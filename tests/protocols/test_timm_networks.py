@@ -11,9 +11,9 @@ from tests.tiny_clips import write_davis
 from vitbench.api import EvaluationProtocol, RunOptions, errors, evaluate, resolve
 from vitbench_protocols.adjacency import Adjacency
 from vitbench_protocols.davis import Davis
+from vitbench_protocols.feature_pca import FeaturePca
 from vitbench_protocols.knn import Knn
 from vitbench_protocols.linear_probe import LinearProbe
-from vitbench_protocols.portrait import Portrait
 from vitbench_protocols.segmentation import Segmentation
 from vitbench_protocols.segmentation.settings import DenseKnn, Inference, Learning
 from vitbench_protocols.segmentation.settings import LinearProbe as LinearMap
@@ -57,7 +57,7 @@ def test_a_linear_probe_reads_several_vectors(
 
 @every_network
 def test_features_are_drawn(name: str, stride: int, folders: Path, tmp_path: Path) -> None:
-    assert score(Portrait(**IMAGES, images=2), name, folders, tmp_path) > 0
+    assert score(FeaturePca(**IMAGES, images=2), name, folders, tmp_path) > 0
 
 
 @every_network
@@ -90,12 +90,12 @@ def test_frozen_features_are_segmented(method: Any, name: str, stride: int, tmp_
     [
         (Knn(**IMAGES), "folders"),
         (LinearProbe(**IMAGES), "folders"),
-        (Portrait(**IMAGES), "folders"),
+        (FeaturePca(**IMAGES), "folders"),
         (Davis(resolution=64), "davis"),
         (Adjacency(image_px=128, patch_px=64, overlays=0), "synthetic"),
         (Segmentation(method=DenseKnn()), "synthetic"),
     ],
-    ids=["knn", "linear-probe", "portrait", "davis", "adjacency", "segmentation"],
+    ids=["knn", "linear-probe", "feature-pca", "davis", "adjacency", "segmentation"],
 )
 def test_a_network_of_one_image_size_says_so_before_any_work(
     protocol: EvaluationProtocol, data: str, folders: Path, tmp_path: Path

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vitbench_protocols.segmentation.classes import Classes
-from vitbench_protocols.segmentation.scores import Tally, confusion, summarise, write_classes
+from vitbench_protocols.segmentation.scores import Tally, confusion, summarize, write_classes
 
 VALUES = Path(__file__).parent / "values"
 
@@ -19,7 +19,7 @@ def test_scores_and_classes_equal_the_stored_ones(tmp_path: Path) -> None:
     for place, (raw, predicted) in enumerate(zip(golden["gt_raw"], golden["pred"], strict=True)):
         truth = classes.indices(raw.astype(np.int32))
         tally.add(place, confusion(truth, predicted.astype(np.int16), number))
-    found = {score.metric: score.value for score in summarise(tally.items(["a", "b", "c"]))}
+    found = {score.metric: score.value for score in summarize(tally.items(["a", "b", "c"]))}
     for metric, name in (("miou", "mIoU"), ("aacc", "aAcc"), ("macc", "mAcc")):
         assert found[metric] == pytest.approx(100 * float(golden[name]), rel=1e-14)
     write_classes(tally.total, classes, tmp_path / "classes.csv")

@@ -16,8 +16,8 @@ from vitbench.data.adjacency import (
     Descriptor,
     Patches,
     cut,
-    existing_neighbours,
-    neighbour_similarity,
+    existing_neighbors,
+    neighbor_similarity,
     passes,
 )
 
@@ -41,27 +41,27 @@ def random_labels(seed: int, size: int = 32) -> NDArray[np.int32]:
 def test_double_loop_gives_the_same_counts() -> None:
     for seed in range(3):
         labels = random_labels(seed)
-        similarity = neighbour_similarity(cut(labels, 8), "one-hot-map")
-        ours = (passes(similarity, 0.6) & existing_neighbours(4, 4)).sum(0)
+        similarity = neighbor_similarity(cut(labels, 8), "one-hot-map")
+        ours = (passes(similarity, 0.6) & existing_neighbors(4, 4)).sum(0)
         np.testing.assert_array_equal(ours, count_plainly(labels, 8, 0.6))
 
 
 @pytest.mark.parametrize(
-    ("name", "neighbours", "border"),
+    ("name", "neighbors", "border"),
     [
-        (name, neighbours, border)
+        (name, neighbors, border)
         for name in DESCRIPTORS
-        for neighbours, border in ((8, "valid"), (8, "wrap"), (4, "valid"))
+        for neighbors, border in ((8, "valid"), (8, "wrap"), (4, "valid"))
     ],
 )
 @pytest.mark.parametrize("number", [1, 2])
-def test_stored_counts_are_met(number: int, name: str, neighbours: int, border: Border) -> None:
+def test_stored_counts_are_met(number: int, name: str, neighbors: int, border: Border) -> None:
     stored = np.load(VALUES, allow_pickle=False)
     patches = cut(stored[f"map{number}"].astype(np.int32), 16)
-    similarity = neighbour_similarity(patches, *DESCRIPTORS[name])
-    exists = existing_neighbours(14, 14, neighbours=neighbours, border=border)
+    similarity = neighbor_similarity(patches, *DESCRIPTORS[name])
+    exists = existing_neighbors(14, 14, neighbors=neighbors, border=border)
     counts = (passes(similarity, 0.95) & exists).sum(0)
-    np.testing.assert_array_equal(counts, stored[f"counts{number}_{name}_{neighbours}_{border}"])
+    np.testing.assert_array_equal(counts, stored[f"counts{number}_{name}_{neighbors}_{border}"])
 
 
 @pytest.mark.parametrize("descriptor", ["one-hot-map", "histogram", "presence", "raw-ids"])
@@ -71,7 +71,7 @@ def test_every_descriptor_equals_its_vectors_written_out(
 ) -> None:
     patches = cut(random_labels(5), 8)
     vectors = _vectors(patches, descriptor, background)
-    similarity = neighbour_similarity(patches, descriptor, background)
+    similarity = neighbor_similarity(patches, descriptor, background)
     for number, row, column in product(range(8), range(4), range(4)):
         down, right = STEPS[number]
         one, other = vectors[row, column], vectors[(row + down) % 4, (column + right) % 4]

@@ -1,4 +1,4 @@
-"""SelfPatch's neighbours, class attention and trunk against the official code's stored outputs."""
+"""SelfPatch's neighbors, class attention and trunk against the official code's stored outputs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vitbench.models.class_attention import ClassAttention
-from vitbench.objectives.positives import choose_positives, neighbour_similarities, neighbour_table
+from vitbench.objectives.positives import choose_positives, neighbor_similarities, neighbor_table
 
 VALUES = Path(__file__).parent / "values"
 HEAD = np.load(VALUES / "selfpatch_head.npz", allow_pickle=False)
@@ -28,26 +28,26 @@ def on_grid(tokens: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("patches", [16, 36, 49, 196, 784])
-def test_every_patch_has_the_eight_official_neighbours(patches: int) -> None:
+def test_every_patch_has_the_eight_official_neighbors(patches: int) -> None:
     values = np.load(VALUES / "selfpatch_local_index.npz", allow_pickle=False)
     side = int(patches**0.5)
-    index, exists = neighbour_table(side, side)
+    index, exists = neighbor_table(side, side)
     np.testing.assert_array_equal(index.sort(dim=-1).values.numpy(), values[f"n{patches}_k3"])
     assert exists.all()
 
 
 @pytest.mark.parametrize("crop", [224, 96])
-def test_the_cosines_to_the_neighbours_are_the_official_ones(crop: int) -> None:
+def test_the_cosines_to_the_neighbors_are_the_official_ones(crop: int) -> None:
     tokens = torch.tensor(HEAD[f"x_{crop}"])
     grid = on_grid(tokens)
-    order = neighbour_table(*grid.shape[-2:])[0].argsort(dim=-1)
-    ours = neighbour_similarities(grid).gather(-1, order.expand(len(tokens), -1, -1))
+    order = neighbor_table(*grid.shape[-2:])[0].argsort(dim=-1)
+    ours = neighbor_similarities(grid).gather(-1, order.expand(len(tokens), -1, -1))
     torch.testing.assert_close(ours, torch.tensor(HEAD[f"sim_{crop}"]), atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("crop", [224, 96])
 @pytest.mark.parametrize("k", [2, 4])
-def test_the_most_similar_neighbours_are_the_official_ones(k: int, crop: int) -> None:
+def test_the_most_similar_neighbors_are_the_official_ones(k: int, crop: int) -> None:
     tokens = torch.tensor(HEAD[f"x_{crop}"])
     chosen, keep = choose_positives(on_grid(tokens), rule="topk", k=k, wrap=True)
     assert keep is None

@@ -15,7 +15,7 @@ from vitbench_protocols.davis.jf import (
     statistics,
     tolerance_px,
 )
-from vitbench_protocols.davis.scores import ClipScores, summarise
+from vitbench_protocols.davis.scores import ClipScores, summarize
 
 VALUES = Path(__file__).parent / "values"
 STORED = np.load(VALUES / "davis_jf.npz", allow_pickle=False)
@@ -43,7 +43,7 @@ def test_every_frame_of_every_object_is_the_official_one(name: str) -> None:
 
 
 def test_the_summary_is_the_official_one() -> None:
-    scores, items = summarise([scored(name) for name in SEQUENCES])
+    scores, items = summarize([scored(name) for name in SEQUENCES])
     official = RESULTS["global_"]
     for score in scores:
         letter, _, statistic = score.metric.partition("_")
@@ -54,15 +54,15 @@ def test_the_summary_is_the_official_one() -> None:
 
 
 def test_the_mean_over_weighted_clips_is_the_mean_over_objects() -> None:
-    scores, items = summarise([scored(name) for name in SEQUENCES])
+    scores, items = summarize([scored(name) for name in SEQUENCES])
     for score in scores:
         mean = np.average(items[score.metric], weights=items["weights"])
         assert mean == pytest.approx(score.value, abs=1e-9)
 
 
 def test_the_order_of_the_clips_does_not_matter() -> None:
-    forward, _ = summarise([scored(name) for name in SEQUENCES])
-    backward, _ = summarise([scored(name) for name in reversed(SEQUENCES)])
+    forward, _ = summarize([scored(name) for name in SEQUENCES])
+    backward, _ = summarize([scored(name) for name in reversed(SEQUENCES)])
     for one, other in zip(forward, backward, strict=True):
         assert one.value == pytest.approx(other.value, abs=EXACT)
 

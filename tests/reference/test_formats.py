@@ -15,15 +15,15 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError
-from vitbench.models.assembly import assemble
 from vitbench.models.backbone import Features
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
-from vitbench.models.formats import FORMATS
-from vitbench.models.identify import identify
-from vitbench.models.layout import recognise
+from vitbench.models.factory import assemble
+from vitbench.models.infer_architecture import infer_architecture
+from vitbench.models.locate import Source
 from vitbench.models.manifest import Manifest
-from vitbench.models.sources import Source
+from vitbench.models.recognize_format import recognize
 from vitbench.models.state_dict import check_complete
+from vitbench.models.state_dict_formats import FORMATS
 from vitbench.models.swin_architecture import SwinArchitecture
 
 VALUES = Path(__file__).parent / "values"
@@ -239,7 +239,7 @@ def test_a_swin_in_a_methods_layout_keeps_its_numbers(
     )  # the stored network has an epsilon of 1e-6
 
 
-def test_a_swapped_link_is_recognised_by_its_shapes(
+def test_a_swapped_link_is_recognized_by_its_shapes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = Manifest(
@@ -251,7 +251,7 @@ def test_a_swapped_link_is_recognised_by_its_shapes(
         url="http://127.0.0.1:1/swapped.pth",
     )
     monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr("vitbench.models.sources.find_manifest", lambda name: manifest)
+    monkeypatch.setattr("vitbench.models.locate.find_manifest", lambda name: manifest)
     stored = tmp_path / "checkpoints" / manifest.name / "swapped.pth"
     stored.parent.mkdir(parents=True)
     torch.save(moby(vit(num_heads=2).state_dict()), stored)
@@ -276,8 +276,8 @@ def test_every_key_of_an_official_file_is_accounted_for(
     shapes = json.loads((VALUES / f"statedict_{file}.json").read_text())[listing]
     state = {key: torch.zeros(size) for key, size in shapes.items()}
     side = "model" if file == "moby" else "teacher"
-    found = recognise({side: state}, FORMATS, subject=file)
-    architecture, _ = identify(found, Source(name=file, origin="", content={}), arch)
+    found = recognize({side: state}, FORMATS, subject=file)
+    architecture, _ = infer_architecture(found, Source(name=file, origin="", content={}), arch)
     expected = assemble(architecture).own_state()
     check_complete(found.state, expected, subject=file, where=found.where)
     assert found.format.name == name

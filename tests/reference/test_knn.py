@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from vitbench.neighbours import Engine, search, vote
+from vitbench.neighbors import Engine, search, vote
 
 VALUES = Path(__file__).parent / "values"
 ENGINES: tuple[Engine, ...] = ("faiss", "torch")
@@ -41,7 +41,7 @@ def test_accuracies_equal_the_official_classifier(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_neighbours_equal_scikit_learn(golden: dict[str, torch.Tensor], engine: Engine) -> None:
+def test_neighbors_equal_scikit_learn(golden: dict[str, torch.Tensor], engine: Engine) -> None:
     bank, queries = golden["train_norm"], golden["test_norm"]
     oracle = NearestNeighbors(n_neighbors=20, algorithm="brute").fit(bank.double().numpy())
     expected = oracle.kneighbors(queries.double().numpy(), return_distance=False)

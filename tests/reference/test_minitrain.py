@@ -17,7 +17,7 @@ from vitbench.models.run_folder import RUN_FILE, SNAPSHOTS
 from vitbench.objectives.settings import Dino, Patch
 from vitbench.training.export import export
 from vitbench.training.optimizer import AdamW
-from vitbench.training.options import Computing, Saving
+from vitbench.training.options import CheckpointConfig, ComputeConfig
 from vitbench.training.recipe import Recipe, Term
 from vitbench.training.schedules import Cosine
 from vitbench.training.snapshot import Snapshots
@@ -60,7 +60,7 @@ def ours(name: str, *, trunk: str = "") -> str:
 
 def check_weights(trainer: Trainer, values: Any, trunk: str) -> None:
     for side in ("student", "teacher"):
-        found = getattr(trainer.pair, side).state_dict()
+        found = getattr(trainer.student_teacher, side).state_dict()
         for key in (key for key in values if key.startswith(f"{side}:")):
             name = ours(key.removeprefix(f"{side}:"), trunk=trunk)
             check_weight(name, found[name], values[key])
@@ -77,8 +77,10 @@ def check_weight(name: str, weight: Tensor, expected: Any) -> None:
 
 def check_export(trainer: Trainer, values: Any, method: str, folder: Path) -> None:
     """Export the trained pair: the official names, each with the official tensor."""
-    Snapshots(folder / SNAPSHOTS, Saving()).save({**trainer.state_dict(), "epoch": 3}, step=1)
-    save_backbone(trainer.pair.teacher.backbone, folder / RUN_FILE, method=method)
+    Snapshots(folder / SNAPSHOTS, CheckpointConfig()).save(
+        {**trainer.state_dict(), "epoch": 3}, step=1
+    )
+    save_backbone(trainer.student_teacher.teacher.backbone, folder / RUN_FILE, method=method)
     path = export(str(folder), method, folder / "official.pth")
     content = torch.load(path, weights_only=False)
     for side, prefix in (("student", "module."), ("teacher", "")):
@@ -98,7 +100,7 @@ def check_export(trainer: Trainer, values: Any, method: str, folder: Path) -> No
 
 
 def check_groups(trainer: Trainer, values: Any, trunk: str) -> None:
-    names = {id(part): name for name, part in trainer.pair.student.named_parameters()}
+    names = {id(part): name for name, part in trainer.student_teacher.student.named_parameters()}
     for group, key in zip(
         trainer.optimizer.param_groups, ("regularized", "not_regularized"), strict=True
     ):
@@ -115,15 +117,15 @@ def build(
     values: Any,
     trunk: str,
 ) -> Trainer:
-    monkeypatch.setattr("vitbench.models.assembly.find_architecture", lambda _: tiny)
-    trainer = Trainer(recipe, steps_per_epoch=2, device=CPU, computing=Computing())
+    monkeypatch.setattr("vitbench.models.factory.find_architecture", lambda _: tiny)
+    trainer = Trainer(recipe, steps_per_epoch=2, device=CPU, computing=ComputeConfig())
     first = {
         ours(key.removeprefix("init:"), trunk=trunk): torch.tensor(values[key])
         for key in values
         if key.startswith("init:")
     }
-    trainer.pair.student.load_state_dict(first)
-    trainer.pair.teacher.load_state_dict(first)
+    trainer.student_teacher.student.load_state_dict(first)
+    trainer.student_teacher.teacher.load_state_dict(first)
     return trainer
 
 
@@ -164,8 +166,8 @@ def test_dino_trains_as_the_official_loop_does(
         crops = [torch.tensor(values[f"it{step % 2}_crop{crop}"]) for crop in range(4)]
         losses.append(trainer.train_step(batch_of(crops))["loss"].item())
     np.testing.assert_allclose(losses, values["losses"], atol=1e-5)
-    centre = trainer.objectives.get_buffer("dino.centre.value")
-    np.testing.assert_allclose(centre.numpy(), values["center"], atol=2e-5)
+    center = trainer.objectives.get_buffer("dino.center.value")
+    np.testing.assert_allclose(center.numpy(), values["center"], atol=2e-5)
     check_weights(trainer, values, "")
     check_export(trainer, values, "dino", tmp_path)
 
@@ -178,7 +180,7 @@ def test_selfpatch_trains_as_the_official_loop_does(
     recipe = Recipe(
         name="selfpatch",
         terms=(
-            Term(1.0, Dino(prototypes=24, centre_crops="all", **head)),
+            Term(1.0, Dino(prototypes=24, center_crops="all", **head)),
             Term(0.1, Patch(prototypes=20, **head)),
         ),
         aggregation="class-attention",
@@ -210,7 +212,7 @@ def test_selfpatch_trains_as_the_official_loop_does(
         losses.append([found[key].item() for key in ("loss", "dino", "patch")])
     np.testing.assert_allclose(losses, values["losses"], atol=1e-5)
     for name, key in (("dino", "center"), ("patch", "patch_center")):
-        centre = trainer.objectives.get_buffer(f"{name}.centre.value")
-        np.testing.assert_allclose(centre.numpy(), values[key].reshape(1, -1), atol=2e-5)
+        center = trainer.objectives.get_buffer(f"{name}.center.value")
+        np.testing.assert_allclose(center.numpy(), values[key].reshape(1, -1), atol=2e-5)
     check_weights(trainer, values, "trunk.")
     check_export(trainer, values, "selfpatch", tmp_path)

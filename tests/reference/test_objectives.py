@@ -36,7 +36,7 @@ def view_branch(logits: list[Tensor], crops: tuple[int, ...]) -> Branch:
     return Branch(groups, crops, nn.Identity(), nobody, tuple(None for _ in groups))
 
 
-def test_dino_gives_the_official_losses_gradients_and_centres() -> None:
+def test_dino_gives_the_official_losses_gradients_and_centers() -> None:
     values = np.load(VALUES / "dino_loss.npz", allow_pickle=False)
     objective = Dino(prototypes=64, **WARMED).build(of_width(64))
     for step in range(3):
@@ -50,7 +50,7 @@ def test_dino_gives_the_official_losses_gradients_and_centres() -> None:
         assert student.grad is not None
         np.testing.assert_allclose(loss.value.item(), values[f"loss{step}"], **CLOSE)
         np.testing.assert_allclose(student.grad.numpy(), values[f"grad{step}"], **CLOSE)
-        np.testing.assert_allclose(objective.centre.value.numpy(), values[f"center{step}"], **CLOSE)
+        np.testing.assert_allclose(objective.center.value.numpy(), values[f"center{step}"], **CLOSE)
 
 
 class Summarizer(nn.Module):
@@ -63,12 +63,12 @@ class Summarizer(nn.Module):
         return patches
 
 
-def test_selfpatch_gives_the_official_losses_gradients_and_centres(
+def test_selfpatch_gives_the_official_losses_gradients_and_centers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("vitbench.objectives.patch._aggregation", lambda _: Summarizer())
     values = np.load(VALUES / "selfpatch_loss.npz", allow_pickle=False)
-    views = Dino(prototypes=32, centre_crops="all", **WARMED).build(of_width(32))
+    views = Dino(prototypes=32, center_crops="all", **WARMED).build(of_width(32))
     patches: PatchObjective = Patch(prototypes=20, **WARMED).build(of_width(20))
     nobody = cast("Backbone", nn.Identity())
 
@@ -101,6 +101,6 @@ def test_selfpatch_gives_the_official_losses_gradients_and_centres(
                 assert part.grad is not None
                 expected = values[f"it{step}_grad_{key}_{size}"]
                 np.testing.assert_allclose(part.grad.numpy(), expected, **CLOSE)
-        for key, centre in (("center", views.centre), ("patch_center", patches.centre)):
+        for key, center in (("center", views.center), ("patch_center", patches.center)):
             expected = values[f"it{step}_{key}"].reshape(1, -1)
-            np.testing.assert_allclose(centre.value.numpy(), expected, **CLOSE)
+            np.testing.assert_allclose(center.value.numpy(), expected, **CLOSE)

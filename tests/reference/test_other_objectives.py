@@ -18,9 +18,9 @@ from vitbench.objectives.moby import contrast, spread
 from vitbench.objectives.objective import Branch
 from vitbench.objectives.progress import Progress
 from vitbench.objectives.settings import Dino, Moby, Region
-from vitbench.training.schedules import Cosine, LateCosine
-from vitbench.training.student_teacher import Side, StudentTeacher
-from vitbench.training.trainer import look
+from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup
+from vitbench.training.student_teacher import Network, StudentTeacher
+from vitbench.training.trainer import encode_crops
 
 VALUES = Path(__file__).parent / "values"
 CLOSE: Any = {"atol": 2e-5, "rtol": 1e-4}
@@ -54,7 +54,7 @@ class LogitsOfRegions(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["esvit_loss_vit", "esvit_loss_swin"])
-def test_esvit_gives_the_official_losses_gradients_and_centres(name: str) -> None:
+def test_esvit_gives_the_official_losses_gradients_and_centers(name: str) -> None:
     values = stored(name)
     crops, batch = int(values["ncrops"]), int(values["batch"])
     sizes = (int(values["n_global"]), int(values["n_local"]))
@@ -100,8 +100,8 @@ def test_esvit_gives_the_official_losses_gradients_and_centres(name: str) -> Non
         assert regions.grad is not None
         np.testing.assert_allclose(views.grad, values[f"it{step}_grad_cls"], **CLOSE)
         np.testing.assert_allclose(regions.grad, values[f"it{step}_grad_region"], **CLOSE)
-        np.testing.assert_allclose(view.centre.value, values[f"it{step}_center"], **CLOSE)
-        np.testing.assert_allclose(region.centre.value, values[f"it{step}_center_grid"], **CLOSE)
+        np.testing.assert_allclose(view.center.value, values[f"it{step}_center"], **CLOSE)
+        np.testing.assert_allclose(region.center.value, values[f"it{step}_center_grid"], **CLOSE)
 
 
 def test_esvit_sees_views_and_regions_as_the_official_wrapper_does() -> None:
@@ -112,12 +112,12 @@ def test_esvit_sees_views_and_regions_as_the_official_wrapper_does() -> None:
     backbone.to_empty(device="cpu").load_state_dict(state)
     crops = [torch.tensor(values[f"crop{crop}"]) for crop in range(5)]
     with torch.no_grad():
-        branch = look(Side(backbone, {}), crops)
-    views = branch.views().flatten(0, 1)
-    regions = torch.cat([crop.flatten(0, 1) for crop in branch.regions()])
+        branch = encode_crops(Network(backbone, {}), crops)
+    views = branch.image_features().flatten(0, 1)
+    regions = torch.cat([crop.flatten(0, 1) for crop in branch.patch_features()])
     np.testing.assert_allclose(views, values["cls"], **CLOSE)
     np.testing.assert_allclose(regions, values["fea"], **CLOSE)
-    found = [branch.regions()[crop].shape[1] for crop in (0, 4)]
+    found = [branch.patch_features()[crop].shape[1] for crop in (0, 4)]
     assert found == values["npatch"].tolist()
 
 
@@ -137,7 +137,7 @@ def test_the_spread_of_keys_tells_a_collapse() -> None:
 
 def test_mobys_learning_rate_is_the_official_one() -> None:
     values = stored("moby_lr")
-    schedule = LateCosine(1e-3, 5e-6, 1, warmup_from=5e-7)
+    schedule = CosineWithOverlappingWarmup(1e-3, 5e-6, 1, warmup_from=5e-7)
     ours = [schedule.at(Progress(step, 10, 6)) for step in range(60)]
     np.testing.assert_allclose(ours, values["lr_used_at_iter"], atol=1e-12, rtol=0)
 
@@ -165,7 +165,7 @@ def test_moby_trains_as_the_official_module_does() -> None:
     values = stored("moby")
     objective = Moby(hidden_dim=16, queue=16).build(of_width(8))
     encoder: Any = TanhEncoder()
-    pair = StudentTeacher(Side(encoder, {"moby": objective.build_head()}))
+    pair = StudentTeacher(Network(encoder, {"moby": objective.build_head()}))
 
     def states(when: str) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         found = {
@@ -200,8 +200,8 @@ def test_moby_trains_as_the_official_module_does() -> None:
     for step in range(6):
         crops = [torch.tensor(values[f"x{view}_{step}"]) for view in (1, 2)]
         with torch.no_grad():
-            seen = look(pair.teacher, crops)
-        learned = look(pair.student, crops)
+            seen = encode_crops(pair.teacher, crops)
+        learned = encode_crops(pair.student, crops)
         seen = replace(seen, head=pair.teacher.heads["moby"])
         learned = replace(learned, head=pair.student.heads["moby"])
         loss = objective(learned, seen, Progress(step, 10, 1)).value
@@ -209,7 +209,7 @@ def test_moby_trains_as_the_official_module_does() -> None:
         loss.backward()
         optimizer.step()
         if step < 5:  # the official module moves its teacher at the head of a step
-            pair.follow(momentum.at(Progress(step, 10, 1)))
+            pair.update_teacher(momentum.at(Progress(step, 10, 1)))
         objective.end_step()
         np.testing.assert_allclose(loss.item(), values["losses"][step], atol=1e-5)
         assert objective.pointer.item() == values[f"ptr_{step}"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vitbench.errors import SettingError
-from vitbench.models.facts import PositionRule
+from vitbench.models.constants import PositionRule
 from vitbench.models.positions import resize_positions
 
 VALUES = Path(__file__).parent / "values"

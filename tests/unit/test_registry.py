@@ -4,10 +4,10 @@ import pytest
 
 from vitbench import registry
 from vitbench.errors import BadPlugin, UnknownName
-from vitbench.registry import Claim, Registry
+from vitbench.registry import PluginEntry, Registry
 
 
-def pass_through(found: object, claim: Claim) -> object:
+def pass_through(found: object, entry: PluginEntry) -> object:
     return found
 
 
@@ -49,3 +49,10 @@ def test_a_component_that_fails_to_import_names_its_distribution(
     found = make(monkeypatch, {"vitbench": {"x": "no_such_module:x"}})
     with pytest.raises(BadPlugin, match=r"'x' of distribution 'vitbench'"):
         found.get("x")
+
+
+def test_an_old_name_still_finds_its_component(monkeypatch: pytest.MonkeyPatch) -> None:
+    make(monkeypatch, {"vitbench": {"pca": "os:sep"}})
+    found = Registry("protocol", "group", pass_through, renamed={"portrait": "pca"})
+    assert found.get("portrait") == "/"
+    assert found.names() == ("pca",)

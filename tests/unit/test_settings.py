@@ -8,7 +8,7 @@ from vitbench.settings import as_dict, checked, digest, setting
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    k: int = setting(20, help="neighbours", minimum=1, maximum=30)
+    k: int = setting(20, help="neighbors", minimum=1, maximum=30)
     ks: tuple[int, ...] = setting((1, 2), help="several", minimum=1)
     rule: str = setting("a", help="rule", choices=("a", "b"))
     engine: str = setting("torch", help="engine", identity=False)

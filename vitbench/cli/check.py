@@ -1,11 +1,11 @@
-"""`vitbench check CHECKPOINT…`: the load gate, in words; exit code 2 if one does not pass."""
+"""`vitbench check CHECKPOINT…`: the sanity check, in words; exit code 2 if one does not pass."""
 
 from dataclasses import dataclass
 
 from vitbench import distributed
 from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import parse
-from vitbench.engine.options import Voice
+from vitbench.engine.options import Reporter
 from vitbench.errors import SettingError, VitbenchError
 from vitbench.settings import setting
 
@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> int:
         (Which, Where),
         arguments,
         prog="vitbench check",
-        description="Load gate: is this checkpoint what it says it is, and does it behave so?",
+        description="Sanity check: is this checkpoint what it says it is, and does it behave so?",
         positional=("checkpoints",),
     )
     if not which.checkpoints:
@@ -40,10 +40,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _one(spec: str, which: Which, where: Where) -> bool:
-    from vitbench.engine.gate import inspect  # imports torch, which help does without
+    from vitbench.engine.sanity_check import inspect  # imports torch, which help does without
     from vitbench.models.checkpoint import load_backbone
 
-    checkpoint = resolve_one(spec, which, Voice())
+    checkpoint = resolve_one(spec, which, Reporter())
     print(checkpoint.name)
     for text in checkpoint.said:
         print(f"        {text}")

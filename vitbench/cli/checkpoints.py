@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vitbench.engine.options import Voice
-from vitbench.models.facts import Pooling, PositionRule, Triple
+from vitbench.engine.options import Reporter
+from vitbench.models.constants import Pooling, PositionRule, Triple
 from vitbench.settings import setting
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Which:
     pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
 
 
-def resolve_one(spec: str, which: Which, voice: Voice) -> "Checkpoint":
+def resolve_one(spec: str, which: Which, reporter: Reporter) -> "Checkpoint":
     """Find, open and check the checkpoint of one word."""
     from vitbench.models.checkpoint import resolve
 
@@ -78,5 +78,5 @@ def resolve_one(spec: str, which: Which, voice: Voice) -> "Checkpoint":
         tokens=which.tokens,
         heads=which.num_heads,
         native_px=which.native_px,
-        progress=lambda done, total: voice.progress(f"download {spec}", done, total),
+        progress=lambda done, total: reporter.progress(f"download {spec}", done, total),
     )

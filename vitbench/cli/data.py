@@ -34,6 +34,6 @@ def run(arguments: list[str]) -> int:
         description="Write small copies of images as WebDataset shards.",
         positional=("source", "out"),
     )
-    size = pack_folder(find_root(what.source), what.out, packing, listener=print)
+    size = pack_folder(find_root(what.source), what.out, packing, callback=print)
     print(f"{size / 2**20:.1f} MB in {what.out}")
     return 0

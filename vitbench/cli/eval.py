@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from vitbench import distributed
 from vitbench.cli.checkpoints import Which, resolve_one
 from vitbench.cli.flags import about, parse, taken
-from vitbench.cli.voice import speaking
-from vitbench.engine.options import RunOptions, Voice
+from vitbench.cli.reporter import speaking
+from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
 from vitbench.errors import DatasetError, SettingError, Stopped, VitbenchError
 from vitbench.records import Record
-from vitbench.reports import clean, marks
+from vitbench.reports import escape, marks
 
 if TYPE_CHECKING:
     from vitbench.engine.context import Data
@@ -49,12 +49,12 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
     alone = len(which.checkpoints) < 2
     code = 0
     with distributed.process_group():
-        with speaking() as voice:  # a word mistyped is told before any checkpoint is loaded
-            data = open_data(protocol, options, voice, pixels=bool(which.checkpoints))
+        with speaking() as reporter:  # a word mistyped is told before any checkpoint is loaded
+            data = open_data(protocol, options, reporter, pixels=bool(which.checkpoints))
         for spec in which.checkpoints or (None,):
             try:
-                with speaking() as voice:
-                    done = _one(protocol, spec, which, options, voice, data)
+                with speaking() as reporter:
+                    done = _one(protocol, spec, which, options, reporter, data)
             except VitbenchError as error:
                 if alone or isinstance(error, Stopped | DatasetError):  # the same for the others
                     raise
@@ -70,17 +70,17 @@ def _one(
     spec: str | None,
     which: Which,
     options: RunOptions,
-    voice: Voice,
+    reporter: Reporter,
     data: "Data",
 ) -> "Evaluation":
     from vitbench.engine.evaluate import evaluate  # imports torch, which help does without
 
-    checkpoint = None if spec is None else resolve_one(spec, which, voice)
-    return evaluate(protocol, checkpoint, options, voice, data)
+    checkpoint = None if spec is None else resolve_one(spec, which, reporter)
+    return evaluate(protocol, checkpoint, options, reporter, data)
 
 
 def summary(done: "Evaluation") -> str:
-    """Say who was scored on what, the scores, one a line, and where the record is."""
+    """Log who was scored on what, the scores, one a line, and where the record is."""
     record = done.record
     lines = [headline(record)]
     for score in record.scores:
@@ -89,8 +89,8 @@ def summary(done: "Evaluation") -> str:
         known = score.low is not None and score.high is not None
         interval = f"  95 % [{score.low:.2f}, {score.high:.2f}]" if known else ""
         lines.append(f"  {score.label:<16} {value}{interval}{'  ←' if score.primary else ''}")
-    lines += [f"  {marks.SIGN} {clean.plain(text)}" for text in marks.marks(record)]
-    again = "" if done.ran else "  (an earlier run's; --again runs it again)"
+    lines += [f"  {marks.SIGN} {escape.plain(text)}" for text in marks.marks(record)]
+    again = "" if done.ran else "  (an earlier run's; --rerun runs it again)"
     return "\n".join([*lines, f"  {done.path}{again}"])
 
 
@@ -100,7 +100,7 @@ def headline(record: Record) -> str:
     on = f"{data.name}/{data.split}, {marks.size(data)}" if data else ""
     protocol = f"{record.protocol.name} {record.protocol.preset}".rstrip()
     parts = (" = ".join(marks.names(record.subject)), protocol, on)
-    return clean.plain(" · ".join(filter(None, parts)))
+    return escape.plain(" · ".join(filter(None, parts)))
 
 
 def _print(text: str) -> None:

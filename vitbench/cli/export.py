@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vitbench.cli.flags import parse
 from vitbench.errors import UnknownName
-from vitbench.models.toolboxes import TOOLBOXES, write_for_toolbox
+from vitbench.models.export_openmmlab import TOOLBOXES, write_for_openmmlab
 from vitbench.settings import setting
 from vitbench.training.export import LAYOUTS, export
 
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
     )
     out = what.out or Path(f"{Path(what.checkpoint).name}-{arguments[0]}.pth")
     if arguments[0] in TOOLBOXES:
-        print(*write_for_toolbox(what.checkpoint, arguments[0], out), sep="\n")
+        print(*write_for_openmmlab(what.checkpoint, arguments[0], out), sep="\n")
     else:
         print(export(what.checkpoint, arguments[0], out))
     return 0

@@ -40,11 +40,11 @@ def _lines(kind: str) -> list[str]:
     registry: Registry[object] = Registry(kind, GROUPS[kind], lambda found, _: found)
     for problem in registry.problems():
         print(f"warning: {problem}", file=sys.stderr)
-    return [f"{claim.name:24} {claim.distribution}" for claim in registry.claims()]
+    return [f"{entry.name:24} {entry.distribution}" for entry in registry.entries()]
 
 
 def _printed_rows() -> list[str]:
-    """Say of each row that others printed its id, name, place, and scores."""
+    """Log of each row that others printed its id, name, place, and scores."""
     rows: dict[str, list[Record]] = {}
     for record in published_records():
         rows.setdefault(row_id(record), []).append(record)
@@ -66,7 +66,7 @@ def _scores(records: Sequence[Record]) -> str:
 
 
 def _folders() -> list[str]:
-    """Say of each folder of data what kind it is, how many items each split has, what it lacks."""
+    """Log of each folder of data what kind it is, how many items each split has, what it lacks."""
     base = os.environ.get("VITBENCH_DATA", "")
     if not base or not Path(base).is_dir():
         return []

@@ -21,7 +21,7 @@ COMMANDS = {
     "report": "compare records",
     "demo": "train, evaluate and report on built-in data, in minutes",
     "list": "what there is: protocols, checkpoints, datasets, recipes",
-    "check": "load gate: is this checkpoint what it says it is?",
+    "check": "sanity check: is this checkpoint what it says it is?",
     "check-plugin": "does a protocol keep the contract?",
     "results": "records of a results folder: ls, rm",
     "cache": "what is kept for reuse: ls, clear",

@@ -8,9 +8,9 @@ from pathlib import Path
 from vitbench.cli.flags import parse
 from vitbench.errors import RecordError, SettingError
 from vitbench.records import atomic, read_records
-from vitbench.reports.exporters import Target, send
 from vitbench.reports.render import Form, render
 from vitbench.reports.table import Table, build_table
+from vitbench.reports.trackers import Target, send
 from vitbench.settings import setting
 
 ABOUT = "Show the runs of a results folder side by side, with published values beside them."

@@ -8,7 +8,7 @@ from vitbench.cli.confirm import confirm
 from vitbench.cli.flags import parse
 from vitbench.errors import RecordError, SettingError, UnknownName
 from vitbench.records import Record, RecordFiles, Unreadable, read_files, stem
-from vitbench.reports import clean, marks
+from vitbench.reports import escape, marks
 from vitbench.reports.select import is_named
 from vitbench.settings import setting
 
@@ -75,7 +75,7 @@ def _remove(removal: Removal, there: Sequence[Found]) -> int:
     for name in removal.names:
         found = {p: r for p, r in records.items() if name in {p.name, p.stem} or is_named(r, name)}
         if not found:
-            known = {clean.plain(record.subject.name, clean.NAME) for record in records.values()}
+            known = {escape.plain(record.subject.name, escape.NAME) for record in records.values()}
             raise UnknownName("record", name, known, first=known, hint="vitbench results ls")
         chosen |= found
     lines = [_line(path, record) for path, record in chosen.items()]
@@ -89,9 +89,9 @@ def _remove(removal: Removal, there: Sequence[Found]) -> int:
 
 
 def _line(path: Path, record: Record | Unreadable) -> str:
-    """Say what a record is of, its score and its size; or why a file is no record."""
+    """Log what a record is of, its score and its size; or why a file is no record."""
     if isinstance(record, Unreadable):
-        return clean.plain(f"{path.name}: no record: {record.reason}")
+        return escape.plain(f"{path.name}: no record: {record.reason}")
     data, score = record.dataset, record.primary()
     on = f"{data.name}/{data.split}, {marks.size(data)}" if data else ""
     value = score.value if score else None
@@ -99,4 +99,4 @@ def _line(path: Path, record: Record | Unreadable) -> str:
     names = " = ".join(marks.names(record.subject))
     told = (names, record.protocol.name, on, scored, *marks.run_marks(record))
     size = RecordFiles(path, stem(record)).size_bytes / 2**20
-    return clean.plain(f"{record.id[:8]}  {size:8.1f} MB  {' · '.join(filter(None, told))}")
+    return escape.plain(f"{record.id[:8]}  {size:8.1f} MB  {' · '.join(filter(None, told))}")

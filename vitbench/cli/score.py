@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vitbench.cli.eval import summary
 from vitbench.cli.flags import about, parse, taken
-from vitbench.cli.voice import speaking
+from vitbench.cli.reporter import speaking
 from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import scorers
@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> int:
     )
     from vitbench.engine.score import score
 
-    with speaking() as voice:
-        done = score(scorer, which.predictions, options, voice)
+    with speaking() as reporter:
+        done = score(scorer, which.predictions, options, reporter)
     print(summary(done))
     return 0

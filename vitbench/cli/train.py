@@ -12,12 +12,12 @@ from typing import Any
 from vitbench import distributed
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.recipe_flags import as_flags, from_flags
-from vitbench.data.loading import Loading
+from vitbench.data.loading import LoaderConfig
 from vitbench.engine.provenance import environment
 from vitbench.errors import SettingError, Stopped
 from vitbench.settings import checked, plain, setting
-from vitbench.training.journal import Row
-from vitbench.training.options import Computing, Inputs, Options, Saving, Watching
+from vitbench.training.metric_log import Row
+from vitbench.training.options import CheckpointConfig, ComputeConfig, Inputs, LogConfig, Options
 from vitbench.training.presets import PRESETS, preset_for, presets_of, with_preset
 from vitbench.training.recipe import Recipe
 from vitbench.training.recipes import recipes
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
     recipe, about, words = with_chosen_preset(recipe, arguments[1:])
     _, rest = taken(words, "--preset")
     flags, where, inputs, loading, computing, saving, watching = parse(
-        (as_flags(recipe), Where, Inputs, Loading, Computing, Saving, Watching),
+        (as_flags(recipe), Where, Inputs, LoaderConfig, ComputeConfig, CheckpointConfig, LogConfig),
         rest,
         prog=f"vitbench train {arguments[0]}",
         description=f"{inspect.getdoc(maker)}\n\npresets (--preset): {known}",
@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> int:
         _become_several(where.processes, arguments)
     from vitbench.training.train import train  # imports torch, which help does without
 
-    with distributed.process_group(), _watching(recipe.name) as listener:
+    with distributed.process_group(), _watching(recipe.name) as callback:
         device = distributed.find_device(where.device)
         # a change is allowed once, not by every `vitbench resume` that comes after
         command = [arguments[0], *(word for word in words if word != ALLOW)]
@@ -83,8 +83,8 @@ def run(arguments: list[str]) -> int:
                 allow_changes=where.allow_changes,
                 note=note,
                 about=about,
-                say=_say,
-                listener=listener,
+                log=_log,
+                callback=callback,
             )
         except Stopped as stopped:
             if distributed.is_main():
@@ -114,7 +114,7 @@ def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, st
     return chosen, f"{recipe.name}, preset {preset} {why}", ["--preset", preset, *rest]
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     if distributed.is_main():
         print(text, file=sys.stderr, flush=True)
 
@@ -128,7 +128,7 @@ def _become_several(processes: int, arguments: list[str]) -> None:
 
 @contextmanager
 def _watching(name: str) -> Iterator[Any]:
-    """Give a listener that shows the journal: a live line in a terminal, lines in a log."""
+    """Give a callback that shows the journal: a live line in a terminal, lines in a log."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -158,7 +158,7 @@ def _watching(name: str) -> Iterator[Any]:
 
 
 def _line(row: Row) -> str:
-    """Say a line of the journal: the loss, its terms, and how fast it goes."""
+    """Log a line of the journal: the loss, its terms, and how fast it goes."""
     told = {name: value for name, value in row.items() if name not in SILENT}
     return "  ".join(
         f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {', '.join(value)}"

@@ -1,4 +1,4 @@
-"""Which neighbours of a patch share its ground-truth labels: the positives SelfPatch hopes for."""
+"""Which neighbors of a patch share its ground-truth labels: the positives SelfPatch hopes for."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,7 +19,7 @@ Selection = Literal[
 Comparison = Literal["at-least", "above"]
 Entry = TypeVar("Entry", bound=np.generic)
 
-# The eight neighbours as (down, right) steps, row by row; the first four mirror the last four.
+# The eight neighbors as (down, right) steps, row by row; the first four mirror the last four.
 STEPS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
@@ -71,12 +71,12 @@ def cut(labels: Labels, patch_px: int) -> Patches:
     return Patches(cells, values.astype(np.int32))
 
 
-def neighbour_similarity(
+def neighbor_similarity(
     patches: Patches, descriptor: Descriptor, background: Background = "class"
 ) -> NDArray[np.float64]:
-    """Return the cosine between each patch's label descriptor and those of its eight neighbours.
+    """Return the cosine between each patch's label descriptor and those of its eight neighbors.
 
-    Opposite borders touch here; `existing_neighbours` says which of them count.
+    Opposite borders touch here; `existing_neighbors` says which of them count.
 
     Args:
         patches: The patches of a label map.
@@ -97,14 +97,14 @@ def neighbour_similarity(
         return _agreement(patches, background)
     if descriptor == "raw-ids":
         numbers = patches.values.astype(np.float64) + (background == "class")
-        return neighbour_cosine(numbers[patches.cells])
+        return neighbor_cosine(numbers[patches.cells])
     entries = patches.histogram if descriptor == "histogram" else patches.histogram > 0
     kept = entries if background == "class" else entries[..., patches.foreground]
-    return neighbour_cosine(kept.astype(np.float64))
+    return neighbor_cosine(kept.astype(np.float64))
 
 
-def neighbour_cosine(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the cosine between each cell of a grid and its eight neighbours.
+def neighbor_cosine(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cosine between each cell of a grid and its eight neighbors.
 
     Args:
         vectors: One vector per cell, shape (h, w, D); opposite borders touch.
@@ -118,15 +118,15 @@ def neighbour_cosine(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=32)
-def existing_neighbours(
-    h: int, w: int, *, neighbours: int = 8, border: Border = "valid"
+def existing_neighbors(
+    h: int, w: int, *, neighbors: int = 8, border: Border = "valid"
 ) -> NDArray[np.bool_]:
-    """Say which of the eight neighbours each patch of a grid has.
+    """Log which of the eight neighbors each patch of a grid has.
 
     Args:
         h: Rows of the grid.
         w: Columns of the grid.
-        neighbours: 8, or 4 for those that share a side.
+        neighbors: 8, or 4 for those that share a side.
         border: Whether a grid ends at its border, or opposite borders touch as in SelfPatch's
             code.
 
@@ -136,7 +136,7 @@ def existing_neighbours(
     exists = np.ones((8, h, w), np.bool_)
     rows, columns = np.arange(h)[:, None], np.arange(w)[None, :]
     for number, (down, right) in enumerate(STEPS):
-        if neighbours == 4 and down and right:
+        if neighbors == 4 and down and right:
             exists[number] = False
         elif border == "valid":
             inside_rows = (rows + down >= 0) & (rows + down < h)
@@ -146,7 +146,7 @@ def existing_neighbours(
 
 
 def selected_patches(patches: Patches, selection: Selection) -> NDArray[np.bool_]:
-    """Say which patches are counted, shape (h, w).
+    """Log which patches are counted, shape (h, w).
 
     `mixed` patches hold more than one label; `interior` ones lie off the grid's border.
     """
@@ -171,12 +171,12 @@ def selected_patches(patches: Patches, selection: Selection) -> NDArray[np.bool_
 def passes(
     similarity: NDArray[np.float64], threshold: float, comparison: Comparison = "at-least"
 ) -> NDArray[np.bool_]:
-    """Say which similarities make a positive."""
+    """Log which similarities make a positive."""
     compare = np.greater_equal if comparison == "at-least" else np.greater
     return np.asarray(compare(similarity, threshold))
 
 
-def neighbour_mask(
+def neighbor_mask(
     labels: Labels,
     patch_px: int,
     *,
@@ -184,24 +184,24 @@ def neighbour_mask(
     threshold: float = 0.95,
     border: Border = "wrap",
 ) -> NDArray[np.bool_]:
-    """Say which neighbours of each patch are ground-truth positives: the mask of guided training.
+    """Log which neighbors of each patch are ground-truth positives: the mask of guided training.
 
     Args:
         labels: A training crop's labels, shape (H, W); see `crop_labels`.
         patch_px: Pixels of a patch's sides.
         descriptor: What a patch is described by.
-        threshold: Cosine from which a neighbour is a positive.
+        threshold: Cosine from which a neighbor is a positive.
         border: Whether opposite borders touch, as they do in SelfPatch's selection.
 
     Returns:
-        Shape (h * w, 8), patches row by row, neighbours in the order of `STEPS`. A patch may
+        Shape (h * w, 8), patches row by row, neighbors in the order of `STEPS`. A patch may
         have none.
 
     Source:
         SelfPatch's supplementary, section G (57.0 -> 59.5 J&F), which doesn't give its rule.
     """
-    similarity = neighbour_similarity(cut(labels, patch_px), descriptor)
-    exists = existing_neighbours(*similarity.shape[1:], border=border)
+    similarity = neighbor_similarity(cut(labels, patch_px), descriptor)
+    exists = existing_neighbors(*similarity.shape[1:], border=border)
     return (passes(similarity, threshold) & exists).reshape(8, -1).T
 
 
@@ -222,7 +222,7 @@ def _count(pixels: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _cosines(dots: list[NDArray[np.float64]], squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide the products with the last four neighbours by the norms; zeros stay zeros."""
+    """Divide the products with the last four neighbors by the norms; zeros stay zeros."""
     cosines = []
     for step, dot in zip(STEPS[4:], dots, strict=True):
         norm = np.sqrt(squares * _shifted(squares, step))
@@ -231,7 +231,7 @@ def _cosines(dots: list[NDArray[np.float64]], squares: NDArray[np.float64]) -> N
 
 
 def _mirrored(ahead: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the cosines with all eight neighbours from those with the last four."""
+    """Return the cosines with all eight neighbors from those with the last four."""
     both = np.empty((8, *ahead[0].shape))
     for number, (step, cosine) in enumerate(zip(STEPS[4:], ahead, strict=True), start=4):
         both[number] = cosine
@@ -240,5 +240,5 @@ def _mirrored(ahead: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _shifted(grid: NDArray[Entry], step: tuple[int, int]) -> NDArray[Entry]:
-    """Return the grid whose cell (y, x) is the neighbour of the original's, one step away."""
+    """Return the grid whose cell (y, x) is the neighbor of the original's, one step away."""
     return np.roll(grid, (-step[0], -step[1]), axis=(0, 1))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vitbench.data.blur import blur, box_reach
-from vitbench.data.color import HUE, change, jitter, per_crop, solarize, to_grey
+from vitbench.data.color import HUE, change, jitter, per_crop, solarize, to_gray
 from vitbench.data.crop_resize import crop_each, crop_packed
 from vitbench.data.multicrop import GLOBAL_CROPS, CropDraws, Floats, Ints, MultiCrop
 from vitbench.data.pil_augment import MEAN, STD
@@ -124,7 +124,7 @@ def finish(crops: Tensor, draws: CropDraws) -> None:
         draws: Their parameters, every array starting with (n,).
     """
     jitter(crops, draws.jitter, draws.order, draws.factors)
-    change(crops, draws.grey, to_grey)
+    change(crops, draws.gray, to_gray)
     blur_some(crops, draws.blur_radius)
     change(crops, draws.solarize, solarize)
 
@@ -140,7 +140,7 @@ def like_with_like(draws: CropDraws) -> Ints:
     """Order crops so that those which need the same steps lie together; shape (n,)."""
     order = np.where(draws.jitter[:, None], draws.order, HUE + 1)
     turn = (order == HUE).argmax(axis=1)
-    keys = (draws.grey, *order.T[::-1], turn, draws.jitter, box_reach(draws.blur_radius))
+    keys = (draws.gray, *order.T[::-1], turn, draws.jitter, box_reach(draws.blur_radius))
     return np.lexsort(keys)
 
 

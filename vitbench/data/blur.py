@@ -29,7 +29,7 @@ def blur(crops: Tensor, radius: Tensor, *, reach: int) -> None:
         made = whole @ crops @ whole.mT
     else:
         edge = operator(soft, reach, 4 * border)
-        taps = edge[:, 2 * border, border : 2 * border + 1].flip(1).to(crops)  # centre first
+        taps = edge[:, 2 * border, border : 2 * border + 1].flip(1).to(crops)  # center first
         weights = [tap.view(-1, 1, 1, 1) for tap in taps.unbind(1)]
         edge = edge[:, :border, : 2 * border].to(crops)[:, None]
         made = down(down(crops, weights, edge).mT, weights, edge).mT

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitbench.errors import DatasetError
 
-VOID_NAMES = frozenset({"unlabeled", "unlabelled", "void", "ignore", "ignored"})
+VOID_NAMES = frozenset({"unlabeled", "void", "ignore", "ignored"})
 HIGHEST = 65535  # label that a 16-bit file holds
 MOST = 4096  # classes; the table of confusions is the square of it
 LARGEST = 1 << 24  # bytes of a class file

@@ -1,4 +1,4 @@
-"""Images of one class each, in any of the layouts that are known: the layout is recognised."""
+"""Images of one class each, in any of the layouts that are known: the layout is recognized."""
 
 from pathlib import Path
 

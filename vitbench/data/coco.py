@@ -184,7 +184,7 @@ def _instance(path: Path, item: _Annotation, size: tuple[int, int], shift: int) 
 
 
 def _derived(path: Path, annotations: Sequence[_Annotation]) -> list[str]:
-    """Say what was taken from the masks, because the file does not have it."""
+    """Log what was taken from the masks, because the file does not have it."""
     counts = {
         "box": sum(item.bbox is None for item in annotations),
         "area": sum(item.area is None for item in annotations),
@@ -216,7 +216,7 @@ def _check(path: Path, parsed: _File) -> None:
 
 
 def _wrong(item: _Annotation) -> str:
-    """Say what can't be so of an object; an empty text where all can."""
+    """Log what can't be so of an object; an empty text where all can."""
     if item.bbox is not None:
         if min(item.bbox[2:]) < 0:
             return f"box has a negative side ({item.bbox})"

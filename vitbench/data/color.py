@@ -15,7 +15,7 @@ LUMA = (0.299, 0.587, 0.114)
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # the numbers of CropDraws.order
 HUE_STEPS = 255  # PIL keeps a hue in one byte
 SECTORS = 6
-CENTRES = (0.0, 2.0, -2.0)  # sectors from red to the middle of red, green and blue
+CENTERS = (0.0, 2.0, -2.0)  # sectors from red to the middle of red, green and blue
 
 
 def jitter(crops: Tensor, apply: Bools, order: Ints, factors: Floats) -> None:
@@ -43,15 +43,15 @@ def brightness(crops: Tensor, factor: Tensor) -> None:
 
 
 def contrast(crops: Tensor, factor: Tensor) -> None:
-    """Move away from the mean grey of the crop."""
+    """Move away from the mean gray of the crop."""
     level = luma(crops.mean(dim=(2, 3), keepdim=True)).add_(0.5).floor_()
     crops.mul_(factor).add_(level.mul_(1 - factor)).clamp_(0, 255).floor_()
 
 
 def saturation(crops: Tensor, factor: Tensor) -> None:
-    """Move away from each pixel's grey."""
-    grey = luma(crops).mul_(1 - factor)
-    torch.addcmul(grey, crops, factor, out=crops).clamp_(0, 255).floor_()
+    """Move away from each pixel's gray."""
+    gray = luma(crops).mul_(1 - factor)
+    torch.addcmul(gray, crops, factor, out=crops).clamp_(0, 255).floor_()
 
 
 def hue(crops: Tensor, share: Tensor) -> None:
@@ -74,13 +74,13 @@ def hue(crops: Tensor, share: Tensor) -> None:
     angle = (green + blue).sub_(red).sub_(base).div_(chroma.clamp(min=1e-3))
     angle.copysign_(side).add_(turn)  # sectors, red at 0
     angle.sub_(torch.mul(angle, 1 / SECTORS, out=side).round_(), alpha=SECTORS)  # -3 to 3
-    torch.sub(angle, torch.tensor(CENTRES).view(3, 1, 1).to(crops, non_blocking=True), out=crops)
+    torch.sub(angle, torch.tensor(CENTERS).view(3, 1, 1).to(crops, non_blocking=True), out=crops)
     crops.abs_().sub_(3).abs_().clamp_(1, 2)  # 1 and the color's share of the chroma
     torch.addcmul(base.add_(0.5), crops, chroma, out=crops).floor_()
 
 
-def to_grey(crops: Tensor) -> None:
-    """Replace the colors by their grey."""
+def to_gray(crops: Tensor) -> None:
+    """Replace the colors by their gray."""
     crops.copy_(luma(crops).add_(0.5).floor_())
 
 
@@ -90,9 +90,9 @@ def solarize(crops: Tensor) -> None:
 
 
 def luma(crops: Tensor) -> Tensor:
-    """Weigh the colors to PIL's grey, not rounded; shape (n, 1, S, S)."""
-    grey = crops[:, :1] * LUMA[0]
-    return grey.add_(crops[:, 1:2], alpha=LUMA[1]).add_(crops[:, 2:], alpha=LUMA[2])
+    """Weigh the colors to PIL's gray, not rounded; shape (n, 1, S, S)."""
+    gray = crops[:, :1] * LUMA[0]
+    return gray.add_(crops[:, 1:2], alpha=LUMA[1]).add_(crops[:, 2:], alpha=LUMA[2])
 
 
 def change(crops: Tensor, apply: Bools, edit: Callable[..., None], *values: Tensor) -> None:

@@ -84,10 +84,10 @@ def resize_matrix(
     taps = min(extent, 2 * int(np.ceil(SUPPORT[kind] * max(1.0, extent / size))) + 1)
     sample = torch.arange(size, device=start.device)
     sample = torch.where(flip[..., None], size - 1 - sample, sample)
-    centre = (sample + 0.5) * scale[..., None]  # (..., S) from the interval's start
-    first = (centre - reach[..., None] + 0.5).floor().clamp(min=0)
+    center = (sample + 0.5) * scale[..., None]  # (..., S) from the interval's start
+    first = (center - reach[..., None] + 0.5).floor().clamp(min=0)
     pixel = first[..., None] + torch.arange(taps, device=start.device)  # (..., S, taps)
-    weight = kernel((pixel + 0.5 - centre[..., None]) / wide[..., None, None], kind)
+    weight = kernel((pixel + 0.5 - center[..., None]) / wide[..., None, None], kind)
     weight = weight * (pixel < length[..., None, None])
     weight = weight / weight.sum(-1, keepdim=True)
     position = (pixel + start[..., None, None]).clamp(max=extent - 1).long()

@@ -18,7 +18,7 @@ from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import Progress, synthetic_folder
 from vitbench.errors import BadPlugin, DatasetNotFound
 from vitbench.records import DataKind
-from vitbench.registry import Claim, Registry
+from vitbench.registry import PluginEntry, Registry
 
 DATA_VARIABLE = "VITBENCH_DATA"
 READERS = {
@@ -44,11 +44,11 @@ class Reader:
     splits: tuple[str, ...] = ("train", "val")  # of the small set
 
 
-def _check_reader(found: object, claim: Claim) -> Reader:
+def _check_reader(found: object, entry: PluginEntry) -> Reader:
     if not isinstance(found, Reader):
         raise BadPlugin(
-            f"reader {claim.name!r} of {claim.distribution!r} is no reader.",
-            expected=f"{claim.target} to be a vitbench.api.Reader",
+            f"reader {entry.name!r} of {entry.distribution!r} is no reader.",
+            expected=f"{entry.target} to be a vitbench.api.Reader",
             found=type(found).__name__,
         )
     return found

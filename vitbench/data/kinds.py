@@ -96,7 +96,7 @@ class ClassificationDataset(ImageDataset[int], Protocol):
         """Return the items of some classes, numbered in the order of the classes given."""
 
 
-class LabelledDataset(ImageDataset[Any], Protocol):
+class LabeledDataset(ImageDataset[Any], Protocol):
     """Images with a label for every pixel: kinds `semantic`, `panoptic` and `instances`."""
 
     @property
@@ -111,7 +111,7 @@ class LabelledDataset(ImageDataset[Any], Protocol):
         """Return the labels of one item without reading its image."""
 
 
-class InstanceDataset(LabelledDataset, Protocol):
+class InstanceDataset(LabeledDataset, Protocol):
     """Images with their objects (kind `instances`)."""
 
     @property
@@ -122,7 +122,7 @@ class InstanceDataset(LabelledDataset, Protocol):
         """Return the objects of one image without reading the image."""
 
 
-class IndexMapDataset(LabelledDataset, Protocol):
+class IndexMapDataset(LabeledDataset, Protocol):
     """Images with an index map each (kind `semantic`)."""
 
     @property

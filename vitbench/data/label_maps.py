@@ -105,7 +105,7 @@ def crop_labels(
         flip: Whether the crop was mirrored, left to right.
 
     Returns:
-        The crop's labels, nearest neighbour, shape (size, size).
+        The crop's labels, nearest neighbor, shape (size, size).
     """
     top, left, height, width = box
     part = Image.fromarray(labels[top : top + height, left : left + width])

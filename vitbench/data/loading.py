@@ -7,7 +7,7 @@ from vitbench.settings import setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loading:
+class LoaderConfig:
     """How a run reads and augments its images."""
 
     workers: int = setting(2, help="threads that decode", minimum=1, identity=False)

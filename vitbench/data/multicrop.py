@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.draws import uniforms
+from vitbench.keyed_random import keyed_uniform
 from vitbench.settings import setting
 
 ATTEMPTS = 10  # tries to fit a crop before the central one is taken, as torchvision
@@ -47,7 +47,7 @@ class MultiCrop:
     contrast: float = setting(0.4, help="contrast changes by at most this share", minimum=0)
     saturation: float = setting(0.2, help="saturation changes by at most this share", minimum=0)
     hue: float = setting(0.1, help="hue turns by at most this share", minimum=0, maximum=0.5)
-    grey: float = setting(0.2, help="chance of a grey crop", minimum=0, maximum=1)
+    gray: float = setting(0.2, help="chance of a gray crop", minimum=0, maximum=1)
     blur: tuple[float, float, float] = setting(
         (1.0, 0.1, 0.5), help="chances of the blur", minimum=0, maximum=1
     )
@@ -86,7 +86,7 @@ class CropDraws:
     jitter: Bools
     order: Ints  # (B, V, 4) brightness 0, contrast 1, saturation 2, hue 3, first applied first
     factors: Floats  # (B, V, 4) by the same numbers; hue is a share of the circle
-    grey: Bools
+    gray: Bools
     blur_radius: Floats  # 0: no blur
     solarize: Bools
 
@@ -103,7 +103,9 @@ def draw_crops(crops: MultiCrop, sizes: Ints, *, seed: int, epoch: int, indices:
     """
     views = np.arange(len(crops.sizes))
     count = 2 * ATTEMPTS + 2 + 14
-    drawn = uniforms(seed, "crops", epoch, indices[:, None], views, count=count)  # (B, V, count)
+    drawn = keyed_uniform(
+        seed, "crops", epoch, indices[:, None], views, count=count
+    )  # (B, V, count)
     fit, place, rest = np.split(drawn, (2 * ATTEMPTS, 2 * ATTEMPTS + 2), axis=-1)
     kinds = np.minimum(views, GLOBAL_CROPS)  # 0 first global, 1 second global, 2 local
     scales = np.array([crops.global_scale, crops.global_scale, crops.local_scale])[kinds]
@@ -117,7 +119,7 @@ def draw_crops(crops: MultiCrop, sizes: Ints, *, seed: int, epoch: int, indices:
         jitter=rest[..., 1] < crops.jitter,
         order=np.argsort(rest[..., 2:6], axis=-1, kind="stable"),
         factors=low + rest[..., 6:10] * (middle + spread - low),
-        grey=rest[..., 10] < crops.grey,
+        gray=rest[..., 10] < crops.gray,
         blur_radius=np.where(blurred, _between(rest[..., 12], *crops.blur_radius), 0.0),
         solarize=rest[..., 13] < np.array(crops.solarize)[kinds],
     )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from vitbench.data.image_files import ImageFiles, find_images
 from vitbench.data.shards import INDEX
-from vitbench.draws import permutation
+from vitbench.keyed_random import permutation
 from vitbench.records import atomic
 from vitbench.settings import setting
 
@@ -32,7 +32,7 @@ class Packing:
 
 
 def pack_folder(
-    root: Path, out: Path, packing: Packing, *, listener: Callable[[str], None] = lambda _: None
+    root: Path, out: Path, packing: Packing, *, callback: Callable[[str], None] = lambda _: None
 ) -> int:
     """Pack `train/` and `val/` of a folder, or all of its images, in a shuffled order.
 
@@ -43,7 +43,7 @@ def pack_folder(
         root: The folder with the images.
         out: Where `train-00000.tar`, … and the index go.
         packing: How small.
-        listener: Told the name of each shard that was written.
+        callback: Told the name of each shard that was written.
 
     Returns:
         Bytes of all shards.
@@ -61,7 +61,7 @@ def pack_folder(
                     facts.size = len(data)
                     shard.addfile(facts, io.BytesIO(data))
             counts[name] = len(members)
-            listener(name)
+            callback(name)
     with atomic(out / INDEX) as path:
         path.write_text(json.dumps(counts, indent=1) + "\n")
     return sum((out / name).stat().st_size for name in counts)

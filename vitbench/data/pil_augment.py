@@ -44,7 +44,7 @@ def pil_crop(image: Image.Image, crops: MultiCrop, draws: CropDraws, row: int, v
     if draws.jitter[at]:
         for which in draws.order[at]:
             crop = ADJUST[which](crop, float(draws.factors[at][which]))
-    if draws.grey[at]:
+    if draws.gray[at]:
         crop = ops.to_grayscale(crop, num_output_channels=3)
     if draws.blur_radius[at] > 0:
         crop = crop.filter(ImageFilter.GaussianBlur(radius=float(draws.blur_radius[at])))

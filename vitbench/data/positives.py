@@ -14,8 +14,8 @@ from vitbench.data.adjacency import (
     Patches,
     Selection,
     cut,
-    existing_neighbours,
-    neighbour_similarity,
+    existing_neighbors,
+    neighbor_similarity,
     passes,
     selected_patches,
 )
@@ -43,7 +43,7 @@ class Targets(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class PositiveRule:
     """One reading of "adjacent positives": all that the paper's sentence leaves open.
 
     The defaults are the best-supported reading of SelfPatch's supplementary, section G.
@@ -63,7 +63,7 @@ class Reading:
     patch_px: int = setting(16, help="pixels of a patch's sides", minimum=1)
     descriptor: Descriptor = setting("one-hot-map", help="what a patch is described by")
     background: Background = setting("class", help="background as a class of its own, or as zeros")
-    neighbours: int = setting(8, help="neighbours of a patch", choices=(4, 8))
+    neighbors: int = setting(8, help="neighbors of a patch", choices=(4, 8))
     border: Border = setting("valid", help="grids end at their border, or wrap round")
     patches: Selection = setting("all", help="which patches are counted")
     threshold: float = setting(0.95, help="cosine that makes a positive", minimum=-1.0, maximum=1.0)
@@ -75,10 +75,10 @@ class Positives:
     """One image's ground truth on its grid of patches."""
 
     positive: NDArray[np.bool_]  # (8, h, w), in the order of STEPS; never where exists is False
-    exists: NDArray[np.bool_]  # (8, h, w); the neighbours that are looked at
+    exists: NDArray[np.bool_]  # (8, h, w); the neighbors that are looked at
     counted: NDArray[np.bool_]  # (h, w); the patches that are counted
     category: Labels  # (h, w); the label that most pixels of the patch have
-    border_distance: NDArray[np.float32]  # (h, w); px from the patch's centre to another label
+    border_distance: NDArray[np.float32]  # (h, w); px from the patch's center to another label
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -108,7 +108,7 @@ def label_map(target: Target, *, overlap: Order = "small-on-top", crowd: bool = 
     return LabelMap(target, np.arange(target.max(initial=0) + 1, dtype=np.int32))
 
 
-def find_positives(target: Target, reading: Reading) -> Positives:
+def find_positives(target: Target, reading: PositiveRule) -> Positives:
     """Find the ground-truth positives of an image's patches.
 
     Raises:
@@ -118,9 +118,9 @@ def find_positives(target: Target, reading: Reading) -> Positives:
     placed = place(whole, Geometry(reading.geometry, reading.image_px))
     labels = placed.labels(reading.labels)
     patches = cut(labels, reading.patch_px)
-    similarity = neighbour_similarity(patches, reading.descriptor, reading.background)
-    exists = existing_neighbours(
-        *similarity.shape[1:], neighbours=reading.neighbours, border=reading.border
+    similarity = neighbor_similarity(patches, reading.descriptor, reading.background)
+    exists = existing_neighbors(
+        *similarity.shape[1:], neighbors=reading.neighbors, border=reading.border
     )
     return Positives(
         positive=passes(similarity, reading.threshold, reading.comparison) & exists,
@@ -136,7 +136,7 @@ class FindPositives:
     """The work of finding an image's positives; can be sent to other processes."""
 
     dataset: Targets
-    reading: Reading
+    reading: PositiveRule
 
     def __call__(self, index: int) -> Positives | None:
         """Return the positives of one image, or None if the reading leaves it out."""
@@ -157,7 +157,7 @@ def _most_frequent(patches: Patches) -> Labels:
 
 
 def _border_distance(labels: Labels, patch_px: int) -> NDArray[np.float32]:
-    """Return how far each patch's centre is from a pixel beside another label, shape (h, w)."""
+    """Return how far each patch's center is from a pixel beside another label, shape (h, w)."""
     import cv2
 
     inside = np.ones(labels.shape, np.uint8)
@@ -168,5 +168,5 @@ def _border_distance(labels: Labels, patch_px: int) -> NDArray[np.float32]:
     if inside.all():
         return np.full([side // patch_px for side in labels.shape], np.inf, np.float32)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    centre = patch_px // 2
-    return np.asarray(distance[centre::patch_px, centre::patch_px], np.float32)
+    center = patch_px // 2
+    return np.asarray(distance[center::patch_px, center::patch_px], np.float32)

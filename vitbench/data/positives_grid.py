@@ -15,15 +15,15 @@ from vitbench.data.adjacency import (
     Descriptor,
     Selection,
     cut,
-    existing_neighbours,
-    neighbour_similarity,
+    existing_neighbors,
+    neighbor_similarity,
     passes,
     selected_patches,
 )
 from vitbench.data.instances import Instances, decode_masks
 from vitbench.data.label_maps import Geometry, GeometryKind, Kind, LabelMap, Labels, Order, paint
 from vitbench.data.parallel import map_items
-from vitbench.data.positives import Reading, Target, Targets, is_annotated, label_map, place
+from vitbench.data.positives import PositiveRule, Target, Targets, is_annotated, label_map, place
 
 # The axes in the order of the table's dimensions: first those that make another label map, then
 # those that read the same map otherwise. Last, outermost: whether images without annotations count.
@@ -37,7 +37,7 @@ COUNT_AXES: dict[str, tuple[Any, ...]] = {
     "descriptor": get_args(Descriptor),
     "background": get_args(Background),
     "comparison": get_args(Comparison),
-    "neighbours": (8, 4),
+    "neighbors": (8, 4),
     "border": get_args(Border),
     "patches": get_args(Selection),
 }
@@ -49,7 +49,7 @@ SHAPE = tuple(len(values) for values in AXES.values())
 class Row:
     """What one reading counts."""
 
-    reading: Reading
+    reading: PositiveRule
     images: int  # with at least one counted patch
     image_mean: float
     image_std: float  # over the images' means
@@ -62,7 +62,7 @@ class _CountImage:
     """The work on one image; sent to other processes."""
 
     dataset: Targets
-    base: Reading
+    base: PositiveRule
 
     def __call__(self, index: int) -> tuple[bool, NDArray[np.float32]]:
         target = self.dataset.target(index)
@@ -70,7 +70,7 @@ class _CountImage:
 
 
 def count_grid(
-    dataset: Targets, base: Reading, *, workers: int, progress: Callable[[int, int], None]
+    dataset: Targets, base: PositiveRule, *, workers: int, progress: Callable[[int, int], None]
 ) -> list[Row]:
     """Count the positives of every image under every reading.
 
@@ -116,7 +116,7 @@ def near(rows: Sequence[Row], mean: float, std: float, *, tolerance: float) -> l
     return [row for row in rows if close(row)]
 
 
-def count_all(target: Target, base: Reading) -> NDArray[np.float32]:
+def count_all(target: Target, base: PositiveRule) -> NDArray[np.float32]:
     """Count one image under every reading.
 
     Returns:
@@ -148,17 +148,17 @@ def _label_maps(target: Target) -> Iterator[LabelMap]:
             yield label_map(target)
 
 
-def _count_map(labels: Labels, base: Reading) -> NDArray[np.float32]:
+def _count_map(labels: Labels, base: PositiveRule) -> NDArray[np.float32]:
     """Count one label map under the axes that read it, shape (*COUNT_AXES, 3)."""
     patches = cut(labels, base.patch_px)
     chosen = np.stack([selected_patches(patches, name).ravel() for name in COUNT_AXES["patches"]])
     exists = [
-        existing_neighbours(*patches.grid, neighbours=neighbours, border=border)
-        for neighbours, border in product(COUNT_AXES["neighbours"], COUNT_AXES["border"])
+        existing_neighbors(*patches.grid, neighbors=neighbors, border=border)
+        for neighbors, border in product(COUNT_AXES["neighbors"], COUNT_AXES["border"])
     ]
     counts = []
     for descriptor, background in product(COUNT_AXES["descriptor"], COUNT_AXES["background"]):
-        similarity = neighbour_similarity(patches, descriptor, background)
+        similarity = neighbor_similarity(patches, descriptor, background)
         for comparison in COUNT_AXES["comparison"]:
             positive = passes(similarity, base.threshold, comparison)
             counts += [np.count_nonzero(positive & some, axis=0).ravel() for some in exists]
@@ -170,7 +170,7 @@ def _count_map(labels: Labels, base: Reading) -> NDArray[np.float32]:
     return np.stack([patches_counted, total, squares], axis=-1).reshape(*axes, 3)
 
 
-def _row(reading: Reading, entry: NDArray[np.float64]) -> Row:
+def _row(reading: PositiveRule, entry: NDArray[np.float64]) -> Row:
     images, means, squared_means, patches, counts, squared_counts = entry.tolist()
     image_mean, patch_mean = means / images, counts / patches
     return Row(

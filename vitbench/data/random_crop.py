@@ -8,7 +8,7 @@ from PIL import Image
 
 from vitbench.data.kinds import Items, Sample
 from vitbench.data.multicrop import ATTEMPTS, crop_boxes
-from vitbench.draws import uniforms
+from vitbench.keyed_random import keyed_uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class RandomCrops:
         return replace(sample, image=self._crop(sample.image, index))
 
     def _crop(self, image: Image.Image, index: int) -> Image.Image:
-        drawn = uniforms(self.seed, "random crop", self.epoch, index, count=2 * ATTEMPTS + 3)
+        drawn = keyed_uniform(self.seed, "random crop", self.epoch, index, count=2 * ATTEMPTS + 3)
         box = crop_boxes(
             np.array([[image.height, image.width]]),
             np.array([self.scale]),

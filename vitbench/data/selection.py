@@ -48,7 +48,7 @@ class Selection:
             return dataset.of_classes([name for name in dataset.class_names if name in names])
         if dataset.info.split not in self.lists and dataset.info.split != self.first:
             return dataset  # a list of images of another split
-        return dataset.subset(_places(dataset, path, lines))
+        return dataset.subset(_slots(dataset, path, lines))
 
 
 def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) -> Selection:
@@ -105,7 +105,7 @@ def _read(path: Path) -> list[str]:
     return lines
 
 
-def _places(dataset: Dataset[Any], path: Path, lines: Sequence[str]) -> list[int]:
+def _slots(dataset: Dataset[Any], path: Path, lines: Sequence[str]) -> list[int]:
     """Find the items that lines name; they are taken in the order of the dataset.
 
     Raises:

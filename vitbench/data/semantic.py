@@ -21,7 +21,7 @@ from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
 
 FOLDERS = {"train": "training", "val": "validation"}
-UNLABELLED, IGNORED = 0, 255
+UNLABELED, IGNORED = 0, 255
 COUNTABLE = 1 << 16  # labels below this are counted, which is faster than sorting them
 INDEX_MODES = frozenset({"1", "L", "P", "I", "I;16", "I;16B"})
 
@@ -95,7 +95,7 @@ class SemanticDataset:
         labels = read_index_map(path)
         if self.categories:
             none = {*self.void, IGNORED} - {*self.categories}
-            unknown = sorted({*labels_in(labels)} - {UNLABELLED, *none, *self.categories})
+            unknown = sorted({*labels_in(labels)} - {UNLABELED, *none, *self.categories})
             if unknown:
                 raise DatasetError(
                     f"the label file {str(path)!r} has labels that are no class.",
@@ -103,7 +103,7 @@ class SemanticDataset:
                     found=listed([str(label) for label in unknown]),
                     hint="use the labels that the class list was made for",
                 )
-            labels[np.isin(labels, list(none))] = UNLABELLED
+            labels[np.isin(labels, list(none))] = UNLABELED
         return labels
 
 
@@ -162,7 +162,7 @@ READER = Reader(open_semantic)
 
 
 def _refuse_full_ade20k(root: Path) -> None:
-    """Recognise the other data set of that name by its index file or its color files."""
+    """Recognize the other data set of that name by its index file or its color files."""
     index = sorted(root.glob("index_ade20k.*"))
     colors = next((root / "images").glob("**/*_seg.png"), None) if not index else index[0]
     if colors is not None:

@@ -22,9 +22,8 @@ from vitbench.data.dataset import find_root
 from vitbench.data.decode import decode
 from vitbench.data.image_files import NOT_FOR_TRAINING, Images, find_images, train_folder
 from vitbench.data.listing import is_hidden
-from vitbench.data.sources import Candidate, Place, Share
+from vitbench.data.sampler import Candidate, RankSlice, Slot
 from vitbench.data.tar_files import Encoded, count_images, read_images
-from vitbench.draws import permutation, uniforms
 from vitbench.errors import (
     DatasetError,
     DatasetNotFound,
@@ -32,6 +31,7 @@ from vitbench.errors import (
     SettingError,
     VitbenchError,
 )
+from vitbench.keyed_random import keyed_uniform, permutation
 
 INDEX = "index.json"  # images of each shard, so that nothing is read to count them
 MOST_LANES = 64
@@ -58,30 +58,32 @@ class Shards:
         """The folder or the URL that the shards lie in."""
         return self.urls[0].rpartition("/")[0]
 
-    def batches(self, share: Share, *, epoch: int, first_step: int) -> Iterator[list[Place]]:
-        """Yield a process's places of each batch of an epoch, from a step on.
+    def batches(
+        self, rank_slice: RankSlice, *, epoch: int, first_step: int
+    ) -> Iterator[list[Slot]]:
+        """Yield a process's slots of each batch of an epoch, from a step on.
 
         Raises:
             DatasetError: A shard is damaged, or does not hold the images that were counted.
             SettingError: The lanes do not divide among the processes.
         """
-        lanes = self.lanes(share.batch_size)
-        if lanes % share.processes:
+        lanes = self.lanes(rank_slice.batch_size)
+        if lanes % rank_slice.processes:
             raise SettingError(
                 [
-                    f"{len(self.urls)} shards and a batch of {share.batch_size} give {lanes} "
-                    f"lanes, expected a multiple of {share.processes} processes"
+                    f"{len(self.urls)} shards and a batch of {rank_slice.batch_size} give {lanes} "
+                    f"lanes, expected a multiple of {rank_slice.processes} processes"
                 ]
             )
-        each, mine = share.batch_size // lanes, lanes // share.processes
+        each, mine = rank_slice.batch_size // lanes, lanes // rank_slice.processes
         readers = [
-            self._lane(share.seed, epoch, lane, lanes)
-            for lane in range(share.rank * mine, (share.rank + 1) * mine)
+            self._lane(rank_slice.seed, epoch, lane, lanes)
+            for lane in range(rank_slice.rank * mine, (rank_slice.rank + 1) * mine)
         ]
         pools = [ThreadPoolExecutor(1) for _ in readers]
         waiting: deque[list[Future[list[Encoded]]]] = deque()
         try:
-            for step in range(first_step, len(self) // share.batch_size):
+            for step in range(first_step, len(self) // rank_slice.batch_size):
                 skip = step * each if step == first_step else 0
                 waiting.append(
                     [
@@ -90,9 +92,9 @@ class Shards:
                     ]
                 )
                 if len(waiting) > BATCHES_AHEAD:
-                    yield _places(waiting.popleft())
+                    yield _to_slots(waiting.popleft())
             while waiting:
-                yield _places(waiting.popleft())
+                yield _to_slots(waiting.popleft())
         finally:
             for pool in pools:
                 pool.shutdown(cancel_futures=True)
@@ -111,12 +113,12 @@ class Shards:
             buffer = list(islice(images, size))
             if not buffer:
                 return
-            slots = _slots(seed, epoch, lane, len(buffer))
-            for image, slot in zip(images, slots, strict=False):
-                yield buffer[slot]
-                buffer[slot] = image
-            for slot in permutation(seed, "rest", epoch, lane, length=len(buffer)).tolist():
-                yield buffer[slot]
+            places = _places(seed, epoch, lane, len(buffer))
+            for image, place in zip(images, places, strict=False):
+                yield buffer[place]
+                buffer[place] = image
+            for place in permutation(seed, "rest", epoch, lane, length=len(buffer)).tolist():
+                yield buffer[place]
 
     def _whole(self, shard: int) -> Iterator[Encoded]:
         """Yield the images of one shard; refuse it if they are not as many as were counted."""
@@ -304,10 +306,10 @@ def _named(url: str) -> Iterator[None]:
         ) from error
 
 
-def _slots(seed: int, epoch: int, lane: int, size: int) -> Iterator[int]:
-    """Draw places in a lane's buffer without end."""
+def _places(seed: int, epoch: int, lane: int, size: int) -> Iterator[int]:
+    """Draw slots in a lane's buffer without end."""
     for part in count():
-        drawn = uniforms(seed, "buffer", epoch, lane, part, count=DRAWN_AT_ONCE)
+        drawn = keyed_uniform(seed, "buffer", epoch, lane, part, count=DRAWN_AT_ONCE)
         yield from (drawn * size).astype(int).tolist()
 
 
@@ -315,17 +317,17 @@ def _take(reader: Iterator[Encoded], skip: int, each: int) -> list[Encoded]:
     return list(islice(reader, skip, skip + each))
 
 
-def _places(taken: list[Future[list[Encoded]]]) -> list[Place]:
-    """Make places of what each lane read; a broken image is replaced by its lane's next."""
-    places = []
+def _to_slots(taken: list[Future[list[Encoded]]]) -> list[Slot]:
+    """Make slots of what each lane read; a broken image is replaced by its lane's next."""
+    slots = []
     for lane in taken:
         candidates = [
             Candidate(zlib.crc32(name.encode()), name, partial(decode, name, data))
             for name, data in lane.result()
         ]
         for number, first in enumerate(candidates):
-            places.append(Place(first.index, candidates[number:] + candidates[:number]))
-    return places
+            slots.append(Slot(first.index, candidates[number:] + candidates[:number]))
+    return slots
 
 
 def _packages() -> tuple[Any, Any]:

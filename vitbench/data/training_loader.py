@@ -17,12 +17,12 @@ from vitbench.data.batched_augment import augment_batch, augment_packs, pack_ima
 from vitbench.data.decode import CorruptImage
 from vitbench.data.decoded_cache import DecodedCache, memory_for_images
 from vitbench.data.image_files import Images
-from vitbench.data.loading import Loading
+from vitbench.data.loading import LoaderConfig
 from vitbench.data.multicrop import Bools, Ints, MultiCrop, draw_crops
 from vitbench.data.pil_augment import augment_with_pil
+from vitbench.data.sampler import Candidate, RankSlice, ShuffledImages, Slot, Source
 from vitbench.data.shards import Shards
 from vitbench.data.sizes import Pixels
-from vitbench.data.sources import Candidate, Place, Share, ShuffledImages, Source
 from vitbench.errors import DatasetError, SettingError
 
 BATCHES_AHEAD = 2
@@ -68,7 +68,7 @@ class TrainingLoader:
         self,
         images: Images | Shards,
         crops: MultiCrop,
-        loading: Loading,
+        loading: LoaderConfig,
         *,
         batch_size: int,
         seed: int,
@@ -86,14 +86,14 @@ class TrainingLoader:
         if loading.cache == "ram" and not isinstance(images, Shards):
             images = DecodedCache(images, memory_for_images(processes))
         self.source: Source = images if isinstance(images, Shards) else ShuffledImages(images)
-        self.share = Share(seed, batch_size, rank, processes)
+        self.rank_slice = RankSlice(seed, batch_size, rank, processes)
         self.crops, self.loading, self.device = crops, loading, device
         self.corrupt: Counter[str] = Counter()  # names of broken images, how often each came up
 
     @property
     def steps(self) -> int:
         """Batches of one epoch."""
-        return len(self.source) // self.share.batch_size
+        return len(self.source) // self.rank_slice.batch_size
 
     def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[CropBatch]:
         """Yield the batches of an epoch, from a step on.
@@ -101,8 +101,8 @@ class TrainingLoader:
         Raises:
             DatasetError: More broken images than may be skipped.
         """
-        places = self.source.batches(self.share, epoch=epoch, first_step=first_step)
-        batches = (self._augment(epoch, keys, found) for keys, found in self._decoded(places))
+        slots = self.source.batches(self.rank_slice, epoch=epoch, first_step=first_step)
+        batches = (self._augment(epoch, keys, found) for keys, found in self._decoded(slots))
         return self._ahead(batches) if self.device.type == "cuda" else batches
 
     def _ahead(self, batches: Iterator[CropBatch]) -> Iterator[CropBatch]:
@@ -126,14 +126,14 @@ class TrainingLoader:
                     crop.record_stream(current)
                 yield batch
 
-    def _decoded(self, batches: Iterator[list[Place]]) -> Iterator[tuple[Ints, list[Found]]]:
-        """Fill the places of each batch, decoding some batches ahead; yields their keys too."""
+    def _decoded(self, batches: Iterator[list[Slot]]) -> Iterator[tuple[Ints, list[Found]]]:
+        """Fill the slots of each batch, decoding some batches ahead; yields their keys too."""
         pool = ThreadPoolExecutor(self.loading.workers)
         waiting: deque[tuple[Ints, list[Future[Found]]]] = deque()
         try:
-            for places in batches:
-                keys = np.array([place.key for place in places])
-                waiting.append((keys, [pool.submit(self._fill, place) for place in places]))
+            for slots in batches:
+                keys = np.array([slot.key for slot in slots])
+                waiting.append((keys, [pool.submit(self._fill, slot) for slot in slots]))
                 if len(waiting) > BATCHES_AHEAD:
                     keys, reads = waiting.popleft()
                     yield keys, [read.result() for read in reads]
@@ -145,7 +145,7 @@ class TrainingLoader:
     def _augment(self, epoch: int, keys: Ints, found: list[Found]) -> CropBatch:
         images = [pixels for _, pixels in found]
         sizes = np.array([image.shape[:2] for image in images])
-        draws = draw_crops(self.crops, sizes, seed=self.share.seed, epoch=epoch, indices=keys)
+        draws = draw_crops(self.crops, sizes, seed=self.rank_slice.seed, epoch=epoch, indices=keys)
         if self.loading.augment == "pil":
             made = [crop.to(self.device) for crop in augment_with_pil(images, self.crops, draws)]
         elif self.device.type == "cuda":
@@ -156,13 +156,13 @@ class TrainingLoader:
         indices = np.array([candidate.index for candidate, _ in found])
         return CropBatch(made, ids, indices, sizes, draws.box, draws.flip)
 
-    def _fill(self, place: Place) -> Found:
+    def _fill(self, slot: Slot) -> Found:
         """Decode the first candidate that can be decoded.
 
         Raises:
             DatasetError: None can, or more are broken than may be skipped.
         """
-        for candidate in place.candidates:
+        for candidate in slot.candidates:
             try:
                 return candidate, candidate.read()
             except CorruptImage as error:
@@ -174,4 +174,4 @@ class TrainingLoader:
                         found=f"{candidate.name}: {error.found}",
                         hint=error.hint,
                     ) from error
-        raise DatasetError("no image that could take a place in the batch decodes.")
+        raise DatasetError("no image that could take a slot in the batch decodes.")

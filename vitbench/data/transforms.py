@@ -35,7 +35,7 @@ AS_IT_IS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # no backbone, no in
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
-    """Resize the short side, then crop the centre: the view of k-NN and linear evaluation.
+    """Resize the short side, then crop the center: the view of k-NN and linear evaluation.
 
     Source:
         facebookresearch/dino, eval_knn.py and eval_linear.py (7c446df): 256, 224, bicubic.
@@ -87,7 +87,7 @@ def to_pixels(image: Image.Image) -> "Tensor":
 
 
 def cut_note(crop: int, stride: int) -> str:
-    """Say which part of a square crop a backbone sees, or nothing if that is all of it.
+    """Log which part of a square crop a backbone sees, or nothing if that is all of it.
 
     Args:
         crop: Side of the crop, pixels.

@@ -1,4 +1,4 @@
-"""A table of classes beside a record: how well the images of each class are recognised."""
+"""A table of classes beside a record: how well the images of each class are recognized."""
 
 import csv
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def write_class_table(
     A whole split that has no image of some class is told of.
 
     Args:
-        dataset: The labelled images that were scored.
+        dataset: The labeled images that were scored.
         items: By metric, its value for every image, (n,).
         context: Where files go.
 

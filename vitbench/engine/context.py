@@ -1,4 +1,4 @@
-"""What a protocol borrows for one run: data, features, device, places to write, a voice."""
+"""What a protocol borrows for one run: data, features, device, places to write, a reporter."""
 
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,11 +9,11 @@ from vitbench import distributed
 from vitbench.data.content import Digests, combined, fingerprint, images_fingerprint
 from vitbench.data.dataset import data_root, open_dataset
 from vitbench.data.kinds import Dataset, ImageDataset
-from vitbench.data.screen import screen
 from vitbench.data.selection import Selection, selection
 from vitbench.data.transforms import Normalization
+from vitbench.data.verify_images import verify_images
 from vitbench.engine.default_data import data_of
-from vitbench.engine.options import Precision, Progress, RunOptions, Say, Voice
+from vitbench.engine.options import Log, Precision, Progress, Reporter, RunOptions
 from vitbench.engine.protocol import Scoring
 from vitbench.errors import BadPlugin
 from vitbench.records import DataKind, DatasetInfo
@@ -55,7 +55,7 @@ class Data:
             self.notes += [*dataset.notes, *notes]
         return self.opened[split]
 
-    def screen(self, splits: tuple[str, ...]) -> None:
+    def verify_images(self, splits: tuple[str, ...]) -> None:
         """Decode every image once if images are looked at; broken ones are found now.
 
         Raises:
@@ -91,7 +91,7 @@ class Data:
         if not isinstance(dataset, ImageDataset):
             return dataset
         mark = distributed.compute_on_main(lambda: images_fingerprint(dataset, self._digests))
-        kept, dropped = screen(
+        kept, dropped = verify_images(
             dataset,
             fingerprint=mark,
             skip=self.skip_corrupt,
@@ -106,7 +106,7 @@ class Data:
 def open_data(
     component: Scoring,
     options: RunOptions,
-    voice: Voice = Voice(),  # noqa: B008  (frozen and silent)
+    reporter: Reporter = Reporter(),  # noqa: B008  (frozen and silent)
     *,
     pixels: bool,
 ) -> Data:
@@ -115,7 +115,7 @@ def open_data(
     Args:
         component: The protocol or scorer that reads them.
         options: Which data, how many items, how many threads.
-        voice: Progress.
+        reporter: Progress.
         pixels: Whether images are looked at; labels alone can be scored without them.
 
     Raises:
@@ -128,12 +128,12 @@ def open_data(
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,
         workers=options.workers,
-        progress=voice.progress,
+        progress=reporter.progress,
     )
     for split in component.splits:
         data.dataset(split)
     for text in data.notes:
-        voice.say(text)
+        reporter.log(text)
     return data
 
 
@@ -152,7 +152,7 @@ class RunContext:
     backbone: "Backbone | None"
     weights: "WeightsIdentity | None"  # of the backbone
     progress: Progress
-    note: Say
+    note: Log
     tables: "list[FeatureTable]" = field(default_factory=list)
 
     @property

@@ -7,10 +7,10 @@ from vitbench import distributed
 from vitbench.data.transforms import AS_IT_IS, Normalization
 from vitbench.engine.abilities import check_backbone, check_device, check_inputs
 from vitbench.engine.context import Data, open_data
-from vitbench.engine.gate import Gate, inspect
-from vitbench.engine.options import RunOptions, Voice
+from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.protocol import EvaluationProtocol
 from vitbench.engine.run import Evaluation, Run
+from vitbench.engine.sanity_check import SanityCheck, inspect
 from vitbench.engine.training_progress import steps_trained
 from vitbench.errors import CheckpointError
 from vitbench.models.backbone import Backbone
@@ -25,7 +25,7 @@ def evaluate(
     protocol: EvaluationProtocol,
     checkpoint: Checkpoint | None,
     options: RunOptions,
-    voice: Voice = Voice(),  # noqa: B008  (frozen and silent)
+    reporter: Reporter = Reporter(),  # noqa: B008  (frozen and silent)
     data: Data | None = None,
 ) -> Evaluation:
     """Score one checkpoint with one protocol.
@@ -34,7 +34,7 @@ def evaluate(
         protocol: With its settings.
         checkpoint: Who is scored; None scores the ground truth, where the protocol can.
         options: Data, place, device and the like.
-        voice: Progress and remarks.
+        reporter: Progress and remarks.
         data: The data of the options if they are open already, as when several checkpoints are
             scored on them; see `open_data`.
 
@@ -50,14 +50,14 @@ def evaluate(
     device = distributed.find_device(options.device)
     check_device(protocol, device)
     if checkpoint is None:
-        data = data or open_data(protocol, options, voice, pixels=False)
+        data = data or open_data(protocol, options, reporter, pixels=False)
         subject = Subject(kind="ground-truth", name="ground-truth", sha256="")
-        run = Run(protocol, subject, options, voice, data, device, AS_IT_IS)
+        run = Run(protocol, subject, options, reporter, data, device, AS_IT_IS)
         return run.finish(lambda context: protocol.run(None, context))  # type: ignore[arg-type]
-    data = data or open_data(protocol, options, voice, pixels=True)
+    data = data or open_data(protocol, options, reporter, pixels=True)
     backbone = load_backbone(checkpoint, device=device)
     for text in checkpoint.said:
-        voice.say(text)
+        reporter.log(text)
     check_backbone(protocol, backbone, checkpoint.name)
     normalization, origin = _normalization(protocol, checkpoint, backbone)
     gate = distributed.from_main(inspect(checkpoint, backbone) if distributed.is_main() else None)
@@ -70,7 +70,7 @@ def evaluate(
             hint="the weights have diverged or overflow; take an earlier snapshot of the training",
         )
     if not gate.passed:
-        voice.say(f"load gate: {gate.verdict}")
+        reporter.log(f"sanity check: {gate.verdict}")
     weights = identify_weights(backbone, checkpoint.sha256)
     journal = _journal(checkpoint.spec)
     subject = replace(
@@ -81,7 +81,7 @@ def evaluate(
         protocol,
         subject,
         options,
-        voice,
+        reporter,
         data,
         device,
         normalization,
@@ -114,7 +114,7 @@ def _subject(
     weights: WeightsIdentity,
     used: Normalization,
     origin: str,
-    gate: Gate,
+    gate: SanityCheck,
 ) -> Subject:
     return Subject(
         kind="checkpoint",

@@ -10,11 +10,11 @@ from vitbench.settings import setting
 
 Precision = Literal["fp32", "bf16"]
 Progress = Callable[[str, int, int], None]
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def _silent(*_: Any) -> None:
-    """Say nothing."""
+    """Log nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,12 @@ class RunOptions:
         " SPLIT=FILE for another split; enters the identity",
     )
     skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
-    again: bool = setting(False, help="run even if the same run has a record")
+    rerun: bool = setting(False, help="run even if the same run has a record")
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class Reporter:
     """How a run tells what it does."""
 
     progress: Progress = _silent
-    say: Say = _silent
+    log: Log = _silent

@@ -14,7 +14,7 @@ from vitbench.data.dataset import readers
 from vitbench.engine.options import Precision
 from vitbench.errors import BadPlugin
 from vitbench.records import DataKind, MetricSpec
-from vitbench.registry import Claim, Registry
+from vitbench.registry import PluginEntry, Registry
 from vitbench.settings import facts, problems
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Outcome:
 
     `items` holds `ids` (n,) and, under the name of each metric that is a mean over items, an array
     (n,) in the metric's unit; intervals and paired comparisons come from it. `weights` (n,) tells
-    how often an item counts in the mean, and `vitbench.accumulate` what other scores are made of.
+    how often an item counts in the mean, and `vitbench.score_statistics` what to
+    store for scores that are no mean over items (mIoU, AP).
     """
 
     scores: tuple[Score, ...]
@@ -81,7 +82,7 @@ class Context(Protocol):
         """Tell how far a long work is; `task` names its bar."""
 
     def note(self, text: str) -> None:
-        """Say something that the reader of the record must know."""
+        """Log something that the reader of the record must know."""
 
 
 class Scoring(Protocol):
@@ -172,7 +173,7 @@ def contract_problems(found: Any) -> list[str]:
 # Flags of `vitbench eval` and `vitbench score`: no setting of a component may have these names.
 RESERVED = frozenset(
     {
-        *("again", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
+        *("rerun", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
         *("arch", "checkpoints", "mean", "native_px", "num_heads", "pooling", "position_rule"),
         *("help", "ignore", "predictions", "prefix", "preset", "split_list", "state_key", "std"),
         *("tokens", "workers"),
@@ -181,15 +182,15 @@ RESERVED = frozenset(
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
 
 
-def _checker(*more: str) -> Callable[[object, Claim], Any]:
-    def check(found: object, claim: Claim) -> Any:
+def _checker(*more: str) -> Callable[[object, PluginEntry], Any]:
+    def check(found: object, entry: PluginEntry) -> Any:
         sentences = contract_problems(found)
         sentences += [f"it does not declare {name}" for name in more if not hasattr(found, name)]
         if sentences:
             raise BadPlugin(
-                f"{claim.name!r} of distribution {claim.distribution!r} ({claim.target}) fails the"
+                f"{entry.name!r} of distribution {entry.distribution!r} ({entry.target}) fails the"
                 f" contract: {'; '.join(sentences)}.",
-                hint=f"vitbench check-plugin {claim.name}",
+                hint=f"vitbench check-plugin {entry.name}",
             )
         return found
 
@@ -197,6 +198,9 @@ def _checker(*more: str) -> Callable[[object, Claim], Any]:
 
 
 protocols: Registry[type[EvaluationProtocol]] = Registry(
-    "protocol", "vitbench.protocols", _checker("needs")
+    "protocol",
+    "vitbench.protocols",
+    _checker("needs"),
+    renamed={"portrait": "feature-pca"},  # for one version
 )
 scorers: Registry[type[Scorer]] = Registry("kind of predictions", "vitbench.scorers", _checker())

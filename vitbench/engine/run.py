@@ -16,7 +16,7 @@ from vitbench.bootstrap import score_interval
 from vitbench.cache import cache_root
 from vitbench.data.transforms import Normalization
 from vitbench.engine.context import Data, RunContext
-from vitbench.engine.options import RunOptions, Voice
+from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import preset_of
 from vitbench.engine.protocol import Outcome, Scoring
 from vitbench.engine.provenance import environment, peak_memory
@@ -60,7 +60,7 @@ class Run:
     component: Scoring
     subject: Subject
     options: RunOptions
-    voice: Voice
+    reporter: Reporter
     data: Data
     device: "torch.device | None"  # None: nothing is computed by torch
     normalization: Normalization
@@ -74,13 +74,13 @@ class Run:
         self.notes: list[str] = []
         self.context: RunContext | None = None
         try:
-            self.data.screen(self.component.splits)
+            self.data.verify_images(self.component.splits)
             self.notes += self.data.notes
             identity = self.identity()
             known = distributed.from_main(
                 find_record(self.options.results, self.component.name, identity)
             )
-            if known and not self.options.again and self._answers(known):
+            if known and not self.options.rerun and self._answers(known):
                 return self._recalled(known)
             self.context = self._lend(identity)
             outcome = work(self.context)
@@ -154,7 +154,7 @@ class Run:
         if distributed.is_main():
             make_folder(self.options.results, self.component.name)
         scratch.mkdir(parents=True, exist_ok=True)
-        if self.options.again and distributed.is_main():
+        if self.options.rerun and distributed.is_main():
             shutil.rmtree(scratch)
             scratch.mkdir()
         distributed.barrier()
@@ -169,14 +169,14 @@ class Run:
             data=self.data,
             backbone=self.backbone,
             weights=self.weights,
-            progress=self.voice.progress,
+            progress=self.reporter.progress,
             note=self._note,
         )
 
     def _note(self, text: str) -> None:
         if text not in self.notes:  # what the data say of themselves is said when they are opened
             self.notes.append(text)
-            self.voice.say(text)
+            self.reporter.log(text)
 
     def _record(self, identity: str, status: Literal["ok", "failed"], **parts: Any) -> Record:
         return Record(

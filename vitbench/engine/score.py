@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vitbench.data.transforms import AS_IT_IS
 from vitbench.engine.context import open_data
-from vitbench.engine.options import RunOptions, Voice
+from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.protocol import Scorer
 from vitbench.engine.run import Evaluation, Run
 from vitbench.errors import SettingError
@@ -20,7 +20,7 @@ def score(
     scorer: Scorer,
     predictions: Path,
     options: RunOptions,
-    voice: Voice = Voice(),  # noqa: B008
+    reporter: Reporter = Reporter(),  # noqa: B008
 ) -> Evaluation:
     """Score a file or folder of predictions that anybody made.
 
@@ -34,8 +34,8 @@ def score(
     if reference is not None:
         options = replace(options, data=str(reference))
     subject = Subject(kind="predictions", name=predictions.stem, sha256=_content(predictions))
-    data = open_data(scorer, options, voice, pixels=False)
-    run = Run(scorer, subject, options, voice, data, None, AS_IT_IS)
+    data = open_data(scorer, options, reporter, pixels=False)
+    run = Run(scorer, subject, options, reporter, data, None, AS_IT_IS)
     return run.finish(lambda context: scorer.run(predictions, context))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
-from vitbench.models.facts import PositionRule
+from vitbench.models.constants import PositionRule
 from vitbench.models.state_dict import State
 
 CA_HEAD = "ca_head."  # prefix of class attention among our names

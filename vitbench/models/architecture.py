@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
-from vitbench.models.facts import Activation, Blocks, Epsilon, Heads, Size, Tokens
+from vitbench.models.constants import Activation, Blocks, Epsilon, Heads, Size, Tokens
 from vitbench.models.families import PLAIN_HINT, family_of_keys
 
 SIZES = {  # name: (D, depth, heads)
@@ -49,7 +49,7 @@ class Architecture:
         return int(self.cls_token) + self.registers
 
     def describe(self) -> str:
-        """Say it in words."""
+        """Log it in words."""
         prefix = [
             *(["a class token"] if self.cls_token else []),
             *([f"{self.registers} registers"] if self.registers else []),
@@ -62,7 +62,7 @@ class Architecture:
         )
 
 
-def named(arch: str) -> Architecture | None:
+def parse_architecture(arch: str) -> Architecture | None:
     """Return the architecture of a name, without weights, or None if it is none of ours.
 
     Args:

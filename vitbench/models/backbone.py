@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError
 from vitbench.models.architecture import Architecture
-from vitbench.models.facts import Pooling, PositionRule, Triple
+from vitbench.models.constants import Pooling, PositionRule, Triple
 from vitbench.models.initialization import initialize
 from vitbench.models.python_network import PythonArchitecture, architecture_of_code
 from vitbench.models.state_dict import State

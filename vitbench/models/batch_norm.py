@@ -23,11 +23,11 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         count = torch.tensor([float(x.numel() // x.shape[1])], device=x.device, dtype=wide.dtype)
         total = distributed.sum_over_processes(count)
         mean = _sum(wide.sum(dim=(0, 2, 3))) / total
-        centred = wide - mean.view(1, -1, 1, 1)
-        variance = _sum(centred.square().sum(dim=(0, 2, 3))) / total
+        centered = wide - mean.view(1, -1, 1, 1)
+        variance = _sum(centered.square().sum(dim=(0, 2, 3))) / total
         self._remember(mean.detach(), (variance * total / (total - 1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
-        made: Tensor = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        made: Tensor = centered * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
         return made.to(x.dtype)
 
     @torch.no_grad()

@@ -9,23 +9,23 @@ import torch
 
 from vitbench.errors import CheckpointError, SettingError, listed
 from vitbench.models.aggregated import CA_HEAD
-from vitbench.models.assembly import assemble, find_architecture, poolings
 from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.code_names import network_named
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
 from vitbench.models.download import Progress, quiet
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
-from vitbench.models.formats import FORMATS
-from vitbench.models.identify import identify
+from vitbench.models.factory import assemble, find_architecture, poolings
+from vitbench.models.infer_architecture import infer_architecture
 from vitbench.models.key_choice import KeyChoice
-from vitbench.models.layout import Recognised, recognise
+from vitbench.models.locate import Source, find_source
 from vitbench.models.manifest import Manifest
 from vitbench.models.python_network import PythonArchitecture
-from vitbench.models.sources import Source, find_source
+from vitbench.models.recognize_format import Recognized, recognize
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
+from vitbench.models.state_dict_formats import FORMATS
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_formats import TIMM_FORMATS
-from vitbench.models.timm_state import recognise_timm
+from vitbench.models.timm_state import recognize_timm
 from vitbench.models.weight_places import inside, tensors_of
 from vitbench.models.weight_values import check_values
 from vitbench.models.wrapped import describe
@@ -118,8 +118,10 @@ def resolve(
     _refuse({"tokens": tokens}, f"{spec!r} is no network from code")
     source = find_source(spec, progress)
     manifest, told = source.manifest, source.facts
-    found = _recognised(source, arch, state_key, KeyChoice(prefix=prefix, ignore=ignore))
-    architecture, identified = identify(found, source, arch, heads=heads, native=native_px)
+    found = _recognized(source, arch, state_key, KeyChoice(prefix=prefix, ignore=ignore))
+    architecture, identified = infer_architecture(
+        found, source, arch, heads=heads, native=native_px
+    )
     architecture, pooled_from = _pooled(architecture, pooling, told.pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
     check_values(state, subject=source.name)
@@ -245,9 +247,9 @@ def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu")
     return backbone.eval().requires_grad_(False)
 
 
-def _recognised(
+def _recognized(
     source: Source, arch: str | None, state_key: str | None, choice: KeyChoice
-) -> Recognised:
+) -> Recognized:
     """Give the weights of a source our names: by a layout, or those of a network of timm."""
     manifest = source.manifest
     key = state_key or (manifest.state_key or None if manifest else None)
@@ -256,17 +258,17 @@ def _recognised(
     wanted = find_architecture(said) if said else source.facts.architecture
     content = choice.chosen(source.content, subject=source.name)
     if isinstance(wanted, TimmArchitecture):
-        found = recognise_timm(content, wanted, subject=source.name, state_key=key, ignore=ignore)
+        found = recognize_timm(content, wanted, subject=source.name, state_key=key, ignore=ignore)
     else:
         layouts = (*TIMM_FORMATS, *FORMATS)
-        found = recognise(content, layouts, subject=source.name, state_key=key, ignore=ignore)
+        found = recognize(content, layouts, subject=source.name, state_key=key, ignore=ignore)
     where = "" if found.where == "the file" else found.where
     left_out = choice.left_out(tensors_of(inside(source.content, where)))
     return replace(found, ignored=(*found.ignored, *left_out))
 
 
 def _account(
-    found: Recognised, architecture: AnyArchitecture, pooled_from: Pooling, name: str
+    found: Recognized, architecture: AnyArchitecture, pooled_from: Pooling, name: str
 ) -> tuple[State, Accounting]:
     """Demand that the weights fill the network exactly; leave class attention out if unused."""
     skipped = () if architecture.class_attention else (CA_HEAD,)
@@ -313,7 +315,7 @@ def _check_normalization(mean: Triple | None, std: Triple | None) -> None:
 
 
 def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Say where else in the file weights lie, and how one gets them."""
+    """Log where else in the file weights lie, and how one gets them."""
     addressed = [path for path in paths if path]
     if not addressed:
         return ()

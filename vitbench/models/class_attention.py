@@ -1,4 +1,4 @@
-"""Class attention: a learned token gathers patches, all of an image or a few neighbours."""
+"""Class attention: a learned token gathers patches, all of an image or a few neighbors."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class ClassAttention(nn.Module):
     """SelfPatch's aggregation module: a class token that looks at patches through class attention.
 
     The patches themselves are never changed, so their keys and values are projected once per
-    block, however many neighbourhoods a patch belongs to.
+    block, however many neighborhoods a patch belongs to.
 
     Args:
         embed_dim: D of the patches.
@@ -27,7 +27,7 @@ class ClassAttention(nn.Module):
         alinlab/SelfPatch, selfpatch_vision_transformer.py, SelfPatchHead (81aef14).
 
     Differs:
-        Any number of patches; neighbours come as an index, so any rule can choose them.
+        Any number of patches; neighbors come as an index, so any rule can choose them.
     """
 
     def __init__(self, embed_dim: int, heads: int, *, depth: int = 2) -> None:
@@ -50,11 +50,11 @@ class ClassAttention(nn.Module):
         return self.norm(patches)  # type: ignore[no-any-return]
 
     def summarize(self, patches: Tensor, index: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Summarize a neighbourhood of each patch; the patch itself is in it only if listed.
+        """Summarize a neighborhood of each patch; the patch itself is in it only if listed.
 
         Args:
             patches: Patch tokens, shape (B, N, D).
-            index: The neighbours of each patch, shape (B, N, k), any order, values below N.
+            index: The neighbors of each patch, shape (B, N, k), any order, values below N.
             keep: Which of them count, shape (B, N, k); all, if not given.
 
         Returns:
@@ -86,7 +86,7 @@ class _Block(nn.Module):
         return token + self.mlp(self.norm2(token))  # type: ignore[no-any-return]
 
     def look(self, token: Tensor, patches: Tensor, flat: Tensor, keep: Tensor | None) -> Tensor:
-        """Let each patch's token (B, N, D) look at its neighbours and at itself."""
+        """Let each patch's token (B, N, D) look at its neighbors and at itself."""
         token = token + self.attn.look(self.norm1(token), self.norm1(patches), flat, keep)
         return token + self.mlp(self.norm2(token))  # type: ignore[no-any-return]
 
@@ -110,7 +110,7 @@ class _Attention(nn.Module):
         return self.proj(gathered.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def look(self, token: Tensor, patches: Tensor, flat: Tensor, keep: Tensor | None) -> Tensor:
-        """Return what each patch's token gathers from its neighbours and itself, (B, N, D).
+        """Return what each patch's token gathers from its neighbors and itself, (B, N, D).
 
         The token of the first block is the same everywhere, shape (1, 1, D), so it is projected
         once and broadcast.

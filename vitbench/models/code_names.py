@@ -14,19 +14,19 @@ from torch import nn
 
 from vitbench.errors import BadPlugin, CheckpointError, VitbenchError
 from vitbench.models.backbone import Backbone
+from vitbench.models.locate import OPENERS, read_random
 from vitbench.models.manifest import manifest_names
-from vitbench.models.sources import OPENERS, read_random
 from vitbench.models.wrapped import wrap
-from vitbench.registry import Claim, Registry
+from vitbench.registry import PluginEntry, Registry
 
 Builder = Callable[[], nn.Module]  # a function without arguments, or a network's class
 CODE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 
 
-def _check(found: object, claim: Claim) -> Builder:
+def _check(found: object, entry: PluginEntry) -> Builder:
     if not callable(found):
         raise BadPlugin(
-            f"backbone {claim.name!r} of {claim.distribution!r} ({claim.target}) can't be called.",
+            f"backbone {entry.name!r} of {entry.distribution!r} ({entry.target}) can't be called.",
             expected="a function without arguments, or a class, that makes a network",
             found=type(found).__name__,
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from vitbench.models.facts import Activation
+from vitbench.models.constants import Activation
 from vitbench.models.linear import FUSED, ONEDNN, product
 
 LONG = 512  # tokens from which attention goes head by head, a few queries at a time

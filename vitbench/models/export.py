@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from vitbench.errors import MissingAbility
 from vitbench.models.backbone import Backbone
-from vitbench.models.file_facts import FACTS, METADATA, FileFacts
+from vitbench.models.checkpoint_metadata import FACTS, METADATA, CheckpointMetadata
 from vitbench.records import atomic
 
 
@@ -23,7 +23,7 @@ def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
             f"{backbone.info.arch} can't be written: nothing says how to build it again.",
             hint=f"give {type(backbone).__name__} an `architecture`",
         )
-    facts = FileFacts(
+    facts = CheckpointMetadata(
         architecture=backbone.architecture,
         method=method,
         mean=backbone.info.mean,

@@ -15,7 +15,7 @@ from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
 from vitbench.errors import CheckpointError, listed
-from vitbench.models.file_facts import FileFacts, checked_facts
+from vitbench.models.checkpoint_metadata import CheckpointMetadata, checked_metadata
 from vitbench.models.shards import INDEX, shard_names
 
 HUB_CONFIG = "config.json"
@@ -68,7 +68,7 @@ def describes_weights(folder: Path) -> bool:
     return bool({"architecture", "model_type"} & _read(folder / HUB_CONFIG).keys())
 
 
-def facts_of_folder(folder: Path) -> FileFacts:
+def facts_of_folder(folder: Path) -> CheckpointMetadata:
     """Read what transformers or timm say of weights beside them.
 
     Raises:
@@ -76,7 +76,7 @@ def facts_of_folder(folder: Path) -> FileFacts:
     """
     config, seen = _read(folder / HUB_CONFIG), _read(folder / HUB_INPUT)
     told = _timms(config) if "architecture" in config else _transformers(config, seen)
-    return checked_facts(told, str(folder / HUB_CONFIG))
+    return checked_metadata(told, str(folder / HUB_CONFIG))
 
 
 def _transformers(config: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from vitbench.errors import SettingError, UnknownName
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Triple
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
 
 NORMALIZATIONS: Mapping[str, tuple[Triple, Triple]] = {
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),

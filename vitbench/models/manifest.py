@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError, UnknownName
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Heads, Mean, PositionRule, Std
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Heads, Mean, PositionRule, Std
 
 GROUP = "vitbench.checkpoints"
 # weights that every network needs: a pattern that leaves one out is too wide

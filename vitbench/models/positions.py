@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitbench.errors import SettingError
-from vitbench.models.facts import PositionRule
+from vitbench.models.constants import PositionRule
 
 
 def resize_positions(

@@ -11,7 +11,7 @@ from torchvision.ops import StochasticDepth
 
 from vitbench.errors import SettingError
 from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Triple
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.swin_architecture import SwinArchitecture
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
 from vitbench.models.architecture import Shape, count_blocks
-from vitbench.models.facts import Blocks, Epsilon, Heads, Size, Tokens
+from vitbench.models.constants import Blocks, Epsilon, Heads, Size, Tokens
 
 PerStage = tuple[int, ...]
 SIZES: dict[str, tuple[int, PerStage, PerStage]] = {  # D of the first stage, blocks, heads of each
@@ -42,7 +42,7 @@ class SwinArchitecture:
         return tuple(math.ceil(first / 2**stage) for stage in range(len(self.depths)))
 
     def describe(self) -> str:
-        """Say it in words."""
+        """Log it in words."""
         return (
             f"{self.name}: patch {self.patch_size}, stages of {'-'.join(map(str, self.depths))} "
             f"blocks, D {self.embed_dim} to {self.embed_dim * 2 ** (len(self.depths) - 1)}, "
@@ -50,7 +50,7 @@ class SwinArchitecture:
         )
 
 
-def named_swin(arch: str) -> SwinArchitecture | None:
+def parse_swin(arch: str) -> SwinArchitecture | None:
     """Return the architecture of a name, without weights, or None if it is none of ours.
 
     Args:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from vitbench.errors import SettingError
 from vitbench.models import cpu_block
-from vitbench.models.architecture import Architecture, named
+from vitbench.models.architecture import Architecture, parse_architecture
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Activation, PositionRule, Triple
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Activation, PositionRule, Triple
 from vitbench.models.initialization import initialize
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.positions import resize_positions
@@ -224,7 +224,7 @@ def build_backbone(
         position_rule: How the positional table is resized.
         drop_path: Stochastic depth of the last block.
     """
-    architecture = named(arch) if isinstance(arch, str) else arch
+    architecture = parse_architecture(arch) if isinstance(arch, str) else arch
     if architecture is None:
         raise SettingError([f"{arch!r} names none of our Vision Transformers"])
     backbone = TimmBackbone(

@@ -11,8 +11,8 @@ from vitbench.models.conversions import (
     name_gate,
     tokens_of_linear_patches,
 )
-from vitbench.models.formats import CHUNKED, HUGGING_FACE, WRAPPERS
-from vitbench.models.layout import HEADS, Format
+from vitbench.models.recognize_format import HEADS, Format
+from vitbench.models.state_dict_formats import CHUNKED, HUGGING_FACE, WRAPPERS
 from vitbench.models.timm_families import beit, clip, dinov2_giant, dinov3, siglip
 
 TOWERS = ("text_model.*", "logit_*", "*_projection.weight", "*position_ids")  # of the whole model

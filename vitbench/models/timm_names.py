@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import Architecture
-from vitbench.models.facts import Activation, Pooling, Triple
+from vitbench.models.constants import Activation, Pooling, Triple
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import ACTIVATIONS, timm_vit
 from vitbench.models.timm_network import described

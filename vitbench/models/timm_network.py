@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError
 from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
-from vitbench.models.facts import IMAGENET_MEAN, IMAGENET_STD, Triple
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.initialization import seeded
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.state_dict import State

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from vitbench.errors import CheckpointError, StateMismatch, listed
-from vitbench.models.formats import WRAPPERS
-from vitbench.models.layout import Format, Recognised, recognise, unwrapped
+from vitbench.models.recognize_format import Format, Recognized, recognize, unwrapped
 from vitbench.models.state_dict import State
+from vitbench.models.state_dict_formats import WRAPPERS
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_formats import TIMM_FORMATS
 from vitbench.models.timm_network import COUNTERS, TimmNetwork, classifier_names, conversion_of
@@ -26,14 +26,14 @@ BY_TIMM = Format(
 )
 
 
-def recognise_timm(
+def recognize_timm(
     content: Mapping[str, Any],
     architecture: TimmArchitecture,
     *,
     subject: str,
     state_key: str | None = None,
     ignore: Sequence[str] = (),
-) -> Recognised:
+) -> Recognized:
     """Find the weights of a network of timm in a file.
 
     Of the dictionaries in the file, that counts which has most of the network's names, or none
@@ -81,7 +81,7 @@ def recognise_timm(
     }
     whole = {name for name, value in expected.items() if not value.is_floating_point()}  # indices
     check_dense({name: kept[name] for name in kept if name not in whole}, subject=subject)
-    return Recognised(
+    return Recognized(
         format=BY_TIMM,
         where=where or "the file",
         state=kept,
@@ -100,10 +100,10 @@ def _by_layout(
     subject: str,
     state_key: str | None,
     ignore: tuple[str, ...],
-) -> Recognised | None:
+) -> Recognized | None:
     """Return the weights by one of our layouts, if they have exactly the network's names so."""
     try:
-        found = recognise(
+        found = recognize(
             content, TIMM_FORMATS, subject=subject, state_key=state_key, ignore=ignore
         )
     except CheckpointError:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError, MissingAbility, SettingError
 from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
-from vitbench.models.facts import Triple
+from vitbench.models.constants import Triple
 from vitbench.models.input_facts import native_size, read_normalization
 from vitbench.models.network_outputs import (
     Layout,
@@ -149,7 +149,7 @@ class WrappedBackbone(Backbone):
                     reset()
 
     def extra_repr(self) -> str:
-        """Say what `wrap` found."""
+        """Log what `wrap` found."""
         return describe(self)
 
     def _features(self, found: Outputs, index: int, image: tuple[int, int]) -> Features:
@@ -274,7 +274,7 @@ def wrap(
 
 
 def describe(backbone: Backbone) -> str:
-    """Say in words what is known of a backbone's features."""
+    """Log in words what is known of a backbone's features."""
     info = backbone.info
     size = f"{info.image_size[0]} x {info.image_size[1]} px"
     pooled = {

@@ -18,25 +18,25 @@ TEACHERS = 2  # global crops: each is a teacher for every other crop
 
 
 class DinoObjective(DistillationObjective[Dino]):
-    """The view term with its centre."""
+    """The view term with its center."""
 
     def __init__(self, settings: Dino, info: BackboneInfo) -> None:
         super().__init__(settings, info)
-        self.teacher_crops = settings.centre_crops
+        self.teacher_crops = settings.center_crops
 
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
         with torch.no_grad():
-            views = teacher.views(None if self.teacher_crops == "all" else TEACHERS)
+            views = teacher.image_features(None if self.teacher_crops == "all" else TEACHERS)
             teacher_logits = teacher.head(views.flatten(0, 1))
-            self.centre.observe(teacher_logits)
+            self.center.observe(teacher_logits)
             wanted = targets(
                 teacher_logits.unflatten(0, views.shape[:2])[:TEACHERS],
-                self.centre.value,
+                self.center.value,
                 self.settings.teacher_temperature_at(progress),
             )
             spread = entropy(wanted)
-        seen = student.views()
+        seen = student.image_features()
         logits = student.head(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
         value = view_loss(logits, wanted, self.settings.student_temperature)
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})

@@ -1,4 +1,4 @@
-"""What the self-distilling objectives share: sharpened targets, cross-entropy, the centre."""
+"""What the self-distilling objectives share: sharpened targets, cross-entropy, the center."""
 
 from typing import Generic, TypeVar
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.models.backbone import BackboneInfo
-from vitbench.objectives.centring import Centre
+from vitbench.objectives.centering import Center
 from vitbench.objectives.objective import Objective
 from vitbench.objectives.precision import single_precision
 from vitbench.objectives.progress import Progress
@@ -16,12 +16,12 @@ SettingsT = TypeVar("SettingsT", bound=Distillation)
 
 
 class DistillationObjective(Objective, Generic[SettingsT]):
-    """What they share at work: a head, a centre, a last layer that waits."""
+    """What they share at work: a head, a center, a last layer that waits."""
 
     def __init__(self, settings: SettingsT, info: BackboneInfo) -> None:
         super().__init__()
         self.settings, self.embed_dim = settings, info.embed_dim
-        self.centre = Centre(settings.prototypes, settings.centre_momentum)
+        self.center = Center(settings.prototypes, settings.center_momentum)
 
     def build_head(self) -> nn.Module:
         """See `Objective.build_head`."""
@@ -33,24 +33,24 @@ class DistillationObjective(Objective, Generic[SettingsT]):
             head.freeze_last_layer()  # type: ignore[operator]
 
     def end_step(self) -> None:
-        """Move the centre."""
-        self.centre.update()
+        """Move the center."""
+        self.center.update()
 
     def forget_step(self) -> None:
         """See `Objective.forget_step`."""
-        self.centre.forget()
+        self.center.forget()
 
 
 @single_precision
-def targets(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
+def targets(logits: Tensor, center: Tensor, temperature: float) -> Tensor:
     """Turn a teacher's logits into target distributions.
 
     Args:
         logits: Shape (..., K).
-        centre: What is taken off first, shape (1, K).
+        center: What is taken off first, shape (1, K).
         temperature: Of the softmax; small is sharp.
     """
-    return ((logits - centre) / temperature).softmax(dim=-1)
+    return ((logits - center) / temperature).softmax(dim=-1)
 
 
 @single_precision

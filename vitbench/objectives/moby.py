@@ -39,7 +39,7 @@ class MobyObjective(Objective):
 
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`. BatchNorm sees one view at a time, as in the reference."""
-        learned, seen = student.views(2), teacher.views(2)
+        learned, seen = student.image_features(2), teacher.image_features(2)
         predicted = [unit(self.predictor(student.head(view))) for view in learned]
         with torch.no_grad():
             keys = torch.stack([unit(teacher.head(view)) for view in seen])

@@ -25,14 +25,14 @@ class Branch:
     crops: tuple[int, ...]  # how many crops each group holds
     head: nn.Module  # this objective's head on this side
     backbone: Backbone
-    positives: tuple[Tensor | None, ...]  # per group: neighbours by ground truth (rows, N, 8)
+    positives: tuple[Tensor | None, ...]  # per group: neighbors by ground truth (rows, N, 8)
 
-    def views(self, count: int | None = None) -> Tensor:
+    def image_features(self, count: int | None = None) -> Tensor:
         """Return the image-level features of the first `count` crops, or all: (crops, B, D)."""
         pooled = torch.cat([group.pooled for group in self.groups])
         return pooled.view(sum(self.crops), -1, pooled.shape[-1])[:count]
 
-    def regions(self) -> list[Tensor]:
+    def patch_features(self) -> list[Tensor]:
         """Return the patch tokens of each crop, (B, N, D) with the crop's own N."""
         found: list[Tensor] = []
         for group, count in zip(self.groups, self.crops, strict=True):
@@ -52,7 +52,7 @@ class Objective(nn.Module, ABC):
     """One loss term. Its parameters are trained with the student, its buffers are saved.
 
     A step calls `forward` once for each micro-batch, then `after_backward`, then, when the
-    optimizer has moved, `end_step`. What a step changes in the objective's memory (a centre, a
+    optimizer has moved, `end_step`. What a step changes in the objective's memory (a center, a
     queue) changes in `end_step`, so cutting a batch into micro-batches changes nothing.
     """
 

@@ -1,4 +1,4 @@
-"""SelfPatch: a student's patch predicts what the teacher sees in its similar neighbours."""
+"""SelfPatch: a student's patch predicts what the teacher sees in its similar neighbors."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from vitbench.objectives.settings import CropSet, Patch
 
 
 class PatchObjective(DistillationObjective[Patch]):
-    """The patch term with its centre."""
+    """The patch term with its center."""
 
     teacher_crops: CropSet = "all"
 
@@ -29,15 +29,15 @@ class PatchObjective(DistillationObjective[Patch]):
         """See `Objective.forward`."""
         temperature = self.settings.teacher_temperature_at(progress)
         crops = sum(student.crops)
-        value = spread = torch.zeros((), device=self.centre.value.device)
+        value = spread = torch.zeros((), device=self.center.value.device)
         for group, count in enumerate(student.crops):
             with torch.no_grad():
                 summaries = self._summaries(
                     teacher.backbone, teacher.groups[group], teacher.positives[group]
                 )
                 teacher_logits = teacher.head(summaries)
-                self.centre.observe(teacher_logits)
-                wanted = targets(teacher_logits, self.centre.value, temperature)
+                self.center.observe(teacher_logits)
+                wanted = targets(teacher_logits, self.center.value, temperature)
                 spread = spread + entropy(wanted) * (count / crops)
             patches = _aggregation(student.backbone).normalize(patch_tokens(student.groups[group]))
             logits = student.head(patches.flatten(0, 1))

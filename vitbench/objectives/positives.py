@@ -1,4 +1,4 @@
-"""Which of its eight neighbours a patch is trained towards: tables, similarities and rules."""
+"""Which of its eight neighbors a patch is trained towards: tables, similarities and rules."""
 
 from functools import lru_cache
 
@@ -10,13 +10,13 @@ from vitbench.errors import SettingError
 from vitbench.objectives.precision import single_precision
 from vitbench.objectives.settings import Rule
 
-FORWARD = ((0, 1), (1, -1), (1, 0), (1, 1))  # the other four neighbours are their opposites
+FORWARD = ((0, 1), (1, -1), (1, 0), (1, 1))  # the other four neighbors are their opposites
 OFFSETS = (*((-row, -column) for row, column in reversed(FORWARD)), *FORWARD)  # row by row
 
 
 @lru_cache(maxsize=32)
-def neighbour_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tensor]:
-    """List the eight neighbours of every patch of a grid, and which of them exist.
+def neighbor_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tensor]:
+    """List the eight neighbors of every patch of a grid, and which of them exist.
 
     Args:
         h: Rows of the grid, at least 3.
@@ -24,11 +24,11 @@ def neighbour_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tenso
         wrap: Treat opposite borders as adjacent, as the reference does.
 
     Returns:
-        Flat indices of shape (h*w, 8), from the upper left neighbour row by row, and a mask of
-        the same shape: True where the neighbour exists (everywhere, with `wrap`). On the CPU.
+        Flat indices of shape (h*w, 8), from the upper left neighbor row by row, and a mask of
+        the same shape: True where the neighbor exists (everywhere, with `wrap`). On the CPU.
 
     Raises:
-        SettingError: If the grid is too small for eight different neighbours.
+        SettingError: If the grid is too small for eight different neighbors.
 
     Source:
         alinlab/SelfPatch, selfpatch_vision_transformer.py, SelfPatchHead.get_local_index (81aef14).
@@ -37,12 +37,12 @@ def neighbour_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tenso
         Any grid; the reference knows 14x14 and 6x6 only.
 
     Example:
-        >>> neighbour_table(4, 4)[0][0].tolist()
+        >>> neighbor_table(4, 4)[0][0].tolist()
         [15, 12, 13, 3, 1, 7, 4, 5]
     """
     if min(h, w) < 3:
         raise SettingError(
-            [f"a grid of {h} x {w} patches has no eight different neighbours; 3 x 3 is the least"],
+            [f"a grid of {h} x {w} patches has no eight different neighbors; 3 x 3 is the least"],
             hint="train with larger crops or smaller patches",
         )
     rows = torch.arange(h).view(h, 1, 1) + torch.tensor([row for row, _ in OFFSETS])
@@ -53,8 +53,8 @@ def neighbour_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tenso
 
 
 @single_precision
-def neighbour_similarities(patches: Tensor) -> Tensor:
-    """Return the cosine between each patch and its eight neighbours on the torus.
+def neighbor_similarities(patches: Tensor) -> Tensor:
+    """Return the cosine between each patch and its eight neighbors on the torus.
 
     A pair of patches is multiplied once and read from both sides.
 
@@ -62,7 +62,7 @@ def neighbour_similarities(patches: Tensor) -> Tensor:
         patches: Patch tokens on their grid, shape (B, D, h, w).
 
     Returns:
-        Shape (B, h*w, 8), in the order of `neighbour_table`.
+        Shape (B, h*w, 8), in the order of `neighbor_table`.
     """
     unit = functional.normalize(patches.permute(0, 2, 3, 1), dim=-1)  # (B, h, w, D)
     ahead = [
@@ -78,17 +78,17 @@ def neighbour_similarities(patches: Tensor) -> Tensor:
 def choose_positives(
     patches: Tensor, *, rule: Rule, k: int, wrap: bool, truth: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Choose the neighbours that a patch is trained towards.
+    """Choose the neighbors that a patch is trained towards.
 
     Args:
         patches: The teacher's patch tokens on their grid, shape (B, D, h, w).
-        rule: `topk`: the k most similar neighbours. `threshold`: those at least as similar as
+        rule: `topk`: the k most similar neighbors. `threshold`: those at least as similar as
             two adjacent patches of this image are on average, so flat regions have many and
             edges few. `ground-truth`: those that `truth` marks. The last two fall back to the
-            most similar neighbour where none qualifies.
-        k: Neighbours kept by `topk`, 1 to 8. Without `wrap` a border patch may have fewer.
+            most similar neighbor where none qualifies.
+        k: Neighbors kept by `topk`, 1 to 8. Without `wrap` a border patch may have fewer.
         wrap: Treat opposite borders as adjacent.
-        truth: Neighbours with the same label, shape (B, h*w, 8), in the order of the table.
+        truth: Neighbors with the same label, shape (B, h*w, 8), in the order of the table.
 
     Returns:
         Indices of patches, shape (B, h*w, k or 8), and a mask of those that count, or None if
@@ -99,9 +99,9 @@ def choose_positives(
         which it names without a definition: these are ours).
     """
     table, exists = (
-        part.to(patches.device) for part in neighbour_table(*patches.shape[-2:], wrap=wrap)
+        part.to(patches.device) for part in neighbor_table(*patches.shape[-2:], wrap=wrap)
     )
-    likeness = neighbour_similarities(patches)
+    likeness = neighbor_similarities(patches)
     if not wrap:
         likeness = likeness.masked_fill(~exists, -torch.inf)
     order = likeness.argsort(dim=-1, descending=True, stable=True)

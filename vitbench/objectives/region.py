@@ -18,18 +18,18 @@ TEACHERS = 2  # global crops: each is a teacher for every other crop
 
 
 class RegionObjective(DistillationObjective[Region]):
-    """The region term with its centre."""
+    """The region term with its center."""
 
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
-        learned = student.regions()
+        learned = student.patch_features()
         with torch.no_grad():
-            seen = torch.stack(teacher.regions()[:TEACHERS])  # (2, B, N, D)
+            seen = torch.stack(teacher.patch_features()[:TEACHERS])  # (2, B, N, D)
             teacher_logits = teacher.head(seen.flatten(0, 2))
-            self.centre.observe(teacher_logits)
+            self.center.observe(teacher_logits)
             wanted = targets(
                 teacher_logits,
-                self.centre.value,
+                self.center.value,
                 self.settings.teacher_temperature_at(progress),
             ).view(*seen.shape[:3], -1)
             matches = [[best_match(crop, other) for other in seen] for crop in learned]

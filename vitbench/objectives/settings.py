@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vitbench.objectives.region import RegionObjective
 
 CropSet = Literal["global", "all"]
-Rule = Literal["topk", "threshold", "ground-truth"]  # which neighbours of a patch are its positives
+Rule = Literal["topk", "threshold", "ground-truth"]  # which neighbors of a patch are its positives
 
 
 @runtime_checkable
@@ -55,8 +55,8 @@ class Distillation:
     warmup_teacher_temperature_epochs: int = setting(
         0, help="epochs of linear growth of the teacher's temperature", minimum=0
     )
-    centre_momentum: float = setting(
-        0.9, help="share of the old centre that a step keeps", minimum=0, maximum=1
+    center_momentum: float = setting(
+        0.9, help="share of the old center that a step keeps", minimum=0, maximum=1
     )
 
     def build_head(self, embed_dim: int) -> "ProjectionHead":
@@ -97,9 +97,9 @@ class Dino(Distillation):
     """
 
     name: ClassVar[str] = "dino"
-    centre_crops: CropSet = setting(
+    center_crops: CropSet = setting(
         "global",
-        help="crops whose teacher logits make the centre: DINO's, or all as in SelfPatch",
+        help="crops whose teacher logits make the center: DINO's, or all as in SelfPatch",
         choices=("global", "all"),
     )
 
@@ -112,7 +112,7 @@ class Dino(Distillation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch(Distillation):
-    """Patch-level self-distillation: the target is a summary of the similar neighbours.
+    """Patch-level self-distillation: the target is a summary of the similar neighbors.
 
     Source:
         Yun et al., SelfPatch, CVPR 2022; alinlab/SelfPatch, main_selfpatch.py and
@@ -121,10 +121,10 @@ class Patch(Distillation):
 
     name: ClassVar[str] = "patch"
     prototypes: int = setting(4096, help="K, width of the logits", minimum=2)
-    k: int = setting(4, help="similar neighbours in the target", minimum=1, maximum=8)
+    k: int = setting(4, help="similar neighbors in the target", minimum=1, maximum=8)
     positives: Rule = setting(
         "topk",
-        help="which neighbours make the target",
+        help="which neighbors make the target",
         choices=("topk", "threshold", "ground-truth"),
     )
     wrap: bool = setting(True, help="opposite borders of a crop are adjacent, as in the reference")

@@ -1,6 +1,7 @@
 """Records: what a run leaves behind, and how it is read and written. Never imports torch."""
 
-from vitbench.records.parts import (
+from vitbench.records.removal import RecordFiles
+from vitbench.records.schema import (
     SCHEMA,
     Cost,
     DataKind,
@@ -15,7 +16,6 @@ from vitbench.records.parts import (
     SubjectKind,
     Unit,
 )
-from vitbench.records.removal import RecordFiles
 from vitbench.records.store import (
     ItemScores,
     Unreadable,

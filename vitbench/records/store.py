@@ -18,13 +18,13 @@ from zipfile import BadZipFile
 from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import RecordError
-from vitbench.records.parts import SCHEMA, Record
 from vitbench.records.regular import (
     LARGEST_ITEMS,
     LARGEST_RECORD,
     regular_arrays,
     regular_bytes,
 )
+from vitbench.records.schema import SCHEMA, Record
 
 if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
     from numpy.typing import NDArray

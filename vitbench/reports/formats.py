@@ -6,8 +6,8 @@ import json as json_module
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from vitbench.reports import cells, clean, marks
-from vitbench.reports.boards import Board
+from vitbench.reports import escape, format_scores, marks
+from vitbench.reports.leaderboard import Leaderboard
 from vitbench.reports.published import SEPARATOR
 from vitbench.reports.table import Table
 
@@ -31,7 +31,7 @@ class Row:
 def rows(table: Table) -> Iterator[Row]:
     """List every score of a table, then the runs that failed, without a value."""
     for board in table.boards:
-        for line in board.lines:
+        for line in board.entries:
             for metric, score in line.scores.items():
                 yield Row(
                     checkpoint=line.name,
@@ -73,7 +73,7 @@ def csv(table: Table) -> str:
     writer.writerow(Row.__dataclass_fields__)
     for row in rows(table):
         values = {**asdict(row), "marks": "; ".join(row.marks)}.values()
-        writer.writerow(clean.csv(value) if isinstance(value, str) else value for value in values)
+        writer.writerow(escape.csv(value) if isinstance(value, str) else value for value in values)
     return stream.getvalue()
 
 
@@ -82,29 +82,29 @@ def markdown(table: Table) -> str:
     parts = []
     for board in table.boards:
         header = ["checkpoint", *(column.label for column in board.columns), "source", "gap"]
-        parts.append(f"### {clean.markdown(board.title)}\n")
-        parts += [f"{clean.markdown(text)}\n" for text in cells.remarks(board)]
-        lines = [_markdown_line(row) for row in cells.write(board)]
+        parts.append(f"### {escape.markdown(board.title)}\n")
+        parts += [f"{escape.markdown(text)}\n" for text in format_scores.remarks(board)]
+        lines = [_markdown_line(row) for row in format_scores.write(board)]
         rule = ["---", *("---:" for _ in board.columns), "---", "---:"]
         parts.append(
             "\n".join(
                 "| " + " | ".join(row) + " |"
-                for row in ([clean.markdown(text) for text in header], rule, *lines)
+                for row in ([escape.markdown(text) for text in header], rule, *lines)
             )
             + "\n"
         )
-        parts += [f"- {clean.markdown(text)}" for text in found(board)] + [""]
-    parts += [f"- {clean.markdown(text)}" for text in left_out(table)]
+        parts += [f"- {escape.markdown(text)}" for text in found(board)] + [""]
+    parts += [f"- {escape.markdown(text)}" for text in left_out(table)]
     return "\n".join(parts) + "\n"
 
 
-def _markdown_line(row: cells.Row) -> list[str]:
+def _markdown_line(row: format_scores.Row) -> list[str]:
     written = []
     for cell in row.cells:
-        text = f"*{cell.full}*" if row.line.published else cell.full
+        text = f"*{cell.full}*" if row.entry.published else cell.full
         written.append(f"**{text}**" if cell.best else text)
-    name = clean.markdown(cells.name(row.line.name)) + row.sign
-    return [name, *written, row.line.record.source, clean.markdown(row.gap)]
+    name = escape.markdown(format_scores.name(row.entry.name)) + row.sign
+    return [name, *written, row.entry.record.source, escape.markdown(row.gap)]
 
 
 def latex(table: Table) -> str:
@@ -114,9 +114,9 @@ def latex(table: Table) -> str:
         heads = ["checkpoint", *(column.label for column in board.columns), "source"]
         shared = _shared_words(board)
         lines = [
-            " & ".join(clean.latex(head) for head in heads) + r" \\",
+            " & ".join(escape.latex(head) for head in heads) + r" \\",
             r"\midrule",
-            *(_latex_line(row, shared) for row in cells.write(board)),
+            *(_latex_line(row, shared) for row in format_scores.write(board)),
         ]
         parts.append(
             "\n".join(
@@ -136,13 +136,15 @@ def latex(table: Table) -> str:
                 ]
             )
         )
-    parts += [f"% {clean.plain(text)}\n" for text in left_out(table)]
+    parts += [f"% {escape.plain(text)}\n" for text in left_out(table)]
     return "\n".join(parts)
 
 
-def _shared_words(board: Board) -> str:
+def _shared_words(board: Leaderboard) -> str:
     """Return how the names of all printed rows end: said once, they leave room on a page."""
-    names = [cells.name(line.name).split(SEPARATOR) for line in board.lines if line.published]
+    names = [
+        format_scores.name(line.name).split(SEPARATOR) for line in board.entries if line.published
+    ]
     shared: list[str] = []
     for words in zip(*(reversed(name[1:]) for name in names), strict=False):
         if len(set(words)) > 1:
@@ -151,32 +153,34 @@ def _shared_words(board: Board) -> str:
     return "".join(SEPARATOR + word for word in shared)
 
 
-def _caption(board: Board, shared: str) -> str:
+def _caption(board: Leaderboard, shared: str) -> str:
     printed = [f"printed rows: {shared.removeprefix(SEPARATOR)}"] if shared else []
-    said = [board.title, *printed, *cells.remarks(board), *found(board)]
-    return " ".join(f"{clean.latex(text)}." for text in said)
+    said = [board.title, *printed, *format_scores.remarks(board), *found(board)]
+    return " ".join(f"{escape.latex(text)}." for text in said)
 
 
-def _latex_line(row: cells.Row, shared: str) -> str:
+def _latex_line(row: format_scores.Row, shared: str) -> str:
     written = []
     for cell in row.cells:
-        text = clean.latex(cell.full)
-        text = rf"\textit{{{text}}}" if row.line.published else text
+        text = escape.latex(cell.full)
+        text = rf"\textit{{{text}}}" if row.entry.published else text
         written.append(rf"\textbf{{{text}}}" if cell.best else text)
-    name = cells.name(row.line.name)
-    name = clean.latex((name.removesuffix(shared) if row.line.published else name) + row.sign)
-    return " & ".join([name, *written, row.line.record.source]) + r" \\"
+    name = format_scores.name(row.entry.name)
+    name = escape.latex((name.removesuffix(shared) if row.entry.published else name) + row.sign)
+    return " & ".join([name, *written, row.entry.record.source]) + r" \\"
 
 
-def found(board: Board) -> list[str]:
-    """Say what the comparisons of a board found."""
-    return [cells.sentence(comparison, board.items_name) for comparison in board.comparisons]
+def found(board: Leaderboard) -> list[str]:
+    """Log what the comparisons of a board found."""
+    return [
+        format_scores.sentence(comparison, board.items_name) for comparison in board.comparisons
+    ]
 
 
 def left_out(table: Table) -> list[str]:
-    """Say what the table does not show: failed runs, files that are no records, printed rows."""
+    """Log what the table does not show: failed runs, files that are no records, printed rows."""
     said = [
-        f"failed: {cells.name(record.subject.name)} on {record.protocol.name}:"
+        f"failed: {format_scores.name(record.subject.name)} on {record.protocol.name}:"
         f" {record.error.message if record.error else 'no reason was kept'}"
         for record in table.failed
     ]

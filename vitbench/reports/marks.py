@@ -5,7 +5,7 @@ from vitbench.records import DatasetInfo, Record, Subject
 SIGN = "†"  # beside the name of a run that has a mark of its own
 EARLIER_NOUNS = {"clips": "clips"}  # of records that do not say what their items are called
 BUILT_IN = "synthetic"  # name of the data that vitbench draws itself
-FAILED = "failed"  # how the text of a load gate that was not passed begins
+FAILED = "failed"  # how the text of a sanity check that was not passed begins
 
 
 def items_name(dataset: DatasetInfo) -> str:
@@ -22,7 +22,7 @@ def size(dataset: DatasetInfo) -> str:
 
 
 def data_marks(dataset: DatasetInfo) -> tuple[str, ...]:
-    """Say what makes the data other than they seem: a part of a split, or drawn by vitbench."""
+    """Log what makes the data other than they seem: a part of a split, or drawn by vitbench."""
     found = []
     if dataset.of_items:
         found.append(f"a subset: {size(dataset)}")
@@ -32,7 +32,7 @@ def data_marks(dataset: DatasetInfo) -> tuple[str, ...]:
 
 
 def run_marks(record: Record) -> tuple[str, ...]:
-    """Say what is the matter with a run: it failed, or the weights are not what they should be."""
+    """Log what is the matter with a run: it failed, or the weights are not what they should be."""
     found = []
     if record.status == "failed":
         why = record.error.message if record.error else "no reason was kept"
@@ -41,23 +41,23 @@ def run_marks(record: Record) -> tuple[str, ...]:
     if done < planned:
         found.append(f"its training stopped at step {done:,} of {planned:,}")
     if gate_failed(record.subject):
-        found.append(f"load gate {gate_text(record.subject)}")
+        found.append(f"sanity check {gate_text(record.subject)}")
     return tuple(found)
 
 
 def marks(record: Record) -> tuple[str, ...]:
-    """Say all that a reader of a record's scores must know."""
+    """Log all that a reader of a record's scores must know."""
     return (*(data_marks(record.dataset) if record.dataset else ()), *run_marks(record))
 
 
 def gate_failed(subject: Subject) -> bool:
-    """Tell whether the load gate was run and not passed."""
+    """Tell whether the sanity check was run and not passed."""
     told = subject.gate_passed  # records of the first schema say it in words alone
     return subject.gate.startswith(FAILED) if told is None else not told
 
 
 def gate_text(subject: Subject) -> str:
-    """Return the load gate's finding in words, with its outcome first."""
+    """Return the sanity check's finding in words, with its outcome first."""
     return subject.gate if subject.gate.startswith(FAILED) else f"{FAILED}: {subject.gate}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from vitbench.errors import UnknownName
 from vitbench.records import Record, stem
 from vitbench.reports import marks
-from vitbench.reports.clean import NAME, plain
+from vitbench.reports.escape import NAME, plain
 from vitbench.reports.published import SEPARATOR, row_id
 
 SHORTEST_ID = 8  # characters of a record's id that choose it

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench.errors import RecordError
 from vitbench.records import Record, read_items
-from vitbench.reports.boards import Board, Column, Comparison, Line
+from vitbench.reports.leaderboard import Column, Comparison, Entry, Leaderboard
 
 if TYPE_CHECKING:  # numpy is slow to import, and a report of records without items needs none
     from numpy.typing import NDArray
@@ -20,8 +20,8 @@ Items = Mapping[str, "NDArray[Any]"]
 
 
 def with_comparisons(
-    boards: Sequence[Board], compared: Sequence[str], folder: Path
-) -> tuple[Board, ...]:
+    boards: Sequence[Leaderboard], compared: Sequence[str], folder: Path
+) -> tuple[Leaderboard, ...]:
     """Compare the runs of each board, and correct the p-values of all boards together.
 
     Runs that were asked for by name are compared pair by pair, else each with the best. At most
@@ -42,16 +42,18 @@ def with_comparisons(
     )
 
 
-def pairs(board: Board, compared: Sequence[str]) -> list[tuple[Line, Line]]:
+def pairs(board: Leaderboard, compared: Sequence[str]) -> list[tuple[Entry, Entry]]:
     """Choose what to compare; the run that the others are measured by comes first in its pairs."""
-    runs = board.lines if compared else board.ranked()
+    runs = board.entries if compared else board.ranked()
     chosen = [line for line in runs if not line.published and line.record.items][:MOST]
     if compared:
         return list(combinations(chosen, 2))
     return [(chosen[0], line) for line in chosen[1:]]
 
 
-def _compare(board: Board, asked: Sequence[tuple[Line, Line]], folder: Path) -> list[Comparison]:
+def _compare(
+    board: Leaderboard, asked: Sequence[tuple[Entry, Entry]], folder: Path
+) -> list[Comparison]:
     """Compare pairs of runs by the primary metric; those without items are left out."""
     column = board.primary
     if column is None:
@@ -74,7 +76,7 @@ def readable_items(record: Record, folder: Path) -> Items:
 
 
 def _comparison(
-    one: Line, other: Line, column: Column, items: tuple[Items, Items]
+    one: Entry, other: Entry, column: Column, items: tuple[Items, Items]
 ) -> Comparison | None:
     """Compare two runs in one column; None where their items can't be."""
     import numpy as np

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vitbench.errors import IncomparableRecords
 from vitbench.records import Record, Unreadable
-from vitbench.reports.boards import Board, build_boards
+from vitbench.reports.leaderboard import Leaderboard, build_leaderboards
 from vitbench.reports.published import join_measured, published_records
 from vitbench.reports.select import (
     check_names,
@@ -22,7 +22,7 @@ from vitbench.reports.significance import with_comparisons
 class Table:
     """Everything that a report shows, before it takes a form."""
 
-    boards: tuple[Board, ...]
+    boards: tuple[Leaderboard, ...]
     compared: tuple[str, ...]
     failed: tuple[Record, ...]
     skipped: tuple[Unreadable, ...]
@@ -58,7 +58,7 @@ def build_table(
     chosen = select_measured(read, compare)
     runs = [record for record in chosen if record.status == "ok"]
     if strict:
-        _refuse_differences(build_boards(runs))
+        _refuse_differences(build_leaderboards(runs))
     rows = select_published(known, compare, published, read)
     shown = join_measured(rows, runs)
     if published in {"", "all"}:
@@ -70,7 +70,7 @@ def build_table(
         ]
         joined = join_measured(others, runs)
         shown += [new for old, new in zip(others, joined, strict=True) if new is not old]
-    boards = build_boards([*runs, *shown])
+    boards = build_leaderboards([*runs, *shown])
     return Table(
         boards=with_comparisons(boards, compare, folder) if folder else boards,
         compared=tuple(compare),
@@ -93,12 +93,14 @@ def _hidden(
     return len([row for row in every if row not in rows])
 
 
-def _refuse_differences(boards: Sequence[Board]) -> None:
-    apart = [board for board in boards if board.apart]
+def _refuse_differences(boards: Sequence[Leaderboard]) -> None:
+    apart = [board for board in boards if board.why_incomparable]
     if apart:
         raise IncomparableRecords(
             f"runs of {apart[0].protocol.name!r} can't share a column.",
             expected="equal settings and equal data",
-            found="; ".join(f"{board.title}: {', '.join(board.apart)}" for board in apart),
+            found="; ".join(
+                f"{board.title}: {', '.join(board.why_incomparable)}" for board in apart
+            ),
             hint="leave --strict away to see them in columns of their own",
         )

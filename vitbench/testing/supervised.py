@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from vitbench.data.dataset import open_dataset
 from vitbench.data.synthetic import NAME
 from vitbench.data.transforms import Normalization, to_pixels
-from vitbench.draws import permutation
+from vitbench.keyed_random import permutation
 from vitbench.models.export import save_backbone
 from vitbench.models.timm_backbone import build_backbone
 

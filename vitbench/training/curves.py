@@ -1,4 +1,4 @@
-"""Curves of a training, from its journal."""
+"""Curves of a training, from its metric log."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ def write_curves(
     """Draw named values over the steps of a training as an SVG, one panel beside the other.
 
     Args:
-        rows: Lines of the journal, each with `step` and some of the values.
-        panels: Names of the values in each panel; what the journal lacks is left out, and a panel
-            that it has nothing for.
+        rows: Lines of the metric log, each with `step` and some of the values.
+        panels: Names of the values in each panel; what the log lacks is left out, and a panel
+            without values.
         path: The file to write.
     """
     import matplotlib as mpl

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vitbench.draws import uniforms
+from vitbench.keyed_random import keyed_uniform
 from vitbench.models.backbone import Backbone
 
 
@@ -48,7 +48,7 @@ class DropPath:
             Huang et al., Deep Networks with Stochastic Depth, ECCV 2016; facebookresearch/dino,
             vision_transformer.py, drop_path (7c446df).
         """
-        drawn = uniforms(
+        drawn = keyed_uniform(
             seed, "drop-path", step, np.array(crops)[:, None], indices, count=len(self.keep)
         )
         return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(-1, len(self.keep))

@@ -67,8 +67,8 @@ def _distilled(*renamed: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((side + ours, part + theirs) for side, part in sides for ours, theirs in renamed)
 
 
-def _centre(name: str, dimensions: int = 2) -> Memory:
-    """Write a centre into `dino_loss`, with leading dimensions of 1."""
+def _center(name: str, dimensions: int = 2) -> Memory:
+    """Write a center into `dino_loss`, with leading dimensions of 1."""
     return lambda value: {f"dino_loss/{name}": value.view(*[1] * (dimensions - 1), -1)}
 
 
@@ -76,7 +76,7 @@ LAYOUTS = {
     "dino": Layout(
         about="the training file of facebookresearch/dino (7c446df)",
         names=_distilled(("backbone.", "backbone."), ("heads.dino.", "head.")),
-        memory={"objectives.dino.centre.value": _centre("center")},
+        memory={"objectives.dino.center.value": _center("center")},
     ),
     "selfpatch": Layout(
         about="the training file of alinlab/SelfPatch (81aef14)",
@@ -87,8 +87,8 @@ LAYOUTS = {
             ("heads.patch.", "p_head."),
         ),
         memory={
-            "objectives.dino.centre.value": _centre("center", 3),
-            "objectives.patch.centre.value": _centre("patch_center"),
+            "objectives.dino.center.value": _center("center", 3),
+            "objectives.patch.center.value": _center("patch_center"),
         },
     ),
     "esvit": Layout(
@@ -97,8 +97,8 @@ LAYOUTS = {
             ("backbone.", ""), ("heads.dino.", "head."), ("heads.region.", "head_dense.")
         ),
         memory={
-            "objectives.dino.centre.value": _centre("center"),
-            "objectives.region.centre.value": _centre("center_grid"),
+            "objectives.dino.center.value": _center("center"),
+            "objectives.region.center.value": _center("center_grid"),
         },
     ),
     "moby": Layout(
@@ -142,12 +142,12 @@ def export(spec: str, layout: str, path: Path) -> Path:
     from vitbench.models.checkpoint import resolve
     from vitbench.models.python_network import PythonArchitecture
     from vitbench.models.timm_architecture import TimmArchitecture
-    from vitbench.training.options import Saving
+    from vitbench.training.options import CheckpointConfig
     from vitbench.training.snapshot import Snapshots, load_snapshot
 
     if layout not in LAYOUTS:
         raise UnknownName("format", layout, LAYOUTS)
-    snapshot = Snapshots(Path(spec) / SNAPSHOTS, Saving()).latest()
+    snapshot = Snapshots(Path(spec) / SNAPSHOTS, CheckpointConfig()).latest()
     checkpoint = resolve(spec)
     target = LAYOUTS[layout]
     if snapshot is None:

@@ -20,15 +20,15 @@ from torch import Tensor, nn
 
 from vitbench import distributed
 from vitbench.data.loader import in_order
-from vitbench.draws import permutation
 from vitbench.errors import SettingError, Stopped, TrainingError
+from vitbench.keyed_random import permutation
 from vitbench.models.run_folder import SNAPSHOTS
 from vitbench.objectives.progress import Progress
 from vitbench.training.fit import Clock
 from vitbench.training.interrupt import Interrupt
-from vitbench.training.journal import Journal
+from vitbench.training.metric_log import MetricLog
 from vitbench.training.optimizer import average_gradients
-from vitbench.training.options import Saving
+from vitbench.training.options import CheckpointConfig
 from vitbench.training.resources import first_line, memory_ran_out
 from vitbench.training.schedules import Schedule
 from vitbench.training.snapshot import Snapshots, load_snapshot
@@ -41,7 +41,7 @@ Positions = range  # of a batch's samples in the stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class FineTuneConfig:
     """How a model learns: how long, how fast, from how many samples at once."""
 
     steps: int
@@ -99,15 +99,15 @@ class Task(Protocol[SampleT]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class FineTuneContext:
     """Where a fine-tuning computes, writes and reports."""
 
     device: torch.device
     workers: int  # threads that make samples
     scratch: Path  # for snapshots; outlives a kill
-    output: Path  # for the journal
+    output: Path  # for the metric log
     progress: Callable[[str, int, int], None]
-    saving: Saving = Saving()
+    saving: CheckpointConfig = CheckpointConfig()
 
 
 class FineTuning(Generic[SampleT]):
@@ -117,7 +117,9 @@ class FineTuning(Generic[SampleT]):
         SettingError: The batch does not divide among processes and parts.
     """
 
-    def __init__(self, task: Task[SampleT], course: Course, around: Surroundings) -> None:
+    def __init__(
+        self, task: Task[SampleT], course: FineTuneConfig, around: FineTuneContext
+    ) -> None:
         self.task, self.course, self.around = task, course, around
         parts = distributed.world_size() * course.accumulate
         if course.batch_size % parts:
@@ -140,20 +142,20 @@ class FineTuning(Generic[SampleT]):
         course, around = self.course, self.around
         if self.step == course.steps:
             return
-        journal = Journal(
-            around.output, every=LOG_EVERY, first_step=self.step, listener=lambda _: None
+        metric_log = MetricLog(
+            around.output, every=LOG_EVERY, first_step=self.step, callback=lambda _: None
         )
         self._saved_at, self._clock = time.monotonic(), Clock()
         try:
             with Interrupt() as interrupt:
                 for samples in self._clock.waiting(self.batches()):
-                    self._make_step(samples, journal, interrupt)
+                    self._make_step(samples, metric_log, interrupt)
         except (RuntimeError, MemoryError) as error:
             if memory_ran_out(error):
                 raise self._out_of_memory(error) from error
             raise
         finally:
-            journal.close()
+            metric_log.close()
         self._save()
 
     def _out_of_memory(self, error: Exception) -> TrainingError:
@@ -165,16 +167,18 @@ class FineTuning(Generic[SampleT]):
             hint=f"a batch in {2 * parts} parts (accumulate), or more processes",
         )
 
-    def _make_step(self, samples: list[SampleT], journal: Journal, interrupt: Interrupt) -> None:
+    def _make_step(
+        self, samples: list[SampleT], metric_log: MetricLog, interrupt: Interrupt
+    ) -> None:
         alone, last = distributed.world_size() == 1, self.step + 1 == self.course.steps
-        full = journal.take(self.step + 1, self.learn(samples))
+        full = metric_log.add(self.step + 1, self.learn(samples))
         self.around.progress("fine-tuning", self.step, self.course.steps)
         every = self.course.check_every
         checking = bool(every) and (last or self.step % every == 0)
         if full or last or checking or (alone and interrupt.asked):
-            self._write(journal)
+            self._write(metric_log)
             if checking:
-                journal.write({"step": self.step, **self.task.check()})
+                metric_log.write({"step": self.step, **self.task.check()})
             self._obey(interrupt)
 
     def learn(self, samples: list[SampleT]) -> dict[str, Tensor]:
@@ -228,10 +232,10 @@ class FineTuning(Generic[SampleT]):
         for _ in steps:
             yield list(islice(samples, self._share))
 
-    def _write(self, journal: Journal) -> None:
+    def _write(self, metric_log: MetricLog) -> None:
         seconds, waited, steps = self._clock.read()
         before = Progress(self.step - 1, self.course.steps, epochs=1)
-        journal.write_steps(
+        metric_log.write_steps(
             {
                 "learning_rate": self.course.rate.at(before),
                 "images_per_second": steps * self.course.batch_size / max(seconds, 1e-9),

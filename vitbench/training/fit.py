@@ -1,4 +1,4 @@
-"""The loop around the step: data in, journal and snapshots out, until the epochs are done."""
+"""The loop around the step: data in, metric log and snapshots out, until the epochs are done."""
 
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -11,11 +11,11 @@ from vitbench.data.training_loader import CropBatch
 from vitbench.errors import Stopped, TrainingError
 from vitbench.models.export import save_backbone
 from vitbench.models.run_folder import RUN_FILE, SNAPSHOTS
-from vitbench.probe import Probe
+from vitbench.online_knn import OnlineKnn
 from vitbench.training.identity import Identity, changes, refused
 from vitbench.training.interrupt import Interrupt
-from vitbench.training.journal import Journal, Row
-from vitbench.training.options import Saving, Watching
+from vitbench.training.metric_log import MetricLog, Row
+from vitbench.training.options import CheckpointConfig, LogConfig
 from vitbench.training.resources import first_line, memory_ran_out, writing
 from vitbench.training.snapshot import Snapshots, load_snapshot
 from vitbench.training.trainer import Trainer
@@ -49,9 +49,9 @@ class Run:
         identity: What the run must have in common with the one that wrote a snapshot.
         allow_changes: Go on from a snapshot all the same if it has not.
         saving: When snapshots are written.
-        watching: How often the journal is.
+        watching: How often the metric log is.
         probe: The online 20-NN, where there are labels.
-        listener: Told every line of the journal.
+        callback: Told every line of the metric log.
 
     Raises:
         SettingError: The folder holds a run that was made otherwise.
@@ -65,10 +65,10 @@ class Run:
         *,
         identity: Identity,
         allow_changes: bool = False,
-        saving: Saving = Saving(),
-        watching: Watching = Watching(),
-        probe: Probe | None = None,
-        listener: Callable[[Row], None] = lambda _: None,
+        saving: CheckpointConfig = CheckpointConfig(),
+        watching: LogConfig = LogConfig(),
+        probe: OnlineKnn | None = None,
+        callback: Callable[[Row], None] = lambda _: None,
     ) -> None:
         self.trainer, self.loader, self.folder = trainer, loader, folder
         self.saving, self.watching, self.probe = saving, watching, probe
@@ -77,11 +77,11 @@ class Run:
         self.changed: dict[str, tuple[Any, Any]] = {}  # since the snapshot: what was, what is
         self.best = float("-inf")
         self._resume()
-        self.journal = Journal(
+        self.metric_log = MetricLog(
             folder,
             every=watching.log_every,
             first_step=trainer.step,
-            listener=listener,
+            callback=callback,
         )
         self._saved_at = time.monotonic()
         self._clock = Clock()
@@ -108,7 +108,7 @@ class Run:
                 raise out_of_memory(error, trainer) from error
             raise
         finally:
-            self.journal.close()
+            self.metric_log.close()
         return self.folder / RUN_FILE
 
     def _epoch(self, last: int, interrupt: Interrupt) -> None:
@@ -117,7 +117,7 @@ class Run:
         epoch, done = divmod(trainer.step, trainer.steps_per_epoch)
         batches = self.loader.epoch(epoch, first_step=done)
         for batch in self._clock.waiting(batches):
-            full = self.journal.take(trainer.step + 1, trainer.train_step(batch))
+            full = self.metric_log.add(trainer.step + 1, trainer.train_step(batch))
             if full or (distributed.world_size() == 1 and (interrupt.asked or self._due)):
                 self._write()
                 self._obey(interrupt)
@@ -128,12 +128,12 @@ class Run:
         self._save(*names)
 
     def _write(self) -> None:
-        """Write the journal's line of the steps since the last one."""
+        """Write the metric log's line of the steps since the last one."""
         trainer = self.trainer
         seconds, waited, steps = self._clock.read()
         batch = trainer.recipe.batch_size
         progress = replace(trainer.progress, step=trainer.step - 1)
-        self.journal.write_steps(
+        self.metric_log.write_steps(
             {
                 "epoch": progress.epoch,
                 "of": progress.steps,
@@ -149,7 +149,7 @@ class Run:
         if len(self.loader.corrupt) > self._corrupt:
             self._corrupt = len(self.loader.corrupt)
             row = {"step": trainer.step, "epoch": progress.epoch, "of": progress.steps}
-            self.journal.write({**row, "corrupt_images": sorted(self.loader.corrupt)})
+            self.metric_log.write({**row, "corrupt_images": sorted(self.loader.corrupt)})
 
     def _obey(self, interrupt: Interrupt) -> None:
         """Save if it is time to, or stop if asked."""
@@ -172,7 +172,7 @@ class Run:
             facts = {"identity": self.identity, "best": self.best, "epoch": epoch}
             state = {**trainer.state_dict(), **facts}
             self.snapshots.save(state, step=trainer.step, names=names)
-            teacher = trainer.pair.teacher.backbone
+            teacher = trainer.student_teacher.teacher.backbone
             with writing("the teacher's backbone", self.folder):
                 save_backbone(teacher, self.folder / RUN_FILE, method=trainer.recipe.name)
         self._saved_at = time.monotonic()
@@ -186,9 +186,9 @@ class Run:
         if self.probe is None or not self.watching.probe_every or done % self.watching.probe_every:
             return kept
         if distributed.is_main():
-            score = self.probe.top1(self.trainer.pair.teacher.backbone)
+            score = self.probe.top1(self.trainer.student_teacher.teacher.backbone)
             step, of = self.trainer.step, self.trainer.progress.steps
-            self.journal.write({"step": step, "epoch": epoch, "of": of, "top1_k20": score})
+            self.metric_log.write({"step": step, "epoch": epoch, "of": of, "top1_k20": score})
             if score > self.best:
                 self.best, kept = score, (*kept, "best.pt")
         distributed.barrier()
@@ -244,7 +244,7 @@ class Clock:
 
 
 def out_of_memory(error: Exception, trainer: Trainer) -> TrainingError:
-    """Say what did not fit, and what makes it smaller."""
+    """Log what did not fit, and what makes it smaller."""
     recipe, parts = trainer.recipe, trainer.computing.accumulate
     share = recipe.batch_size // distributed.world_size() // parts
     return TrainingError(

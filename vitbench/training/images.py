@@ -17,7 +17,7 @@ from vitbench.data.synthetic import synthetic_folder
 LOCAL = "file://"
 STORE_FACTS = ("size", "ETag", "etag", "md5Hash")  # what a store says of an object's content
 MANY = 10_000  # files whose reading takes long enough to be told of
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class TrainingImages:
         images = self.images
         return (str(images.root),) if isinstance(images, ImageFiles) else images.urls
 
-    def facts(self, say: Say = lambda _: None) -> dict[str, Any]:
+    def facts(self, log: Log = lambda _: None) -> dict[str, Any]:
         """Return what is the same for the same images: their number and their fingerprint."""
-        mark = distributed.compute_on_main(lambda: data_fingerprint(self.images, say))
+        mark = distributed.compute_on_main(lambda: data_fingerprint(self.images, log))
         return {"images": len(self.images), "fingerprint": mark}
 
 
@@ -57,7 +57,7 @@ def open_images(data: str) -> TrainingImages:
     return TrainingImages(found)
 
 
-def data_fingerprint(images: ImageFiles | Shards, say: Say) -> str:
+def data_fingerprint(images: ImageFiles | Shards, log: Log) -> str:
     """Hash the names and contents of all images (sha256, hexadecimal).
 
     Files are read once; afterwards the cache knows them. Shards on this machine count by their
@@ -68,9 +68,9 @@ def data_fingerprint(images: ImageFiles | Shards, say: Say) -> str:
     """
     if isinstance(images, ImageFiles):
         files, names = [images.file(index) for index in range(len(images))], list(images.ids)
-        return _hash(zip(names, _digests(images.root, files, say), strict=True))
+        return _hash(zip(names, _digests(images.root, files, log), strict=True))
     local = [Path(url.removeprefix(LOCAL)) for url in images.urls if is_local(url)]
-    contents = iter(_digests(local[0].parent, local, say) if local else ())
+    contents = iter(_digests(local[0].parent, local, log) if local else ())
     names = [url.rpartition("/")[2] for url in images.urls]
     marks = [next(contents) if is_local(url) else _remote(url) for url in images.urls]
     return _hash(zip(names, marks, strict=True))
@@ -90,7 +90,7 @@ def _remote(url: str) -> bytes:
     return " ".join(f"{name}={told[name]}" for name in STORE_FACTS if told.get(name)).encode()
 
 
-def _digests(root: Path, files: Sequence[Path], say: Say) -> list[bytes]:
+def _digests(root: Path, files: Sequence[Path], log: Log) -> list[bytes]:
     """Return the sha256 of each file; a long reading is told of, tenth by tenth."""
     tenth = 0
 
@@ -98,7 +98,7 @@ def _digests(root: Path, files: Sequence[Path], say: Say) -> list[bytes]:
         nonlocal tenth
         if total >= MANY and 10 * done // total > tenth:
             tenth = 10 * done // total
-            say(f"{task}, once for all: {done:,} of {total:,} files")
+            log(f"{task}, once for all: {done:,} of {total:,} files")
 
     return Digests(root, os.cpu_count() or 1, progress).of(files)
 

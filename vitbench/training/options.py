@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from vitbench.data.loading import Loading
+from vitbench.data.loading import LoaderConfig
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.settings import setting
 
@@ -24,7 +24,7 @@ class Inputs:
     )
     probe_data: str = setting(
         "",
-        help="labelled folders for the online 20-NN; left out: the data, if it has labels",
+        help="labeled folders for the online 20-NN; left out: the data, if it has labels",
         identity=False,
     )
     probe_images: int = setting(
@@ -33,7 +33,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Computing:
+class ComputeConfig:
     """How a step is computed: what is learned is the same, its digits are not."""
 
     precision: Precision = setting(
@@ -50,7 +50,7 @@ class Computing:
         identity=False,  # where it matters, a run with another number would have stopped
     )
 
-    def on(self, device: "torch.device") -> "Computing":
+    def on(self, device: "torch.device") -> "ComputeConfig":
         """Return the settings with a precision of `auto` replaced by what it means on a device."""
         if self.precision != "auto":
             return self
@@ -58,7 +58,7 @@ class Computing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saving:
+class CheckpointConfig:
     """When snapshots are written, and which of them are kept."""
 
     save_minutes: float = setting(
@@ -71,7 +71,7 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class LogConfig:
     """How often a run tells how it is."""
 
     log_every: int = setting(20, help="steps between two lines", minimum=1, identity=False)
@@ -88,10 +88,10 @@ class Options:
     """All settings of a run that are not the recipe's."""
 
     inputs: Inputs = field(default_factory=Inputs)
-    loading: Loading = field(default_factory=Loading)
-    computing: Computing = field(default_factory=Computing)
-    saving: Saving = field(default_factory=Saving)
-    watching: Watching = field(default_factory=Watching)
+    loading: LoaderConfig = field(default_factory=LoaderConfig)
+    computing: ComputeConfig = field(default_factory=ComputeConfig)
+    saving: CheckpointConfig = field(default_factory=CheckpointConfig)
+    watching: LogConfig = field(default_factory=LogConfig)
 
     @property
     def parts(self) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from vitbench.objectives.settings import Dino, Moby, Patch
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe
 from vitbench.training.recipes import recipes
-from vitbench.training.schedules import Cosine, EpochCosine, LateCosine
+from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup, EpochCosine
 
 SWIN_TINY = "swin_tiny_patch4_window7_224"
 
@@ -115,7 +115,7 @@ def small(recipe: Recipe) -> Recipe:
         less, arch="vit_mini_patch16_64", crops=views, drop_path=0.0, epochs=20, batch_size=64
     )
     if has_term(recipe, Moby):  # its own schedules, a larger step
-        rate = LateCosine(8e-3, 5e-6, 2, warmup_from=5e-7)
+        rate = CosineWithOverlappingWarmup(8e-3, 5e-6, 2, warmup_from=5e-7)
         return replace(little, optimizer=replace(recipe.optimizer, learning_rate=rate))
     local_size, local_crops = (48, 4) if has_term(recipe, Patch) else (32, 6)
     return replace(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vitbench.data.multicrop import MultiCrop
 from vitbench.errors import SettingError
-from vitbench.models.facts import POSITION_RULES, PositionRule
+from vitbench.models.constants import POSITION_RULES, PositionRule
 from vitbench.objectives.settings import ObjectiveSettings
 from vitbench.settings import checked, flag, problems, setting
 from vitbench.training.optimizer import AdamW
@@ -75,8 +75,8 @@ class Recipe:
 
         from vitbench.models.aggregated import AggregatedBackbone
         from vitbench.models.architecture import Architecture
-        from vitbench.models.assembly import build, find_architecture
         from vitbench.models.class_attention import ClassAttention
+        from vitbench.models.factory import build, find_architecture
         from vitbench.models.initialization import initialize
         from vitbench.models.timm_architecture import TimmArchitecture
 

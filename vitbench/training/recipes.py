@@ -6,10 +6,10 @@ from dataclasses import replace
 from vitbench.data.multicrop import dino_crops, moby_crops, selfpatch_crops
 from vitbench.errors import BadPlugin
 from vitbench.objectives.settings import Dino, Moby, Patch, Region
-from vitbench.registry import Claim, Registry
+from vitbench.registry import PluginEntry, Registry
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe, Term
-from vitbench.training.schedules import Cosine, LateCosine
+from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup
 
 RecipeMaker = Callable[[], Recipe]
 
@@ -24,7 +24,7 @@ def selfpatch() -> Recipe:
     return replace(
         dino(),
         name="selfpatch",
-        terms=(Term(1.0, Dino(centre_crops="all")), Term(0.1, Patch())),
+        terms=(Term(1.0, Dino(center_crops="all")), Term(0.1, Patch())),
         aggregation="class-attention",
         crops=selfpatch_crops(),
         epochs=300,
@@ -50,7 +50,7 @@ def moby() -> Recipe:
         crops=moby_crops(),
         drop_path=0.2,
         optimizer=AdamW(
-            learning_rate=LateCosine(1e-3, 5e-6, 5, warmup_from=5e-7),
+            learning_rate=CosineWithOverlappingWarmup(1e-3, 5e-6, 5, warmup_from=5e-7),
             batch_unit=512,
             weight_decay=Cosine(0.05, 0.05),
             clip=5.0,
@@ -75,10 +75,10 @@ def moby_selfpatch() -> Recipe:
     )
 
 
-def _check(found: object, claim: Claim) -> RecipeMaker:
+def _check(found: object, entry: PluginEntry) -> RecipeMaker:
     if not callable(found):
         raise BadPlugin(
-            f"recipe {claim.name!r} of {claim.distribution!r} is no function.",
+            f"recipe {entry.name!r} of {entry.distribution!r} is no function.",
             expected="a function without arguments that returns a Recipe, maybe with an attribute"
             " `presets`: names and the settings that they fix",
             found=type(found).__name__,

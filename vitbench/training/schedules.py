@@ -146,7 +146,7 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class LateCosine:
+class CosineWithOverlappingWarmup:
     """MoBY's learning rate: a warm-up that covers the head of a cosine over the whole run.
 
     A step uses the value of the step before it, since the reference sets the rate after the
@@ -170,9 +170,9 @@ class LateCosine:
             return self.warmup_from + (self.start - self.warmup_from) * step / warmup
         return half_wave(self.start, self.end, step, progress.steps)
 
-    def scaled(self, factor: float) -> "LateCosine":
+    def scaled(self, factor: float) -> "CosineWithOverlappingWarmup":
         """Return the schedule with every value times `factor`."""
-        return LateCosine(
+        return CosineWithOverlappingWarmup(
             self.start * factor, self.end * factor, self.warmup_epochs, self.warmup_from * factor
         )
 

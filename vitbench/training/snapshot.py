@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vitbench.errors import TrainingError
 from vitbench.records import atomic
-from vitbench.training.options import Saving
+from vitbench.training.options import CheckpointConfig
 from vitbench.training.resources import first_line, memory_ran_out, writing
 
 STEPS = "step-{:09d}.pt"
@@ -30,7 +30,7 @@ class Snapshots:
         saving: Which of them are kept.
     """
 
-    def __init__(self, folder: Path, saving: Saving) -> None:
+    def __init__(self, folder: Path, saving: CheckpointConfig) -> None:
         self.folder, self.saving = folder, saving
 
     def save(self, state: Mapping[str, Any], *, step: int, names: tuple[str, ...] = ()) -> Path:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vitbench.models.backbone import Backbone
 
 
-class Side(nn.Module):
+class Network(nn.Module):
     """A backbone and, by the name of its term, the head of each objective."""
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
@@ -28,13 +28,13 @@ class StudentTeacher(nn.Module):
         student: The side that learns. Drop path, if any, is to be put in after this.
     """
 
-    def __init__(self, student: Side) -> None:
+    def __init__(self, student: Network) -> None:
         super().__init__()
         self.student = student
         self.teacher = deepcopy(student).requires_grad_(False)
 
     @torch.no_grad()
-    def follow(self, momentum: float) -> None:
+    def update_teacher(self, momentum: float) -> None:
         """Move the teacher's parameters towards the student's: m * teacher + (1 - m) * student.
 
         Source:

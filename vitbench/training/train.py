@@ -13,20 +13,20 @@ from vitbench.data.coco import open_coco
 from vitbench.data.dataset import find_root, open_dataset
 from vitbench.data.training_loader import TrainingLoader
 from vitbench.errors import DatasetNotFound, SettingError, TrainingError
-from vitbench.models.assembly import assemble, find_architecture
+from vitbench.models.factory import assemble, find_architecture
 from vitbench.models.run_folder import RUN_DOCUMENT, RUNS
 from vitbench.objectives.settings import Patch
-from vitbench.probe import Probe
+from vitbench.online_knn import OnlineKnn
 from vitbench.records import atomic
 from vitbench.settings import digest, plain, problems
-from vitbench.training.claim import claimed
 from vitbench.training.fit import Run
 from vitbench.training.identity import identity_of
 from vitbench.training.images import open_images
-from vitbench.training.journal import Row
-from vitbench.training.options import Computing, Options
+from vitbench.training.metric_log import Row
+from vitbench.training.options import ComputeConfig, Options
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.resources import first_line, memory_ran_out, writing
+from vitbench.training.run_lock import run_lock
 from vitbench.training.trainer import Trainer
 from vitbench.training.truth import GroundTruth
 
@@ -41,8 +41,8 @@ def train(
     allow_changes: bool = False,
     note: Mapping[str, Any] = {},
     about: str = "",
-    say: Callable[[str], None] = lambda _: None,
-    listener: Callable[[Row], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
+    callback: Callable[[Row], None] = lambda _: None,
 ) -> Path:
     """Train a recipe, going on from the newest snapshot if the folder has one.
 
@@ -57,8 +57,8 @@ def train(
             document says which, and from which step on.
         note: What else to write into the run's document.
         about: A sentence on how the recipe was chosen.
-        say: Told, before any work, what is trained on, `about`, and where the run lives.
-        listener: Told every line of the journal.
+        log: Told, before any work, what is trained on, `about`, and where the run lives.
+        callback: Told every line of the metric log.
 
     Returns:
         The file with the teacher's backbone; the folder is a checkpoint too.
@@ -74,8 +74,8 @@ def train(
     device = torch.device(device)
     options = replace(options, computing=options.computing.on(device))
     found = open_images(options.inputs.data)
-    say(f"training on {found}")
-    say(about or recipe.name)
+    log(f"training on {found}")
+    log(about or recipe.name)
     loader = TrainingLoader(
         found.images,
         recipe.crops,
@@ -87,12 +87,12 @@ def train(
         processes=distributed.world_size(),
     )
     truth = open_truth(recipe, options.inputs.data)
-    facts = found.facts(say) | ({"annotations": truth.fingerprint} if truth else {})
+    facts = found.facts(log) | ({"annotations": truth.fingerprint} if truth else {})
     identity = identity_of(recipe, *options.parts, data=facts)
     folder = folder or default_folder(recipe, options.inputs.data, digest(identity))
-    say(f"in the run folder {folder}")
+    log(f"in the run folder {folder}")
     trainer = build_trainer(recipe, loader.steps, device, options.computing, truth)
-    with claimed(folder):
+    with run_lock(folder):
         run = Run(
             trainer,
             loader,
@@ -102,7 +102,7 @@ def train(
             saving=options.saving,
             watching=options.watching,
             probe=open_probe(options),
-            listener=listener,
+            callback=callback,
         )
         if distributed.is_main():
             document = {"recipe": plain(recipe), "options": plain(options), **note}
@@ -137,7 +137,7 @@ def build_trainer(
     recipe: Recipe,
     steps_per_epoch: int,
     device: torch.device,
-    computing: Computing,
+    computing: ComputeConfig,
     truth: GroundTruth | None,
 ) -> Trainer:
     """Build the networks of a run on their device.
@@ -199,8 +199,8 @@ def open_truth(recipe: Recipe, data: str) -> GroundTruth | None:
     return None
 
 
-def open_probe(options: Options) -> Probe | None:
-    """Open the labelled data of the online 20-NN; None if there are no labels.
+def open_probe(options: Options) -> OnlineKnn | None:
+    """Open the labeled data of the online 20-NN; None if there are no labels.
 
     Raises:
         DatasetError: Data was named for it and has no labels, or val has a class that train lacks.
@@ -216,4 +216,4 @@ def open_probe(options: Options) -> Probe | None:
         if inputs.probe_data:
             raise
         return None
-    return Probe(bank, queries, options.loading.workers)
+    return OnlineKnn(bank, queries, options.loading.workers)

@@ -17,9 +17,9 @@ from vitbench.objectives.objective import Branch, Objective, TermLoss
 from vitbench.objectives.progress import Progress
 from vitbench.training.drop_path import DropPath, without_drop_path
 from vitbench.training.optimizer import average_gradients
-from vitbench.training.options import Computing
+from vitbench.training.options import ComputeConfig
 from vitbench.training.recipe import Recipe
-from vitbench.training.student_teacher import Side, StudentTeacher
+from vitbench.training.student_teacher import Network, StudentTeacher
 from vitbench.training.truth import Truth
 
 GLOBAL_CROPS = 2
@@ -33,7 +33,7 @@ class Trainer:
         steps_per_epoch: Steps that make an epoch.
         device: Where to compute.
         computing: How to compute.
-        truth: Neighbours with the same labels, for a patch term that is guided by them.
+        truth: Neighbors with the same labels, for a patch term that is guided by them.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Trainer:
         *,
         steps_per_epoch: int,
         device: torch.device,
-        computing: Computing = Computing(),
+        computing: ComputeConfig = ComputeConfig(),
         truth: Truth | None = None,
     ) -> None:
         self.recipe, self.device, self.truth = recipe, device, truth
@@ -56,20 +56,20 @@ class Trainer:
             )
             heads = {name: objective.build_head() for name, objective in self._named()}
         dtype = torch.float64 if computing.precision == "fp64" else torch.float32
-        self.pair = StudentTeacher(Side(backbone, heads)).to(device, dtype)
+        self.student_teacher = StudentTeacher(Network(backbone, heads)).to(device, dtype)
         self.objectives.to(device, dtype)
-        without_drop_path(self.pair.teacher.backbone)
-        self.drop_path = DropPath(self.pair.student.backbone)
+        without_drop_path(self.student_teacher.teacher.backbone)
+        self.drop_path = DropPath(self.student_teacher.student.backbone)
         if computing.compile:
-            for side in (self.pair.student, self.pair.teacher):
+            for side in (self.student_teacher.student, self.student_teacher.teacher):
                 side.backbone.compile()
         self.trained = [
             parameter
-            for module in (self.pair.student, self.objectives)
+            for module in (self.student_teacher.student, self.objectives)
             for parameter in module.parameters()
             if parameter.requires_grad
         ]
-        self.optimizer = recipe.optimizer.build((self.pair.student, self.objectives))
+        self.optimizer = recipe.optimizer.build((self.student_teacher.student, self.objectives))
         self.skipped = 0
 
     @property
@@ -93,10 +93,10 @@ class Trainer:
         if self._skips(values["loss"]):
             return {}  # nothing moves
         for name, objective in self._named():
-            objective.after_backward(self.pair.student.heads[name], progress)
+            objective.after_backward(self.student_teacher.student.heads[name], progress)
         self.recipe.optimizer.limit(self.trained)
         self.optimizer.step()
-        self.pair.follow(self.recipe.teacher_momentum.at(progress))
+        self.student_teacher.update_teacher(self.recipe.teacher_momentum.at(progress))
         for _, objective in self._named():
             objective.end_step()
         return values
@@ -106,7 +106,7 @@ class Trainer:
         return {
             "step": self.step,
             "skipped": self.skipped,
-            "pair": self.pair.state_dict(),
+            "pair": self.student_teacher.state_dict(),
             "objectives": self.objectives.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
@@ -114,7 +114,7 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go back to a state of `state_dict`."""
         self.step, self.skipped = state["step"], state["skipped"]
-        self.pair.load_state_dict(state["pair"])
+        self.student_teacher.load_state_dict(state["pair"])
         self.objectives.load_state_dict(state["objectives"])
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -136,7 +136,7 @@ class Trainer:
         except TorchDynamoException as error:
             told = str(error).strip().splitlines()[0]
             logging.getLogger("vitbench").warning("--compile failed, going on without: %s", told)
-        for side in (self.pair.student, self.pair.teacher):
+        for side in (self.student_teacher.student, self.student_teacher.teacher):
             side.backbone._compiled_call_impl = None
         for _, objective in self._named():
             objective.forget_step()
@@ -160,7 +160,9 @@ class Trainer:
         crops = [crop.to(self.device, self.trained[0].dtype) for crop in batch.crops]
         whole = any(objective.teacher_crops == "all" for _, objective in self._named())
         with torch.no_grad():
-            seen = look(self.pair.teacher, crops if whole else crops[:GLOBAL_CROPS])
+            seen = encode_crops(
+                self.student_teacher.teacher, crops if whole else crops[:GLOBAL_CROPS]
+            )
         if self.truth is not None:
             seen = replace(seen, positives=self._positives(seen, batch, self.truth))
 
@@ -170,11 +172,13 @@ class Trainer:
             )
             self.drop_path.scales = torch.as_tensor(scales).to(self.device, self.trained[0].dtype)
 
-        learned = look(self.pair.student, crops, drop if self.recipe.drop_path else None)
+        learned = encode_crops(
+            self.student_teacher.student, crops, drop if self.recipe.drop_path else None
+        )
         terms: dict[str, TermLoss] = {}
         for name, objective in self._named():
-            student = replace(learned, head=self.pair.student.heads[name])
-            teacher = replace(seen, head=self.pair.teacher.heads[name])
+            student = replace(learned, head=self.student_teacher.student.heads[name])
+            teacher = replace(seen, head=self.student_teacher.teacher.heads[name])
             terms[name] = objective(student, teacher, progress)
         weights = {term.objective.name: term.weight for term in self.recipe.active}
         loss = torch.stack([weights[name] * term.value for name, term in terms.items()]).sum()
@@ -202,8 +206,8 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
 
 
-def look(
-    side: Side, crops: Sequence[Tensor], before: Callable[[range], None] | None = None
+def encode_crops(
+    side: Network, crops: Sequence[Tensor], before: Callable[[range], None] | None = None
 ) -> Branch:
     """Pass crops through a backbone, those of one size together.
 

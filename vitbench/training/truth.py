@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitbench.data.adjacency import Border, neighbour_mask
+from vitbench.data.adjacency import Border, neighbor_mask
 from vitbench.data.coco import CocoDataset
 from vitbench.data.label_maps import Labels, crop_labels
 from vitbench.data.positives import label_map
@@ -19,7 +19,7 @@ KEPT = 4096  # label maps held in memory
 
 
 class GroundTruth:
-    """Says which neighbours of each patch of each crop have the same labels.
+    """Says which neighbors of each patch of each crop have the same labels.
 
     Args:
         dataset: The images' annotations; its ids are those of the training images.
@@ -40,7 +40,7 @@ class GroundTruth:
         self._labels = labels
 
     def __call__(self, batch: CropBatch) -> tuple[Tensor, ...]:
-        """Return, for each crop, the neighbours that are positives: (B, N, 8), on the CPU."""
+        """Return, for each crop, the neighbors that are positives: (B, N, 8), on the CPU."""
         maps = [self._labels(self._place(name)) for name in batch.ids]
         found = []
         for number, crop in enumerate(batch.crops):
@@ -53,7 +53,7 @@ class GroundTruth:
                     labels, (top, left, height, width), side, flip=bool(batch.flips[row, number])
                 )
                 seen = part[:whole, :whole]
-                masks.append(neighbour_mask(seen, self._patch, border=self._border))
+                masks.append(neighbor_mask(seen, self._patch, border=self._border))
             found.append(torch.from_numpy(np.stack(masks)))
         return tuple(found)
 

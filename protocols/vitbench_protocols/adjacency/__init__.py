@@ -1,4 +1,4 @@
-"""COCO ground-truth adjacency: how many neighbours are positives, and do features find them?"""
+"""COCO ground-truth adjacency: how many neighbors are positives, and do features find them?"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -12,7 +12,7 @@ from vitbench.api import (
     Presets,
     setting,
 )
-from vitbench.kit import Reading
+from vitbench.kit import PositiveRule
 from vitbench_protocols.adjacency.counting import count_positives
 from vitbench_protocols.adjacency.match import KS
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adjacency(Reading):
+class Adjacency(PositiveRule):
     """Count a patch's adjacent positives in the ground truth; or score which ones features find.
 
-    Without a checkpoint, positives are counted in the annotations. With one, they are neighbours
+    Without a checkpoint, positives are counted in the annotations. With one, they are neighbors
     whose features have a cosine from `feature_threshold` on, and the choices of the features are
     scored against the ground truth: each score is of one image and averaged over images, but for
-    the best threshold, which is of all. An image whose neighbours are all positive, or none, has
+    the best threshold, which is of all. An image whose neighbors are all positive, or none, has
     no average precision and no AUROC.
 
     Source:
         Yun et al., SelfPatch, CVPR 2022, supplementary, section G: 4.3 ± 1.2 on COCO's validation
         images. The text leaves the settings open; the defaults are its best-supported reading.
-        Section 3.2 assumes what is scored: neighbours of similar features are positives.
+        Section 3.2 assumes what is scored: neighbors of similar features are positives.
     """
 
     name: ClassVar[str] = "adjacency"
@@ -44,7 +44,7 @@ class Adjacency(Reading):
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("positives_mean", "adjacent positives", "count", None, primary=True),
         MetricSpec("positives_std", "their std over images", "count", None),
-        MetricSpec("ap", "AP of neighbours"),
+        MetricSpec("ap", "AP of neighbors"),
         MetricSpec("auroc", "AUROC"),
         MetricSpec("precision", "precision"),
         MetricSpec("recall", "recall"),
@@ -61,9 +61,9 @@ class Adjacency(Reading):
     grid: bool = setting(False, help="count under every other reading too; no checkpoint then")
     layer: int = setting(-1, help="block whose patch features are compared, from the end")
     choose: Literal["top-k", "threshold"] = setting(
-        "top-k", help="neighbours that features choose: the k most similar, or those above a cosine"
+        "top-k", help="neighbors that features choose: the k most similar, or those above a cosine"
     )
-    k: int = setting(4, help="neighbours that are chosen by rank", minimum=1, maximum=8)
+    k: int = setting(4, help="neighbors that are chosen by rank", minimum=1, maximum=8)
     feature_threshold: float = setting(
         0.95, help="cosine of features that makes a positive", minimum=-1.0, maximum=1.0
     )

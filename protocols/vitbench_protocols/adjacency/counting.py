@@ -1,4 +1,4 @@
-"""How many neighbours of a patch are positives, by the ground truth alone."""
+"""How many neighbors of a patch are positives, by the ground truth alone."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vitbench.api import Context, Outcome, Score
 from vitbench.api import errors as wrong
 from vitbench.kit import (
-    Reading,
+    PositiveRule,
     Row,
     count_grid,
     distributed,
@@ -20,7 +20,7 @@ from vitbench.kit import (
 from vitbench_protocols.adjacency.pictures import draw_histogram, draw_overlays
 from vitbench_protocols.adjacency.tables import group_tables, write_table
 from vitbench_protocols.adjacency.truth import (
-    LabelledDataset,
+    LabeledDataset,
     Truth,
     image_means,
     open_labels,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = (4.3, 1.2)  # mean and spread of the supplementary, to be met within
 TOLERANCE = 0.05
-READING = tuple(field.name for field in fields(Reading))
+READING = tuple(field.name for field in fields(PositiveRule))
 
 
 def count_positives(protocol: "Adjacency", context: Context) -> Outcome:
@@ -71,7 +71,7 @@ def _artifacts(
     protocol: "Adjacency",
     truth: Truth,
     means: NDArray[np.float64],
-    dataset: LabelledDataset,
+    dataset: LabeledDataset,
     context: Context,
 ) -> dict[str, Path]:
     counts = truth.counts
@@ -83,7 +83,7 @@ def _artifacts(
     return {"histogram": drawn, **tables, **overlays}
 
 
-def _count_all(protocol: "Adjacency", dataset: LabelledDataset, context: Context) -> Path:
+def _count_all(protocol: "Adjacency", dataset: LabeledDataset, context: Context) -> Path:
     """Count every reading, tell which of them meet the published figures, and write all."""
     rows = count_grid(
         dataset,
@@ -103,8 +103,8 @@ def _count_all(protocol: "Adjacency", dataset: LabelledDataset, context: Context
     return write_table(context.output / "grid.csv", [*READING, *values], lines)
 
 
-def _told(rows: Sequence[Row], own: Reading) -> str:
-    """Say which readings meet the published figures; of those that count the same, the nearest."""
+def _told(rows: Sequence[Row], own: PositiveRule) -> str:
+    """Log which readings meet the published figures; of those that count the same, the nearest."""
     found = near(rows, *PUBLISHED, tolerance=TOLERANCE)
     lines = [
         f"{len(found)} of {len(rows)} readings ({len(_alike(found))} of {len(_alike(rows))} that "
@@ -131,7 +131,7 @@ def _alike(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _changes(reading: Reading, own: Reading) -> list[str]:
+def _changes(reading: PositiveRule, own: PositiveRule) -> list[str]:
     return [
         f"{name}={getattr(reading, name)}"
         for name in READING

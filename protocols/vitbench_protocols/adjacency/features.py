@@ -1,4 +1,4 @@
-"""Which neighbours a checkpoint's features choose, against those that the ground truth has."""
+"""Which neighbors a checkpoint's features choose, against those that the ground truth has."""
 
 from itertools import chain
 from pathlib import Path
@@ -21,14 +21,14 @@ from vitbench.kit import (
     Geometry,
     distributed,
     load_batches,
-    neighbour_similarities,
+    neighbor_similarities,
     to_pixels,
 )
 from vitbench_protocols.adjacency.match import (
     KS,
     best_threshold,
     choose,
-    rank_neighbours,
+    rank_neighbors,
     rank_scores,
     share,
 )
@@ -36,7 +36,7 @@ from vitbench_protocols.adjacency.pictures import draw_histogram, draw_overlays
 from vitbench_protocols.adjacency.tables import group_tables
 from vitbench_protocols.adjacency.truth import (
     Bools,
-    LabelledDataset,
+    LabeledDataset,
     Truth,
     image_means,
     open_labels,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 BATCH = 32
 
-Cosines = NDArray[np.float32]  # of each patch's feature and its neighbours', (n, 8, h, w)
+Cosines = NDArray[np.float32]  # of each patch's feature and its neighbors', (n, 8, h, w)
 Items = dict[str, NDArray[np.float64]]
 
 
@@ -80,11 +80,11 @@ def score_features(protocol: "Adjacency", backbone: Backbone, context: Context) 
 def score(
     cosines: Cosines, chosen: Bools, truth: Truth, threshold: float
 ) -> tuple[Items, dict[str, float | None]]:
-    """Score cosines and the neighbours chosen by them.
+    """Score cosines and the neighbors chosen by them.
 
     Args:
         cosines: Of features, (n, 8, h, w).
-        chosen: Neighbours, (n, 8, h, w).
+        chosen: Neighbors, (n, 8, h, w).
         truth: The ground truth.
         threshold: Cosine from which features say "positive".
 
@@ -93,7 +93,7 @@ def score(
     """
     pairs = truth.exists & truth.counted[:, None]
     positive = truth.positive & pairs
-    ranking = rank_neighbours(cosines, truth)
+    ranking = rank_neighbors(cosines, truth)
     above = np.count_nonzero(pairs & (cosines >= threshold), axis=1)
     means = image_means(np.asarray(above), truth.counted)
     ap, auroc = rank_scores(cosines, truth)
@@ -140,11 +140,11 @@ def _average(name: str, values: NDArray[np.float64]) -> Score:
 def _cosines(
     protocol: "Adjacency",
     backbone: Backbone,
-    dataset: LabelledDataset,
+    dataset: LabeledDataset,
     truth: Truth,
     context: Context,
 ) -> Cosines:
-    """Return the cosine of each patch's feature with its neighbours', (n, 8, h, w)."""
+    """Return the cosine of each patch's feature with its neighbors', (n, 8, h, w)."""
     geometry = Geometry(protocol.geometry, protocol.image_px)
 
     def view(image: Image.Image) -> Tensor:
@@ -157,7 +157,7 @@ def _cosines(
         images = context.normalization(pixels.to(context.device, non_blocking=True))
         with context.autocast():
             patches = backbone(images, (protocol.layer,))[0].patches
-        likeness = neighbour_similarities(patches.float())  # (B, h * w, 8)
+        likeness = neighbor_similarities(patches.float())  # (B, h * w, 8)
         grid = likeness.transpose(1, 2).reshape(len(batch), 8, *patches.shape[-2:])
         found += zip(batch, grid.cpu().numpy(), strict=True)
         context.progress("features", len(found), len(mine))
@@ -171,7 +171,7 @@ def _artifacts(
     chosen: Bools,
     truth: Truth,
     items: Items,
-    dataset: LabelledDataset,
+    dataset: LabeledDataset,
     context: Context,
 ) -> dict[str, Path]:
     counts, threshold = truth.counts, protocol.feature_threshold

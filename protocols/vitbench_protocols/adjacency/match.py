@@ -1,4 +1,4 @@
-"""Do the neighbours that features choose share the patch's ground truth? Arrays in, scores out."""
+"""Do the neighbors that features choose share the patch's ground truth? Arrays in, scores out."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vitbench_protocols.adjacency.truth import Bools, Truth
 
-KS = (1, 2, 4, 6, 8)  # neighbours that are chosen by rank, of which the precision is told
+KS = (1, 2, 4, 6, 8)  # neighbors that are chosen by rank, of which the precision is told
 
 Floats = NDArray[np.float64]
 Choose = Literal["top-k", "threshold"]
@@ -16,20 +16,20 @@ Choose = Literal["top-k", "threshold"]
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The neighbours of each patch, most similar first; arrays (n, 8, h, w)."""
+    """The neighbors of each patch, most similar first; arrays (n, 8, h, w)."""
 
-    hits: Bools  # whether the neighbour at this rank is a positive
-    chosen: Bools  # whether there is a neighbour at this rank, of a counted patch
+    hits: Bools  # whether the neighbor at this rank is a positive
+    chosen: Bools  # whether there is a neighbor at this rank, of a counted patch
 
     def at(self, k: int) -> tuple[Bools, Bools]:
         """Return the hits and the choices among the first k."""
         return self.hits[:, :k], self.chosen[:, :k]
 
 
-def rank_neighbours(cosine: NDArray[np.float32], truth: Truth) -> Ranking:
-    """Sort the neighbours of each patch by the cosine of their features.
+def rank_neighbors(cosine: NDArray[np.float32], truth: Truth) -> Ranking:
+    """Sort the neighbors of each patch by the cosine of their features.
 
-    Equal cosines keep the order of the neighbours, row by row.
+    Equal cosines keep the order of the neighbors, row by row.
     """
     exists = truth.exists & truth.counted[:, None]
     order = np.argsort(np.where(exists, -cosine, np.inf), axis=1, kind="stable")
@@ -42,10 +42,10 @@ def rank_neighbours(cosine: NDArray[np.float32], truth: Truth) -> Ranking:
 def choose(
     cosine: NDArray[np.float32], truth: Truth, how: Choose, *, k: int, threshold: float
 ) -> Bools:
-    """Choose neighbours by features: the k most similar, or those at least so similar.
+    """Choose neighbors by features: the k most similar, or those at least so similar.
 
     Returns:
-        Shape (n, 8, h, w), in the order of the neighbours.
+        Shape (n, 8, h, w), in the order of the neighbors.
     """
     exists = truth.exists & truth.counted[:, None]
     if how == "threshold":
@@ -67,7 +67,7 @@ def share(part: Bools, whole: Bools) -> Floats:
 def rank_scores(cosine: NDArray[np.float32], truth: Truth) -> tuple[Floats, Floats]:
     """Return the average precision and the AUROC of each image, in percent.
 
-    All pairs of a counted patch and a neighbour are ranked by their cosine. Images whose pairs
+    All pairs of a counted patch and a neighbor are ranked by their cosine. Images whose pairs
     are all positive, or none, have neither score: NaN.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score

@@ -12,16 +12,16 @@ from vitbench.api import Context
 from vitbench.kit import (
     STEPS,
     Geometry,
-    Reading,
+    PositiveRule,
     atomic,
     safe_name,
 )
-from vitbench_protocols.adjacency.truth import Bools, LabelledDataset, Truth
+from vitbench_protocols.adjacency.truth import Bools, LabeledDataset, Truth
 
 OVERLAY_PX = 896  # about; a whole multiple of the patches
 HIT, MISS, FALSE, GRID = (70, 230, 90), (255, 190, 30), (255, 60, 60), (255, 255, 255)
 LEGEND = {HIT: "chosen, positive", MISS: "positive, not chosen", FALSE: "chosen, no positive"}
-REACH = 0.42  # of the way to the neighbour that a patch's line takes
+REACH = 0.42  # of the way to the neighbor that a patch's line takes
 LEGEND_PX = 26
 
 Whole = NDArray[np.integer[Any]]
@@ -44,7 +44,7 @@ def draw_histogram(counted: Mapping[str, tuple[Whole, NDArray[np.float64]]], pat
         patches.bar(np.arange(9) + (number - (len(counted) - 1) / 2) * width, share, width)
         label = f"{name}: {np.nanmean(means):.2f} ± {np.nanstd(means):.2f}"
         images.hist(means[~np.isnan(means)], bins=np.linspace(0, 8, 33), alpha=0.7, label=label)
-    patches.set(xlabel="positives among a patch's neighbours", ylabel="% of patches")
+    patches.set(xlabel="positives among a patch's neighbors", ylabel="% of patches")
     patches.set_xticks(range(9))
     images.set(xlabel="an image's mean", ylabel="images")
     images.legend(frameon=False)
@@ -55,11 +55,11 @@ def draw_histogram(counted: Mapping[str, tuple[Whole, NDArray[np.float64]]], pat
 
 
 def draw_overlays(
-    reading: Reading,
+    reading: PositiveRule,
     number: int,
     truth: Truth,
     values: NDArray[np.float64],
-    dataset: LabelledDataset,
+    dataset: LabeledDataset,
     context: Context,
     chosen: Bools | None = None,
 ) -> dict[str, Path]:
@@ -72,7 +72,7 @@ def draw_overlays(
         values: A value of each image, (n,), to choose by and to name the file by.
         dataset: Gives the images.
         context: Says where the files go.
-        chosen: The neighbours that features chose, (n, 8, h, w).
+        chosen: The neighbors that features chose, (n, 8, h, w).
 
     Returns:
         The pictures' names and files; none where an image file is missing.
@@ -104,13 +104,13 @@ def draw_overlays(
 def draw_overlay(
     image: Image.Image, positive: Bools, counted: Bools, chosen: Bools | None = None
 ) -> Image.Image:
-    """Draw the grid of patches, each with its number of positives and lines to neighbours.
+    """Draw the grid of patches, each with its number of positives and lines to neighbors.
 
     Args:
         image: The square image.
         positive: The positives of the ground truth, (8, h, w).
         counted: The patches that are counted, (h, w).
-        chosen: The neighbours that features chose, (8, h, w); without them, lines lead to
+        chosen: The neighbors that features chose, (8, h, w); without them, lines lead to
             the positives.
     """
     _, h, w = positive.shape

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.kit import atomic
-from vitbench_protocols.adjacency.truth import Bools, LabelledDataset, Truth
+from vitbench_protocols.adjacency.truth import Bools, LabeledDataset, Truth
 
 BACKGROUND = "background"
 BORDER_PX = (0, 8, 16, 32, 64)  # lower ends of the bins, pixels of the square image
@@ -18,7 +18,7 @@ Measure = Callable[[Bools], Mapping[str, float | None]]  # patches (n, h, w) -> 
 
 
 def group_tables(
-    truth: Truth, dataset: LabelledDataset, folder: Path, measure: Measure | None = None
+    truth: Truth, dataset: LabeledDataset, folder: Path, measure: Measure | None = None
 ) -> dict[str, Path]:
     """Write `categories.csv` and `borders.csv`: a line a group of patches, all images together.
 

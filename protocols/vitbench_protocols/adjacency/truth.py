@@ -13,8 +13,8 @@ from vitbench.api import Context, Dataset, Sample
 from vitbench.api import errors as wrong
 from vitbench.kit import (
     FindPositives,
+    PositiveRule,
     Positives,
-    Reading,
     distributed,
     map_items,
 )
@@ -54,7 +54,7 @@ class Truth:
         )
 
 
-class LabelledDataset(Dataset[Sample[Any]], Protocol):
+class LabeledDataset(Dataset[Sample[Any]], Protocol):
     """Images with a label for every pixel, in whatever form."""
 
     categories: Mapping[int, str]  # label -> name
@@ -64,17 +64,17 @@ class LabelledDataset(Dataset[Sample[Any]], Protocol):
         """Return the annotation of one image, without reading the image."""
 
 
-def take_patches(neighbours: NDArray[Entry], mask: Bools) -> NDArray[Entry]:
-    """Take patches (n, h, w) out of values of their neighbours: (n, 8, h, w) -> (1, 8, m, 1)."""
-    return np.moveaxis(neighbours, 1, -1)[mask].T[None, :, :, None]
+def take_patches(neighbors: NDArray[Entry], mask: Bools) -> NDArray[Entry]:
+    """Take patches (n, h, w) out of values of their neighbors: (n, 8, h, w) -> (1, 8, m, 1)."""
+    return np.moveaxis(neighbors, 1, -1)[mask].T[None, :, :, None]
 
 
-def open_labels(context: Context) -> LabelledDataset:
+def open_labels(context: Context) -> LabeledDataset:
     """Open the validation split; every kind of data that these protocols read has labels."""
-    return cast("LabelledDataset", context.dataset("val"))
+    return cast("LabeledDataset", context.dataset("val"))
 
 
-def read_truth(dataset: LabelledDataset, reading: Reading, context: Context) -> Truth:
+def read_truth(dataset: LabeledDataset, reading: PositiveRule, context: Context) -> Truth:
     """Find the positives of every image that the reading counts, images in parallel.
 
     Raises:

@@ -17,7 +17,7 @@ from vitbench.api import (
     setting,
 )
 from vitbench.kit import Clip, distributed
-from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
+from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, write_csv
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone
@@ -46,7 +46,7 @@ CRW = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Davis:
-    """Video object segmentation by nearest neighbours between patch tokens, scored by J&F.
+    """Video object segmentation by nearest neighbors between patch tokens, scored by J&F.
 
     Presets: `standard` for new work; `dino-2021` and `selfpatch` repeat the published scripts,
     their faults included; `crw` is the original protocol of Contrastive Random Walk.
@@ -177,7 +177,7 @@ class Davis:
         table = context.output / "objects.csv"
         if distributed.is_main():
             write_csv(scored, table)
-        scores, items = summarise(scored)
+        scores, items = summarize(scored)
         return Outcome(scores, items, {"objects": table, **artifacts})
 
 

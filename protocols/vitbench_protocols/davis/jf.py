@@ -95,7 +95,7 @@ def boundary(mask: Mask) -> Mask:
 
 
 def statistics(values: Values) -> Statistics:
-    """Summarise one object's J or F over the scored frames of a clip, shape (frames,).
+    """Summarize one object's J or F over the scored frames of a clip, shape (frames,).
 
     Differs:
         `decay` splits clips of any length; the official evaluator holds frame numbers in

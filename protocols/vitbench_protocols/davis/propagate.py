@@ -105,7 +105,7 @@ class Propagator:
         return labels.permute((2, 0, 1) if self._upright else (2, 1, 0))
 
     def remember(self, patches: Tensor, labels: Tensor) -> None:
-        """Let the next frames be labelled from this one, in place of the oldest."""
+        """Let the next frames be labeled from this one, in place of the oldest."""
         if self._rules.context:
             slot = 1 + self._frames % self._rules.context
             self._features[slot] = self._features_of(patches)

@@ -22,7 +22,7 @@ from vitbench.kit import Clip, read_labels
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.object_order import better_order, count_overlaps
 from vitbench_protocols.davis.result_folder import check_folder, found_instead
-from vitbench_protocols.davis.scores import METRICS, ClipScores, summarise, write_csv
+from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, write_csv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class DavisMasks:
         context.output.mkdir(parents=True, exist_ok=True)
         table = context.output / "objects.csv"
         write_csv(found, table)
-        scores, items = summarise(found)
+        scores, items = summarize(found)
         return Outcome(scores, items, {"objects": table})
 
     def _score(self, frame: "_Frame") -> "_Scored":

@@ -45,7 +45,7 @@ class ClipScores:
         return 1 + int((self.region + self.outline).mean(axis=0).argmin())
 
     def per_object(self) -> list[tuple[Statistics, Statistics]]:
-        """Summarise J and F of each object over the frames."""
+        """Summarize J and F of each object over the frames."""
         rows = zip(self.region, self.outline, strict=True)
         return [(statistics(region), statistics(outline)) for region, outline in rows]
 
@@ -67,7 +67,7 @@ class ClipScores:
         return cls(clip, region, outline, tuple((name, at) for name, at in parts["pictures"]))
 
 
-def summarise(found: Sequence[ClipScores]) -> tuple[tuple[Score, ...], dict[str, NDArray[Any]]]:
+def summarize(found: Sequence[ClipScores]) -> tuple[tuple[Score, ...], dict[str, NDArray[Any]]]:
     """Score a set of clips: each statistic averaged over objects, as the official evaluator does.
 
     Returns:

@@ -15,7 +15,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import roi_align
 
-from vitbench.kit import uniforms
+from vitbench.kit import keyed_uniform
 
 LEVELS = ("0", "1", "2", "3")  # of the pyramid that RoIs are read from; "pool" is for proposals
 FINEST = 56.0  # px: RoIs up to twice this side are read from the finest level
@@ -99,7 +99,7 @@ class Sampler:
         """Return masks of the chosen right and wrong boxes of one image, each in a list."""
         (mine,) = labels
         seed, position = self.address
-        drawn = int(uniforms(seed, self.stream, position, count=1)[0] * 2**32)
+        drawn = int(keyed_uniform(seed, self.stream, position, count=1)[0] * 2**32)
         generator = torch.Generator().manual_seed(drawn)
         right = _chosen(mine >= 1, self.most, generator)
         wrong = _chosen(mine == 0, self.count - int(right.sum()), generator)
@@ -269,7 +269,7 @@ def true_masks(masks: Tensor, boxes: Tensor, objects: Tensor, size: int) -> Tens
 
 
 def paste(mask: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
-    """Draw a mask into an image by interpolation at the centre of each pixel.
+    """Draw a mask into an image by interpolation at the center of each pixel.
 
     torchvision widens the box to whole pixels first.
 
@@ -290,9 +290,9 @@ def paste(mask: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
         low, high = box[axis], box[axis + 2]
         first = min(max(int(low) - 1, 0), side)
         span = slice(first, max(first, min(int(high) + 2, side)))
-        centres = torch.arange(span.start, span.stop, device=box.device) + 0.5
+        centers = torch.arange(span.start, span.stop, device=box.device) + 0.5
         spans.append(span)
-        places.append((centres - low) / (high - low) * 2 - 1)
+        places.append((centers - low) / (high - low) * 2 - 1)
     grid = torch.stack(torch.meshgrid(*places, indexing="xy"), dim=2)[None]  # (1, h, w, 2)
     if grid.numel():
         found = functional.grid_sample(mask[None, None], grid, align_corners=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vitbench.api import Backbone, Context, Dataset, errors
-from vitbench.kit import FineTuning, Shuffled, Surroundings, seeded
+from vitbench.kit import FineTuneContext, FineTuning, Shuffled, seeded
 from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, detect_all, normalized
@@ -93,7 +93,7 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
     context = problem.context
     task = ViewTask(detector, problem, views)
     info = detector.taps.info
-    around = Surroundings(
+    around = FineTuneContext(
         device=context.device,
         workers=context.workers,
         scratch=context.scratch,

@@ -13,7 +13,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from vitbench.api import Backbone, BackboneInfo, errors
-from vitbench.kit import DropPath, FourScales, rescaling
+from vitbench.kit import DropPath, PyramidAdapter, rescaling
 
 STRIDES = (4, 8, 16, 32)  # px
 Pyramid = OrderedDict[str, Tensor]  # "0" to "3" and "pool", the finest first
@@ -185,4 +185,4 @@ def four_taps(backbone: Backbone, layers: Sequence[int]) -> nn.Module:
              f" expected four, of one stride or of {STRIDES}"],
             hint="--layers: four blocks of a ViT, the last of each stage of a pyramid; or none",
         )  # fmt: skip
-    return FourScales(stages[0].width, strides[0])
+    return PyramidAdapter(stages[0].width, strides[0])

@@ -16,7 +16,7 @@ from vitbench_protocols.detection.scores import (
     Items,
     ap_by_image,
     evaluate_kind,
-    summarise,
+    summarize,
     write_categories,
 )
 from vitbench_protocols.detection.truth import Kind, Truth
@@ -62,7 +62,7 @@ def finish(
         paths |= _sheets(items, list(found)[-1], detections, dataset, truth, context.output)
     paths |= _curves(context.output)
     distributed.barrier()
-    return Outcome(summarise(found, len(truth.ids)), items, paths)
+    return Outcome(summarize(found, len(truth.ids)), items, paths)
 
 
 def kinds(detections: Sequence[Detected], truth: Truth, context: Context) -> Sequence[Kind]:

@@ -47,7 +47,7 @@ class Evaluated:
     """What COCO's evaluation found for boxes or masks."""
 
     precision: NDArray[np.float64]  # (10 IoUs, 101 recalls, categories, 4 areas); -1: no objects
-    items: dict[str, NDArray[Any]]  # see `vitbench.accumulate`
+    items: dict[str, NDArray[Any]]  # see `vitbench.score_statistics`
 
     def ap(self, ious: slice, area: int, category: int | None = None) -> float | None:
         """Return a mean of precisions, percent; None where there is nothing to be found."""
@@ -190,7 +190,7 @@ def _ignored(objects: Sequence[Entry]) -> NDArray[np.bool_]:
     )
 
 
-def summarise(found: Mapping[Kind, Evaluated], images: int) -> tuple[Score, ...]:
+def summarize(found: Mapping[Kind, Evaluated], images: int) -> tuple[Score, ...]:
     """Return the scores of all images together; None for what was not evaluated."""
     return tuple(
         Score(

@@ -7,7 +7,7 @@ from vitbench.api import setting
 
 if TYPE_CHECKING:
     from vitbench.api import BackboneInfo
-    from vitbench.kit import Course
+    from vitbench.kit import FineTuneConfig
 
 MOMENTUM = 0.9  # of SGD
 
@@ -56,12 +56,12 @@ class Learning:
         1, help="epochs between scores for the curve; 0: none", minimum=0, identity=False
     )
 
-    def course(self, images: int, info: "BackboneInfo") -> "Course":
+    def course(self, images: int, info: "BackboneInfo") -> "FineTuneConfig":
         """Return what the core's loop needs to know, for a number of training images."""
-        from vitbench.kit import Course, Steps  # imports torch
+        from vitbench.kit import FineTuneConfig, Steps  # imports torch
 
         per_epoch = -(-images // self.batch_size)
-        return Course(
+        return FineTuneConfig(
             steps=self.epochs * per_epoch,
             batch_size=self.batch_size,
             rate=Steps(

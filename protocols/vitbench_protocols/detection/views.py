@@ -13,9 +13,9 @@ from vitbench.kit import (
     Pixels,
     decode_mask,
     fitted,
+    keyed_uniform,
     resize_image,
     resize_indices,
-    uniforms,
 )
 
 
@@ -70,7 +70,9 @@ class Views:
 
     def make(self, view: View, *, seed: int, position: int) -> View:
         """Return a view for a position of the stream."""
-        flip, branch, before, *place, size = uniforms(seed, "detection view", position, count=8)
+        flip, branch, before, *place, size = keyed_uniform(
+            seed, "detection view", position, count=8
+        )
         if flip < 0.5:
             view = flipped(view)
         if self.crop and branch < 0.5:

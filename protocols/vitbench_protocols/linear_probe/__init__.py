@@ -30,7 +30,7 @@ class LinearProbe:
 
     Differs:
         The preset `dino` follows it; crops and order are drawn by address, so they do not depend
-        on the number of processes. The preset `sweep` is ours: fixed centre crops, a grid of
+        on the number of processes. The preset `sweep` is ours: fixed center crops, a grid of
         learning rates and features, none of it chosen on val.
     """
 
@@ -50,7 +50,7 @@ class LinearProbe:
 
     train_on: Literal["crops", "features"] = setting(
         "crops",
-        help="new random crops in each epoch, or features of centre crops, passed once",
+        help="new random crops in each epoch, or features of center crops, passed once",
         choices=("crops", "features"),
     )
     features: tuple[Choice, ...] = setting(
@@ -69,7 +69,7 @@ class LinearProbe:
     crop_scale: tuple[float, float] = setting(
         (0.08, 1.0), help="area of a random crop, share of the image", minimum=0, maximum=1
     )
-    resize: int = setting(256, help="short side before the centre crop, px", minimum=8)
+    resize: int = setting(256, help="short side before the center crop, px", minimum=8)
     crop: int = setting(224, help="side of every crop, px", minimum=8)
 
     @property

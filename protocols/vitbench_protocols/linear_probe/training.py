@@ -46,7 +46,7 @@ class Data:
     widths: Mapping[Output, int]  # D of each output
 
     def table(self, split: str) -> FeatureTable:
-        """Return the features of centre crops."""
+        """Return the features of center crops."""
         return self.context.features(split, self.spec)
 
     def grid(self, heads: Sequence[Head], classes: int) -> Grid:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.api import errors
-from vitbench.kit import permutation, uniforms
+from vitbench.kit import permutation, keyed_uniform
 
 Rows = NDArray[np.int64]
 
@@ -24,7 +24,7 @@ def few(targets: Rows, *, shots: int, percent: float, seed: int, draw: int) -> R
     """
     if not shots and not percent:
         return np.arange(len(targets))
-    keys = uniforms(seed, "shots", draw, np.arange(len(targets)), count=1)[:, 0]
+    keys = keyed_uniform(seed, "shots", draw, np.arange(len(targets)), count=1)[:, 0]
     order = np.lexsort((keys, targets))
     sizes = np.bincount(targets)
     rank = np.arange(len(targets)) - np.repeat(np.cumsum(sizes) - sizes, sizes)

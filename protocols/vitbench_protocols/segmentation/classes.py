@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vitbench.api import Dataset, errors
 from vitbench.kit import labels_in
 
-NONE = -1  # no class: not labelled in the truth, not predicted in a prediction
+NONE = -1  # no class: not labeled in the truth, not predicted in a prediction
 HIGHEST = 65535  # label of a 16-bit file
 FIRST_LABEL = "label of the first class in the label files, if not as the class list numbers them"
 VOID = "labels of the truth that do not count; left out: 0 and 255, where they are no class"

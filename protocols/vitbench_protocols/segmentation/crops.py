@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from vitbench.kit import (
     Pixels,
     fitted,
+    keyed_uniform,
     resize_image,
     resize_indices,
-    uniforms,
 )
 from vitbench_protocols.segmentation.classes import NONE, Indices
 
 Draws = NDArray[np.float64]  # numbers from [0, 1)
 
-BRIGHTNESS, HUE = 32.0, 18  # grey levels; halves of degrees
+BRIGHTNESS, HUE = 32.0, 18  # gray levels; halves of degrees
 CONTRAST = SATURATION = (0.5, 1.5)
 TRIES = 10  # places that are tried, to see more than one class
 
@@ -39,7 +39,7 @@ class CropRules:
 
     def make(self, image: Pixels, truth: Indices, *, seed: int, position: int) -> "Crop":
         """Make the crop for a position of the stream."""
-        draws = uniforms(seed, "segmentation crop", position, count=40)
+        draws = keyed_uniform(seed, "segmentation crop", position, count=40)
         low, high = self.scales
         ratio = low + (high - low) * draws[0]
         target = fitted(truth.shape, short=int(self.short * ratio), long=int(self.long * ratio))

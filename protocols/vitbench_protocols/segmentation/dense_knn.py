@@ -1,4 +1,4 @@
-"""Dense nearest neighbours: each patch takes the classes of the most similar training patches."""
+"""Dense nearest neighbors: each patch takes the classes of the most similar training patches."""
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from vitbench.kit import (
     Bank,
     distributed,
     fitted,
+    keyed_uniform,
     resize_indices,
-    uniforms,
 )
 from vitbench_protocols.segmentation.classes import NONE, Indices
 from vitbench_protocols.segmentation.inference import Segmenter, normalized, padded
@@ -40,19 +40,19 @@ def remember(settings: DenseKnn, backbone: Backbone, problem: Problem) -> Segmen
     )
     k = min(settings.k, len(tokens))
     if k < settings.k:
-        problem.context.note(f"a memory of {k} patches: all of them are neighbours")
+        problem.context.note(f"a memory of {k} patches: all of them are neighbors")
     bank = Bank(tokens, engine=settings.engine)
     return Retrieval(reader, bank, classes, k=k, temperature=settings.temperature)
 
 
 def _remembered(scene: Scene, reader: "PatchReader", problem: Problem) -> tuple[Tensor, Tensor]:
-    """Return the labelled patches of an image: features (n, D) and shares of classes (n, C)."""
+    """Return the labeled patches of an image: features (n, D) and shares of classes (n, C)."""
     size = fitted(scene.truth.shape, short=problem.inference.short, long=problem.inference.long)
     image = padded(normalized(scene.image, size, reader), reader.patch_px)
     tokens = reader.tokens(image)[0]  # (h * w, D)
     shares = class_shares(resize_indices(scene.truth, size), reader.patch_px, len(problem.classes))
-    labelled = torch.from_numpy(shares.sum(axis=1) > 0)
-    return tokens[labelled.to(tokens.device)], torch.from_numpy(shares)[labelled]
+    labeled = torch.from_numpy(shares.sum(axis=1) > 0)
+    return tokens[labeled.to(tokens.device)], torch.from_numpy(shares)[labeled]
 
 
 class PatchReader:
@@ -98,9 +98,9 @@ class Retrieval:
 
 
 def class_shares(truth: Indices, patch: int, classes: int) -> NDArray[np.float16]:
-    """Return the shares of classes among the labelled pixels of each patch, (h * w, C) float16.
+    """Return the shares of classes among the labeled pixels of each patch, (h * w, C) float16.
 
-    Zero where no pixel is labelled. What exceeds whole patches counts as a patch of its own.
+    Zero where no pixel is labeled. What exceeds whole patches counts as a patch of its own.
     """
     height, width = truth.shape
     padded = np.pad(truth, ((0, -height % patch), (0, -width % patch)), constant_values=NONE)
@@ -116,5 +116,5 @@ def class_shares(truth: Indices, patch: int, classes: int) -> NDArray[np.float16
 
 def _chosen(patches: int, share: int, seed: int, place: int) -> Tensor:
     """Draw which patches of an image are remembered, in their order."""
-    keys = uniforms(seed, "memory", place, np.arange(patches), count=1)[:, 0]
+    keys = keyed_uniform(seed, "memory", place, np.arange(patches), count=1)[:, 0]
     return torch.from_numpy(np.sort(np.argsort(keys, kind="stable")[:share]))

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.kit import FineTuning, Shuffled, Surroundings
+from vitbench.kit import FineTuneContext, FineTuning, Shuffled
 from vitbench_protocols.segmentation.classes import NONE
 from vitbench_protocols.segmentation.crops import Crop, CropRules
 from vitbench_protocols.segmentation.networks import Network, NetworkSegmenter
 from vitbench_protocols.segmentation.predict import Problem, predict
 from vitbench_protocols.segmentation.scenes import read_scene
-from vitbench_protocols.segmentation.scores import summarise
+from vitbench_protocols.segmentation.scores import summarize
 from vitbench_protocols.segmentation.settings import Learning
 
 FULL_SIZE = 2048  # px, limit of the long side before the random scale
@@ -22,7 +22,7 @@ FULL_SIZE = 2048  # px, limit of the long side before the random scale
 class CropTask:
     """A network that learns the classes of pixels in random crops.
 
-    The loss is the cross-entropy summed over labelled pixels and divided by all pixels, as
+    The loss is the cross-entropy summed over labeled pixels and divided by all pixels, as
     mmsegmentation of 2021 does; a crop without labels adds nothing.
     """
 
@@ -73,7 +73,7 @@ class CropTask:
 
     def check(self) -> Mapping[str, float]:
         """Score the network on the validation images."""
-        found = summarise(predict(self.problem, self.segmenter).items(self.problem.val.ids))
+        found = summarize(predict(self.problem, self.segmenter).items(self.problem.val.ids))
         return {score.metric: score.value for score in found if score.value is not None}
 
 
@@ -96,7 +96,7 @@ def learn(
     """
     context = problem.context
     task = CropTask(network, problem, learning)
-    around = Surroundings(
+    around = FineTuneContext(
         device=context.device,
         workers=context.workers,
         scratch=context.scratch,

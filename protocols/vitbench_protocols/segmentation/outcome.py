@@ -18,7 +18,7 @@ from vitbench.kit import (
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.pictures import Shown, write_sheet
 from vitbench_protocols.segmentation.scenes import Scene, read_scene
-from vitbench_protocols.segmentation.scores import Tally, iou_by_image, summarise, write_classes
+from vitbench_protocols.segmentation.scores import Tally, iou_by_image, summarize, write_classes
 
 SHOWN = 4  # images on a sheet
 PREDICTIONS, JOURNAL = "predictions", "metrics.jsonl"
@@ -80,7 +80,7 @@ def finish(
         if distributed.is_main():
             write_curves(read_metrics(context.output), PANELS, paths["curves"])
     distributed.barrier()
-    return Outcome(summarise(items), items, paths)
+    return Outcome(summarize(items), items, paths)
 
 
 def _extremes(

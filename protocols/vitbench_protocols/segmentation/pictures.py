@@ -69,11 +69,11 @@ def _row(row: Shown, classes: Classes) -> Image.Image:
 
 
 def difference(image: Pixels, truth: Indices, predicted: Indices) -> NDArray[np.uint8]:
-    """Return the image in grey, wrong pixels red, right ones green, unlabelled ones dark."""
-    grey = image.mean(axis=2, keepdims=True)
+    """Return the image in gray, wrong pixels red, right ones green, unlabeled ones dark."""
+    gray = image.mean(axis=2, keepdims=True)
     known, wrong = truth != NONE, (truth != NONE) & (truth != predicted)
     tint = np.where(wrong[..., None], WRONG, RIGHT)
-    mixed: NDArray[np.float64] = np.where(known[..., None], 0.45 * grey + 0.55 * tint, 0.25 * grey)
+    mixed: NDArray[np.float64] = np.where(known[..., None], 0.45 * gray + 0.55 * tint, 0.25 * gray)
     return mixed.astype(np.uint8)
 
 

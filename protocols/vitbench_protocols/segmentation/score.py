@@ -130,13 +130,13 @@ class SegmentationMaps:
         return "from-zero" if self.numbering == "labels" else "labels"
 
     def _compare(self, tally: Tally, otherwise: float, context: Context) -> None:
-        """Say so if the other numbering makes far more pixels right."""
-        labelled = int(tally.total.sum())
+        """Log so if the other numbering makes far more pixels right."""
+        labeled = int(tally.total.sum())
         own = int(tally.total[:, :-1].trace())
-        if otherwise > max(FAR * own, SENSIBLE * labelled):
+        if otherwise > max(FAR * own, SENSIBLE * labeled):
             context.note(
-                f"{own / labelled:.1%} of the labelled pixels are right, but "
-                f"{otherwise / labelled:.1%} with --numbering {self._other}"
+                f"{own / labeled:.1%} of the labeled pixels are right, but "
+                f"{otherwise / labeled:.1%} with --numbering {self._other}"
             )
 
 
@@ -163,5 +163,5 @@ def read(labels: NDArray[np.int32], classes: Classes, numbering: Numbering) -> R
 
 
 def right(scene: Scene, prediction: Read) -> int:
-    """Count the labelled pixels whose class is predicted."""
+    """Count the labeled pixels whose class is predicted."""
     return int(np.count_nonzero((scene.truth == prediction.classes) & (scene.truth != NONE)))

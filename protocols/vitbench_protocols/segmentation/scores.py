@@ -72,7 +72,7 @@ class Tally:
         return {"ids": np.array([ids[place] for place in places]), **named, "confusion": self.total}
 
 
-def summarise(items: Mapping[str, NDArray[Any]]) -> tuple[Score, ...]:
+def summarize(items: Mapping[str, NDArray[Any]]) -> tuple[Score, ...]:
     """Return the scores of all images together.
 
     IoU of a class is hits / (predicted + true - hits), its accuracy hits / true; means are over
@@ -93,7 +93,7 @@ def summarise(items: Mapping[str, NDArray[Any]]) -> tuple[Score, ...]:
 def iou_by_image(items: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return the mean IoU of each image over the classes it shows, percent, (n,).
 
-    NaN where nothing is labelled.
+    NaN where nothing is labeled.
     """
     hits, predicted, true = (items[f"confusion_{name}"].astype(np.float64) for name in KEPT)
     union, there = predicted + true - hits, true > 0

@@ -9,7 +9,7 @@ from vitbench_protocols.segmentation.classes import Indices
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone
-    from vitbench.kit import Course
+    from vitbench.kit import FineTuneConfig
     from vitbench_protocols.segmentation.inference import Segmenter
     from vitbench_protocols.segmentation.predict import Problem
 
@@ -88,11 +88,11 @@ class Learning:
         4000, help="steps between scores for the curve; 0: none", minimum=0, identity=False
     )
 
-    def course(self, undecayed: tuple[str, ...]) -> "Course":
+    def course(self, undecayed: tuple[str, ...]) -> "FineTuneConfig":
         """Return what the core's loop needs to know."""
-        from vitbench.kit import Course, Poly  # imports torch
+        from vitbench.kit import FineTuneConfig, Poly  # imports torch
 
-        return Course(
+        return FineTuneConfig(
             steps=self.steps,
             batch_size=self.batch_size,
             rate=Poly(self.learning_rate, warmup_steps=self.warmup_steps),
@@ -108,7 +108,7 @@ class DenseKnn:
     """Retrieval in a memory of frozen patch features; nothing is trained.
 
     Source:
-        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023: 30 neighbours,
+        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023: 30 neighbors,
         temperature 0.02, memory of 10,240,000 patches.
 
     Differs:
@@ -121,7 +121,7 @@ class DenseKnn:
     memory: int = setting(1_024_000, help="training patches that are kept", minimum=1)
     layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
     engine: Literal["faiss", "torch"] = setting(
-        "faiss", help="exact search; both give the same neighbours", identity=False
+        "faiss", help="exact search; both give the same neighbors", identity=False
     )
 
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":

@@ -11,7 +11,7 @@ from vitbench_protocols.adjacency.match import (
     KS,
     best_threshold,
     choose,
-    rank_neighbours,
+    rank_neighbors,
     rank_scores,
     share,
 )
@@ -72,7 +72,7 @@ def test_equal_cosines_are_chance() -> None:
     assert found["ap"] == pytest.approx(found["chance"])
 
 
-def test_equal_cosines_keep_the_order_of_the_neighbours() -> None:
+def test_equal_cosines_keep_the_order_of_the_neighbors() -> None:
     truth = random_truth()
     chosen = choose(np.zeros((N, 8, SIDE, SIDE), np.float32), truth, "top-k", k=3, threshold=0)
     assert chosen[:, :3].all()
@@ -97,13 +97,13 @@ def test_ranking_equals_choosing_at_every_k() -> None:
     truth.exists[:, 0] = False
     truth.counted[0, 0, 0] = False
     cosine = np.random.default_rng(2).random((N, 8, SIDE, SIDE)).astype(np.float32)
-    ranking = rank_neighbours(cosine, truth)
+    ranking = rank_neighbors(cosine, truth)
     for k in range(1, 9):
         chosen = choose(cosine, truth, "top-k", k=k, threshold=0)
         np.testing.assert_array_equal(share(*ranking.at(k)), share(truth.positive, chosen))
 
 
-def test_missing_neighbours_are_never_chosen() -> None:
+def test_missing_neighbors_are_never_chosen() -> None:
     truth = random_truth()
     truth.exists[:, 5] = False
     cosine = np.ones((N, 8, SIDE, SIDE), np.float32)
@@ -112,14 +112,14 @@ def test_missing_neighbours_are_never_chosen() -> None:
         np.testing.assert_array_equal(chosen, truth.exists)
 
 
-def test_missing_neighbours_take_no_place_among_the_first() -> None:
+def test_missing_neighbors_take_no_place_among_the_first() -> None:
     truth = random_truth()
     truth.exists[:, 5] = False
     cosine = np.zeros((N, 8, SIDE, SIDE), np.float32)
     cosine[:, 5] = 1
     chosen = choose(cosine, truth, "top-k", k=2, threshold=0)
     assert (chosen.sum(1) == 2).all()
-    assert rank_neighbours(cosine, truth).chosen[:, :7].all()
+    assert rank_neighbors(cosine, truth).chosen[:, :7].all()
 
 
 def test_images_without_contrast_have_no_rank_scores() -> None:

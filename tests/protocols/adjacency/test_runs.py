@@ -108,7 +108,7 @@ def test_grid_tells_how_little_a_match_proves(tmp_path: Path) -> None:
         for line in lines
         if (line["descriptor"], line["background"], line["labels"], line["overlap"], line["crowd"])
         == ("one-hot-map", "class", "categories", "small-on-top", "True")
-        and (line["geometry"], line["neighbours"], line["border"], line["patches"])
+        and (line["geometry"], line["neighbors"], line["border"], line["patches"])
         == ("resize-crop", "8", "valid", "all")
         and (line["comparison"], line["empty_images"]) == ("at-least", "False")
     ]
@@ -164,7 +164,7 @@ def test_images_without_annotations_are_left_out_unless_asked_for(
     found = read_items(both.record, tmp_path / "results")
     assert len(found["ids"]) == LIMIT
     assert len(alone["ids"]) < LIMIT
-    inside = (36 * 8 + 24 * 5 + 4 * 3) / 64  # every neighbour of an 8 x 8 grid
+    inside = (36 * 8 + 24 * 5 + 4 * 3) / 64  # every neighbor of an 8 x 8 grid
     assert found["positives_mean"][:2].tolist() == [inside, inside]
 
 
@@ -199,8 +199,8 @@ def test_a_checkpoint_is_scored_against_the_ground_truth(
     truth = read_items(counted.record, counted.path.parents[1])
     np.testing.assert_array_equal(items["ids"], truth["ids"])
     np.testing.assert_allclose(items["chance"], items["precision_at_8"])
-    neighbours = (36 * 8 + 24 * 5 + 4 * 3) / 64
-    np.testing.assert_allclose(items["chance"], 100 * truth["positives_mean"] / neighbours)
+    neighbors = (36 * 8 + 24 * 5 + 4 * 3) / 64
+    np.testing.assert_allclose(items["chance"], 100 * truth["positives_mean"] / neighbors)
     assert value(scored, "ap") > value(scored, "chance")
     assert value(scored, "precision") == value(scored, "precision_at_4")
 

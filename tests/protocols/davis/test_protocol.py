@@ -13,7 +13,7 @@ from PIL import Image
 from tests.tiny_clips import HEIGHT, WIDTH, Pixels, label_map, write_clip, write_davis, write_labels
 from vitbench.data.clips import Clip
 from vitbench.engine.evaluate import evaluate
-from vitbench.engine.options import RunOptions, Voice
+from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import from_preset
 from vitbench.engine.run import Evaluation
 from vitbench.errors import DatasetError
@@ -186,8 +186,8 @@ def test_a_killed_run_goes_on_with_the_clip_it_was_in(
 
 def test_progress_tells_of_clips_and_of_their_frames(root: Path, tmp_path: Path) -> None:
     said: list[tuple[str, int, int]] = []
-    voice = Voice(progress=lambda *words: said.append(words), say=lambda text: None)
-    evaluate(Davis(**SMALL, k=3), resolve(RANDOM), options(root, tmp_path), voice)
+    reporter = Reporter(progress=lambda *words: said.append(words), log=lambda text: None)
+    evaluate(Davis(**SMALL, k=3), resolve(RANDOM), options(root, tmp_path), reporter)
     assert {("clips", 0, 2), ("clips", 2, 2), ("frames of a clip", 5, 5)} <= set(said)
 
 

@@ -50,8 +50,8 @@ def test_anchors_are_not_rounded() -> None:
 def test_anchors_stand_at_fixed_strides_where_the_coarsest_grid_is_rounded_up() -> None:
     ours, theirs = anchors_of(Anchors(STRIDES, SCALE, RATIOS), 96), anchors_of(THEIRS, 96)
     assert len(ours) == 3 * (24**2 + 12**2 + 6**2 + 3**2 + 2**2)
-    centre = (ours[-1, :2] + ours[-1, 2:]) / 2
-    assert centre.tolist() == [64.0, 64.0]
+    center = (ours[-1, :2] + ours[-1, 2:]) / 2
+    assert center.tolist() == [64.0, 64.0]
     assert ((theirs[-1, :2] + theirs[-1, 2:]) / 2).tolist() == [48.0, 48.0]
 
 

@@ -14,8 +14,8 @@ import torch.distributed as dist
 from tests.protocols.detection.test_detection import BACKBONE, SHORT
 from vitbench.api import (
     Record,
+    Reporter,
     RunOptions,
-    Voice,
     errors,
     evaluate,
     read_items,
@@ -26,9 +26,9 @@ LEARNING = replace(SHORT.learning, epochs=2, batch_size=2, check_epochs=0, warmu
 PROTOCOL = replace(SHORT, drop_path=(0.1, 0.3), learning=LEARNING)
 
 
-def run(data: Path, results: Path, voice: Voice = Voice()) -> Record:  # noqa: B008
+def run(data: Path, results: Path, reporter: Reporter = Reporter()) -> Record:  # noqa: B008
     options = RunOptions(data=str(data), results=results, workers=2)
-    return evaluate(PROTOCOL, resolve(BACKBONE), options, voice).record
+    return evaluate(PROTOCOL, resolve(BACKBONE), options, reporter).record
 
 
 def found_in(record: Record, results: Path) -> dict[str, Any]:
@@ -45,14 +45,14 @@ def test_a_stopped_run_goes_on_and_finds_what_an_unbroken_one_finds(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(errors.Stopped, match="step 4 of 6"):
-        run(scenes, tmp_path / "a", Voice(progress=stop))
+        run(scenes, tmp_path / "a", Reporter(progress=stop))
     steps: list[int] = []
 
     def note(task: str, done: int, _total: int) -> None:
         if task == "fine-tuning":
             steps.append(done)
 
-    broken = run(scenes, tmp_path / "a", Voice(progress=note))
+    broken = run(scenes, tmp_path / "a", Reporter(progress=note))
     assert steps == [5, 6]
     whole = run(scenes, tmp_path / "b")
     assert broken.id == whole.id

@@ -5,7 +5,7 @@ import torch
 
 from vitbench.errors import UnknownName
 from vitbench.models.backbone import BackboneInfo
-from vitbench.models.facts import Pooling
+from vitbench.models.constants import Pooling
 from vitbench.models.timm_backbone import build_backbone
 from vitbench_protocols.linear_probe import Choice
 from vitbench_protocols.linear_probe.features import feature_sets

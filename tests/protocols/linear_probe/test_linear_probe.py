@@ -9,8 +9,8 @@ import torch
 
 from vitbench.api import (
     Evaluation,
+    Reporter,
     RunOptions,
-    Voice,
     evaluate,
     from_preset,
     read_items,
@@ -24,15 +24,15 @@ from vitbench_protocols.linear_probe import LinearProbe, training
 SMALL: dict[str, Any] = {"resize": 32, "crop": 32, "batch_size": 10, "epochs": 6}
 DINO = {**SMALL, "learning_rates": (0.5,)}
 SWEEP = {**SMALL, "held_out": 0.4, "learning_rates": (1e-4, 0.1, 1.0)}
-SILENT = Voice()
+SILENT = Reporter()
 
 
 def run(
-    preset: str, folders: Path, results: Path, voice: Voice = SILENT, **settings: Any
+    preset: str, folders: Path, results: Path, reporter: Reporter = SILENT, **settings: Any
 ) -> Evaluation:
     probe = from_preset(LinearProbe, preset, **settings)
     options = RunOptions(data=str(folders), results=results)
-    return evaluate(probe, resolve("random:vit_mini_patch8_64"), options, voice)
+    return evaluate(probe, resolve("random:vit_mini_patch8_64"), options, reporter)
 
 
 def values(found: Evaluation) -> dict[str, float | None]:
@@ -130,10 +130,10 @@ def test_a_killed_run_goes_on_and_ends_alike(
             if len(told) == 4:
                 raise Killed
 
-    voice = Voice(progress=kill)
+    reporter = Reporter(progress=kill)
     with pytest.raises(Killed):
-        run(preset, folders, tmp_path / "killed", voice, **settings)
-    resumed = run(preset, folders, tmp_path / "killed", voice, **settings)
+        run(preset, folders, tmp_path / "killed", reporter, **settings)
+    resumed = run(preset, folders, tmp_path / "killed", reporter, **settings)
     assert told == [1, 2, 3, 4, 4, 5, 6]  # the fourth was told before it was saved
     assert values(resumed) == values(whole)
 

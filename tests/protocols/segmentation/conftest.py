@@ -11,7 +11,7 @@ CLASSES = "classes:\n  0: unlabeled\n  1: brick\n  2: grass\n  5: sky\n"
 
 
 def write_maps(root: Path, *, train: int = 6, val: int = 3, seed: int = 0) -> Path:
-    """Write images of 64 x 80 px; a frame of two pixels is not labelled."""
+    """Write images of 64 x 80 px; a frame of two pixels is not labeled."""
     generator = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)
     (root / "classes.yaml").write_text(CLASSES)

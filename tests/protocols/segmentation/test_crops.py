@@ -29,9 +29,9 @@ def test_a_position_gives_the_same_crop_again_and_another_gives_another() -> Non
 
 def test_truth_follows_the_image() -> None:
     _, truth = scene()
-    grey = np.repeat(truth[..., None] * 100 + 50, 3, axis=2).astype(np.uint8)
+    gray = np.repeat(truth[..., None] * 100 + 50, 3, axis=2).astype(np.uint8)
     for position in range(20):
-        crop = RULES.make(grey, truth, seed=0, position=position)
+        crop = RULES.make(gray, truth, seed=0, position=position)
         red = crop.image.astype(int).mean(axis=2)
         inner = crop.truth != NONE
         left, right = (red[inner & (crop.truth == index)] for index in (0, 1))
@@ -89,7 +89,7 @@ def test_hue_turns_by_at_most_36_degrees() -> None:
     assert turned[2] == 0
 
 
-def test_grey_has_no_color_to_change() -> None:
+def test_gray_has_no_color_to_change() -> None:
     image = np.full((2, 2, 3), 90, np.uint8)
     draws = PLAIN.copy()
     draws[4:8] = (0.0, 0.9, 0.0, 0.3)

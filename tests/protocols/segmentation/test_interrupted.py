@@ -13,8 +13,8 @@ import torch.distributed as dist
 
 from vitbench.api import (
     Record,
+    Reporter,
     RunOptions,
-    Voice,
     errors,
     evaluate,
     read_items,
@@ -47,10 +47,10 @@ METHODS: dict[str, Any] = {
 }
 
 
-def run(name: str, data: Path, results: Path, voice: Voice = Voice()) -> Record:  # noqa: B008
+def run(name: str, data: Path, results: Path, reporter: Reporter = Reporter()) -> Record:  # noqa: B008
     protocol = Segmentation(method=METHODS[name], inference=Inference(short=48, long=256))
     options = RunOptions(data=str(data), results=results, workers=2)
-    return evaluate(protocol, resolve("random:vit_mini_patch8_64"), options, voice).record
+    return evaluate(protocol, resolve("random:vit_mini_patch8_64"), options, reporter).record
 
 
 def counts(record: Record, results: Path) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_a_stopped_run_goes_on_and_finds_what_an_unbroken_one_finds(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(errors.Stopped, match="step 4 of 6"):
-        run("fine-tuning", maps, tmp_path / "a", Voice(progress=stop))
+        run("fine-tuning", maps, tmp_path / "a", Reporter(progress=stop))
     assert not list((tmp_path / "a").glob("*/*.json"))  # it is no failure
     steps: list[int] = []
 
@@ -79,9 +79,9 @@ def test_a_stopped_run_goes_on_and_finds_what_an_unbroken_one_finds(
         if task == "fine-tuning":
             steps.append(done)
 
-    broken = run("fine-tuning", maps, tmp_path / "a", Voice(progress=note))
+    broken = run("fine-tuning", maps, tmp_path / "a", Reporter(progress=note))
     assert steps == [5, 6]
-    whole = run("fine-tuning", maps, tmp_path / "b", Voice())
+    whole = run("fine-tuning", maps, tmp_path / "b", Reporter())
     assert broken.id == whole.id
     np.testing.assert_array_equal(counts(broken, tmp_path / "a"), counts(whole, tmp_path / "b"))
 

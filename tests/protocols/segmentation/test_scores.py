@@ -10,7 +10,7 @@ from vitbench_protocols.segmentation.scores import (
     Tally,
     confusion,
     iou_by_image,
-    summarise,
+    summarize,
     write_classes,
 )
 
@@ -23,7 +23,7 @@ def scored(*pairs: tuple[list[int], list[int]], classes: int = 3) -> dict[str, f
         arrays = (np.array([truth], np.int16), np.array([predicted], np.int16))
         tally.add(place, confusion(*arrays, classes))
     names = [str(place) for place in range(len(pairs))]
-    return {score.metric: score.value for score in summarise(tally.items(names))}
+    return {score.metric: score.value for score in summarize(tally.items(names))}
 
 
 def test_the_truth_scores_100() -> None:
@@ -43,7 +43,7 @@ def test_a_class_that_is_nowhere_counts_for_nothing() -> None:
     assert scored(([0, 1], [0, 1]), classes=150)["miou"] == 100
 
 
-def test_what_is_not_labelled_counts_for_nothing() -> None:
+def test_what_is_not_labeled_counts_for_nothing() -> None:
     assert scored(([0, NONE, NONE], [0, 1, 2])) == {"miou": 100, "aacc": 100, "macc": 100}
 
 

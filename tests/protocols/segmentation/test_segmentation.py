@@ -80,14 +80,14 @@ def test_retrieval_tells_colors_apart_and_leaves_everything_a_reader_needs(
     assert [row["name"] for row in rows] == ["brick", "grass", "sky"]
 
 
-def test_both_engines_find_the_same_neighbours(maps: Path, tmp_path: Path) -> None:
+def test_both_engines_find_the_same_neighbors(maps: Path, tmp_path: Path) -> None:
     first = run(maps, tmp_path / "faiss", DenseKnn(k=5, memory=100))
     second = run(maps, tmp_path / "torch", DenseKnn(k=5, memory=100, engine="torch"))
     assert first.record.id == second.record.id
     assert score(first) == score(second)
 
 
-def test_a_patch_holds_the_shares_of_its_labelled_pixels() -> None:
+def test_a_patch_holds_the_shares_of_its_labeled_pixels() -> None:
     truth = np.array([[0, 0, -1, -1], [0, 1, -1, -1], [1, 1, 2, 2]], np.int16)
     expected = [[0.75, 0.25, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     assert class_shares(truth, 2, 3).tolist() == expected

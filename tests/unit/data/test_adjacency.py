@@ -8,9 +8,9 @@ from vitbench.data.adjacency import (
     STEPS,
     Selection,
     cut,
-    existing_neighbours,
-    neighbour_mask,
-    neighbour_similarity,
+    existing_neighbors,
+    neighbor_mask,
+    neighbor_similarity,
     passes,
     selected_patches,
 )
@@ -25,12 +25,12 @@ def blocks(rows: list[list[int]]) -> NDArray[np.int32]:
 
 
 def counts(labels: NDArray[np.int32], threshold: float = 0.95) -> NDArray[np.int64]:
-    similarity = neighbour_similarity(cut(labels, PATCH), "one-hot-map")
-    exists = existing_neighbours(*similarity.shape[1:])
+    similarity = neighbor_similarity(cut(labels, PATCH), "one-hot-map")
+    exists = existing_neighbors(*similarity.shape[1:])
     return np.asarray(np.count_nonzero(passes(similarity, threshold) & exists, axis=0))
 
 
-def test_one_label_makes_every_existing_neighbour_a_positive() -> None:
+def test_one_label_makes_every_existing_neighbor_a_positive() -> None:
     found = counts(blocks([[3] * 4] * 4))
     np.testing.assert_array_equal(found, [[3, 5, 5, 3], [5, 8, 8, 5], [5, 8, 8, 5], [3, 5, 5, 3]])
 
@@ -55,7 +55,7 @@ def test_share_of_agreeing_pixels_decides_for_one_hot_maps() -> None:
 def test_above_excludes_what_lies_at_the_threshold() -> None:
     labels = blocks([[1, 1]])
     labels[0, PATCH] = 2
-    similarity = neighbour_similarity(cut(labels, PATCH), "one-hot-map")
+    similarity = neighbor_similarity(cut(labels, PATCH), "one-hot-map")
     assert passes(similarity, 15 / 16, "at-least").any()
     assert not passes(similarity, 15 / 16, "above")[similarity < 1].any()
 
@@ -63,7 +63,7 @@ def test_above_excludes_what_lies_at_the_threshold() -> None:
 def test_background_as_zeros_is_like_nothing() -> None:
     labels = blocks([[0, 0, 5]])
     for descriptor in ("one-hot-map", "histogram", "presence", "raw-ids"):
-        assert not neighbour_similarity(cut(labels, PATCH), descriptor, "zero")[:, 0, 0].any()
+        assert not neighbor_similarity(cut(labels, PATCH), descriptor, "zero")[:, 0, 0].any()
 
 
 def test_histogram_ignores_where_pixels_lie() -> None:
@@ -71,17 +71,17 @@ def test_histogram_ignores_where_pixels_lie() -> None:
     labels[0, 0] = labels[PATCH - 1, 2 * PATCH - 1] = 2
     patches = cut(labels, PATCH)
     right = STEPS.index((0, 1))
-    assert neighbour_similarity(patches, "histogram")[right, 0, 0] == pytest.approx(1.0)
-    assert neighbour_similarity(patches, "one-hot-map")[right, 0, 0] == 14 / 16
+    assert neighbor_similarity(patches, "histogram")[right, 0, 0] == pytest.approx(1.0)
+    assert neighbor_similarity(patches, "one-hot-map")[right, 0, 0] == 14 / 16
 
 
-def test_four_neighbours_share_a_side() -> None:
-    exists = existing_neighbours(3, 3, neighbours=4)
+def test_four_neighbors_share_a_side() -> None:
+    exists = existing_neighbors(3, 3, neighbors=4)
     np.testing.assert_array_equal(exists.sum(0), [[2, 3, 2], [3, 4, 3], [2, 3, 2]])
 
 
 def test_wrapped_borders_give_every_patch_eight() -> None:
-    assert existing_neighbours(3, 5, border="wrap").all()
+    assert existing_neighbors(3, 5, border="wrap").all()
 
 
 @pytest.mark.parametrize(
@@ -111,23 +111,23 @@ def test_renaming_labels_changes_no_count() -> None:
     renamed = np.array([9, 4, 60], np.int32)[labels]
     for descriptor in ("one-hot-map", "histogram", "presence"):
         np.testing.assert_allclose(
-            neighbour_similarity(cut(labels, PATCH), descriptor),
-            neighbour_similarity(cut(renamed, PATCH), descriptor),
+            neighbor_similarity(cut(labels, PATCH), descriptor),
+            neighbor_similarity(cut(renamed, PATCH), descriptor),
         )
 
 
-def test_mask_of_a_crop_lists_neighbours_row_by_row() -> None:
+def test_mask_of_a_crop_lists_neighbors_row_by_row() -> None:
     labels = blocks([[1, 1, 2], [3, 1, 4], [5, 6, 7]])
-    mask = neighbour_mask(labels, PATCH, border="valid")
+    mask = neighbor_mask(labels, PATCH, border="valid")
     assert mask.shape == (9, 8)
     assert [STEPS[number] for number in np.flatnonzero(mask[4])] == [(-1, -1), (-1, 0)]
 
 
 def test_mask_of_a_crop_wraps_as_the_reference_does() -> None:
     labels = blocks([[1, 2, 3, 1], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]])
-    mask = neighbour_mask(labels, PATCH)
+    mask = neighbor_mask(labels, PATCH)
     assert [STEPS[number] for number in np.flatnonzero(mask[0])] == [(0, -1)]
-    assert not neighbour_mask(labels, PATCH, border="valid").any()
+    assert not neighbor_mask(labels, PATCH, border="valid").any()
 
 
 def test_crop_follows_box_scale_and_flip() -> None:

@@ -25,7 +25,7 @@ def test_the_blur_is_pils(
     blur_some(ours, radii)
     assert torch.equal(ours, ours.round())
     difference = ours.permute(0, 2, 3, 1).numpy() - np.stack(theirs)
-    assert np.abs(difference).mean() < 0.6  # of the 2 grey levels allowed
+    assert np.abs(difference).mean() < 0.6  # of the 2 gray levels allowed
     assert np.abs(difference).max() <= 3  # PIL rounds six times on the way
 
 

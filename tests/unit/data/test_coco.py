@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from vitbench.data.coco import open_coco
-from vitbench.data.positives import Reading, find_positives
+from vitbench.data.positives import PositiveRule, find_positives
 from vitbench.errors import DatasetError, DatasetNotFound
 
 Write = Callable[..., Path]
 
-# Images of 8 x 8 pixels, cut into patches of 4: a grid of 2 x 2, three neighbours each.
-READING = Reading(geometry="squash", image_px=8, patch_px=4)
+# Images of 8 x 8 pixels, cut into patches of 4: a grid of 2 x 2, three neighbors each.
+READING = PositiveRule(geometry="squash", image_px=8, patch_px=4)
 QUARTER = [[0, 0, 4, 0, 4, 4, 0, 4]]  # the upper left patch
 HALF = [[0, 0, 8, 0, 8, 4, 0, 4]]  # the upper two patches
 
 
-def counts(root: Path, reading: Reading = READING) -> list[list[int]]:
+def counts(root: Path, reading: PositiveRule = READING) -> list[list[int]]:
     found = find_positives(open_coco(root, "val").target(0), reading).counts
     return [[int(count) for count in row] for row in found]
 
@@ -52,7 +52,7 @@ def test_crowd_run_lengths_are_painted(write_coco: Write) -> None:
     upper = {"size": [8, 8], "counts": [0, *[4, 4] * 8]}  # in each column four in, four out
     crowd = {"segmentation": upper, "iscrowd": 1}
     assert counts(write_coco(crowd)) == [[1, 1], [1, 1]]
-    without = Reading(geometry="squash", image_px=8, patch_px=4, crowd=False)
+    without = PositiveRule(geometry="squash", image_px=8, patch_px=4, crowd=False)
     assert counts(write_coco(crowd), without) == [[3, 3], [3, 3]]
 
 
@@ -168,7 +168,7 @@ def test_real_crowds_and_gaps_are_read(real_data: Path) -> None:
 @pytest.mark.data
 def test_real_images_have_the_published_order_of_positives(real_data: Path) -> None:
     dataset = open_coco(real_data / "coco", "val")
-    means = [find_positives(dataset.target(index), Reading()).mean for index in range(158)]
+    means = [find_positives(dataset.target(index), PositiveRule()).mean for index in range(158)]
     assert np.mean(means) == pytest.approx(4.4437, abs=1e-4)
     assert np.std(means) == pytest.approx(1.1089, abs=1e-4)
 

@@ -12,7 +12,7 @@ from vitbench.data.sizes import Pixels
 
 ADJUST = (ops.adjust_brightness, ops.adjust_contrast, ops.adjust_saturation, ops.adjust_hue)
 RANGES = ((0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1))
-MOST = 1.0  # grey levels of mean absolute difference, what issue and paper allow: 1/255
+MOST = 1.0  # gray levels of mean absolute difference, what issue and paper allow: 1/255
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def test_the_whole_jitter_is_torchvisions_in_every_order(crops: Tensor) -> None:
     assert torch.equal(crops[~apply], untouched)
 
 
-def test_grey_is_pils(crops: Tensor) -> None:
+def test_gray_is_pils(crops: Tensor) -> None:
     theirs = [ops.to_grayscale(pil(crop), num_output_channels=3) for crop in crops]
-    color.to_grey(crops)
+    color.to_gray(crops)
     assert gap(crops, theirs) < 0.01
 
 

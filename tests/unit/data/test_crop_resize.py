@@ -40,7 +40,7 @@ def test_crops_one_by_one_are_pils(image: Pixels, size: int, kind: Filter) -> No
     ours = torch.empty(len(BOXES), 3, size, size)
     crop_each([image] * len(BOXES), BOXES, FLIPS, ours, kind=kind)
     difference = np.abs(ours.numpy() - with_pil(image, size, kind))
-    assert difference.mean() < 0.1  # of the 2 grey levels allowed
+    assert difference.mean() < 0.1  # of the 2 gray levels allowed
 
 
 @pytest.mark.parametrize("kind", FILTERS)
@@ -56,7 +56,7 @@ def test_crops_by_matrix_products_are_pils(
     )[0]
     assert ours.dtype == dtype
     difference = np.abs(ours.float().numpy() - with_pil(image, size, kind))
-    assert difference.mean() < most  # of the 2 grey levels allowed
+    assert difference.mean() < most  # of the 2 gray levels allowed
 
 
 def test_the_weights_of_each_sample_sum_to_one_within_the_interval() -> None:

@@ -37,7 +37,7 @@ def test_the_chances_are_those_of_the_settings() -> None:
     assert views == 10
     np.testing.assert_allclose(draws.flip.mean(axis=0), 0.5, atol=0.03)
     np.testing.assert_allclose(draws.jitter.mean(axis=0), 0.8, atol=0.03)
-    np.testing.assert_allclose(draws.grey.mean(axis=0), 0.2, atol=0.03)
+    np.testing.assert_allclose(draws.gray.mean(axis=0), 0.2, atol=0.03)
     blurred = (draws.blur_radius > 0).mean(axis=0)
     np.testing.assert_allclose(blurred, [1.0, 0.1, *[0.5] * 8], atol=0.03)
     np.testing.assert_allclose(draws.solarize.mean(axis=0), [0, 0.2, *[0] * 8], atol=0.03)

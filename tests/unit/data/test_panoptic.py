@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.images import bomb
 from vitbench.data.panoptic import open_panoptic
-from vitbench.data.positives import Reading, find_positives
+from vitbench.data.positives import PositiveRule, find_positives
 from vitbench.errors import DatasetError
 
 
@@ -48,9 +48,9 @@ def test_segments_are_told_by_all_three_channels(tmp_path: Path) -> None:
 def test_two_objects_of_a_category_are_one_category(tmp_path: Path) -> None:
     root = write(tmp_path, [[5, 6], [7, 7]], {5: 1, 6: 1, 7: 199})
     target = open_panoptic(root, "val").target(0)
-    reading = Reading(geometry="squash", image_px=8, patch_px=4)
+    reading = PositiveRule(geometry="squash", image_px=8, patch_px=4)
     np.testing.assert_array_equal(find_positives(target, reading).counts, [[1, 1], [1, 1]])
-    segments = Reading(geometry="squash", image_px=8, patch_px=4, labels="segments")
+    segments = PositiveRule(geometry="squash", image_px=8, patch_px=4, labels="segments")
     np.testing.assert_array_equal(find_positives(target, segments).counts, [[0, 0], [1, 1]])
 
 

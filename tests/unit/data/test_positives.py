@@ -9,12 +9,12 @@ import pytest
 
 from vitbench.data.coco import open_coco
 from vitbench.data.parallel import WORTH_PROCESSES, map_items
-from vitbench.data.positives import Positives, Reading, find_positives, is_annotated
+from vitbench.data.positives import PositiveRule, Positives, find_positives, is_annotated
 from vitbench.data.positives_grid import count_grid, near
 
 Write = Callable[..., Path]
 
-READING = Reading(geometry="squash", image_px=16, patch_px=4)
+READING = PositiveRule(geometry="squash", image_px=16, patch_px=4)
 LEFT = [[0, 0, 8, 0, 8, 16, 0, 16]]
 SPOT = [[5, 5, 9, 5, 9, 9, 5, 9]]
 
@@ -71,7 +71,7 @@ def test_patches_know_their_category_and_the_way_to_the_border(write_coco: Write
     found = find_positives(dataset.target(0), READING)
     np.testing.assert_array_equal(found.category, [[1, 1, 0, 0]] * 4)
     np.testing.assert_array_equal(found.border_distance, [[5, 1, 2, 6]] * 4)
-    assert found.mean == 4  # each half is a strip of two columns: 3 or 5 neighbours
+    assert found.mean == 4  # each half is a strip of two columns: 3 or 5 neighbors
 
 
 def test_without_a_border_the_way_is_endless(write_coco: Write) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.data.positives import Reading, find_positives
+from vitbench.data.positives import PositiveRule, find_positives
 from vitbench.data.semantic import open_semantic
 from vitbench.errors import DatasetError, DatasetNotFound
 
@@ -36,7 +36,7 @@ def test_labels_are_read_as_they_are(tmp_path: Path) -> None:
 
 def test_index_maps_are_counted(tmp_path: Path) -> None:
     target = open_semantic(write(tmp_path, blocks([[1, 1], [2, 0]])), "val").target(0)
-    reading = Reading(geometry="squash", image_px=8, patch_px=4)
+    reading = PositiveRule(geometry="squash", image_px=8, patch_px=4)
     np.testing.assert_array_equal(find_positives(target, reading).counts, [[1, 1], [0, 0]])
 
 
@@ -149,5 +149,5 @@ def test_labels_below_0_are_refused(tmp_path: Path) -> None:
 def test_real_folders_are_read(real_data: Path, name: str, items: int, classes: int) -> None:
     dataset = open_semantic(real_data / name, "val")
     assert (len(dataset), dataset.info.classes) == (items, classes)
-    found = find_positives(dataset[0].target, Reading())
+    found = find_positives(dataset[0].target, PositiveRule())
     assert 0 < found.mean < 8

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vitbench.data.loading import Loading
+from vitbench.data.loading import LoaderConfig
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.packing import Packing, pack_folder
 from vitbench.data.shards import Shards, open_shards, open_training_images, read_shard
@@ -50,7 +50,7 @@ def loader(shards: Shards, *, rank: int = 0, processes: int = 1, skip: int = 0) 
     return TrainingLoader(
         shards,
         CROPS,
-        Loading(skip_corrupt=skip),
+        LoaderConfig(skip_corrupt=skip),
         batch_size=8,
         seed=1,
         device=torch.device("cpu"),
@@ -173,7 +173,7 @@ def test_packed_folders_are_small_and_unpack_to_folders(tmp_path: Path) -> None:
     out = tmp_path / "packed"
     written: list[str] = []
     packing = Packing(size=200, quality=90, shard_megabytes=1)
-    size = pack_folder(tmp_path / "full", out, packing, listener=written.append)
+    size = pack_folder(tmp_path / "full", out, packing, callback=written.append)
     assert written == ["train-00000.tar", "train-00001.tar", "val-00000.tar"]
     assert size == sum((out / name).stat().st_size for name in written)
     assert all((out / name).stat().st_size < 1.1 * 2**20 for name in written)

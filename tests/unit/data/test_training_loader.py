@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from vitbench.data.image_files import ImageFiles, find_images
-from vitbench.data.loading import Loading
+from vitbench.data.loading import LoaderConfig
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.sizes import Pixels
 from vitbench.data.training_loader import CropBatch, TrainingLoader
@@ -33,7 +33,7 @@ def loader(
     return TrainingLoader(
         images,
         CROPS,
-        Loading(**loading),
+        LoaderConfig(**loading),
         batch_size=4,
         seed=1,
         device=torch.device("cpu"),

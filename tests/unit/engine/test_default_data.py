@@ -64,7 +64,7 @@ def test_every_bundled_protocol_and_scorer_has_the_papers_set() -> None:
         "detection": "coco",
         "knn": "imagenet",
         "linear-probe": "imagenet",
-        "portrait": "imagenet",
+        "feature-pca": "imagenet",
         "segmentation": "ade20k",
     }
     usual = {name: default_data(scorers.get(name)) for name in scorers.names()}

@@ -19,11 +19,11 @@ from vitbench.data.content import Digests, images_fingerprint
 from vitbench.data.dataset import open_dataset
 from vitbench.data.transforms import AS_IT_IS, Normalization
 from vitbench.engine.context import open_data
-from vitbench.engine.options import RunOptions, Voice
+from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.protocol import Scoring, protocols, scorers
 from vitbench.engine.run import Run
-from vitbench.models.assembly import build
 from vitbench.models.backbone import Backbone
+from vitbench.models.factory import build
 from vitbench.models.identity import LEFT_OUT, WeightsIdentity, identify_weights
 from vitbench.records import Subject
 from vitbench.settings import facts, is_component
@@ -47,7 +47,7 @@ def identity(
 ) -> str:
     subject = Subject(kind="checkpoint", name="name", sha256=sha256)
     data = open_data(component, options, pixels=True)
-    run = Run(component, subject, options, Voice(), data, torch.device("cpu"), normalization)
+    run = Run(component, subject, options, Reporter(), data, torch.device("cpu"), normalization)
     return replace(run, weights=weights).identity()
 
 
@@ -153,7 +153,7 @@ OPTIONS: dict[str, tuple[Any, bool]] = {  # field: (another value, whether the i
     "limit": (5, True),
     "split_list": (("first.txt",), True),
     "skip_corrupt": (3, False),
-    "again": (True, False),
+    "rerun": (True, False),
 }
 
 
@@ -232,7 +232,7 @@ def test_every_setting_counts_unless_it_is_declared_not_to(
         nobody = Subject(kind="checkpoint", name="", sha256="")
         nothing: Any = None
         cpu = torch.device("cpu")
-        run = Run(component, nobody, RunOptions(), Voice(), nothing, cpu, AS_IT_IS)
+        run = Run(component, nobody, RunOptions(), Reporter(), nothing, cpu, AS_IT_IS)
         return run.protocol().spec_id
 
     assert (spec(kind()) != spec(with_other(kind(), path))) == counts(kind(), path)

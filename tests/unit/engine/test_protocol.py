@@ -13,7 +13,7 @@ from vitbench.engine.options import RunOptions
 from vitbench.engine.protocol import RESERVED, contract_problems, protocols
 from vitbench.errors import BadPlugin
 from vitbench.records import MetricSpec
-from vitbench.registry import Claim
+from vitbench.registry import PluginEntry
 from vitbench.settings import setting
 
 
@@ -65,9 +65,9 @@ def test_it_is_refused_when_it_is_asked_for_and_the_others_are_not(
     module = ModuleType("colliding_plugin")
     module.Plugin = plugin("pooling", "seed")  # type: ignore[attr-defined]
     monkeypatch.setitem(__import__("sys").modules, "colliding_plugin", module)
-    known, problems = protocols._claims
-    claim = Claim("colliding", "somebodys-package", "colliding_plugin:Plugin")
-    monkeypatch.setattr(protocols, "_claims", ({**known, "colliding": claim}, problems))
+    known, problems = protocols._entries
+    entry = PluginEntry("colliding", "somebodys-package", "colliding_plugin:Plugin")
+    monkeypatch.setattr(protocols, "_entries", ({**known, "colliding": entry}, problems))
     with pytest.raises(BadPlugin) as raised:
         protocols.get("colliding")
     assert "somebodys-package" in str(raised.value)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from vitbench import api
 from vitbench.errors import CheckpointError, DatasetNotFound
-from vitbench.models.assembly import build
 from vitbench.models.export import save_backbone
+from vitbench.models.factory import build
 from vitbench.models.timm_backbone import build_backbone
 from vitbench.records import Record, read_record, read_records
-from vitbench.reports.boards import build_boards
+from vitbench.reports.leaderboard import build_leaderboards
 from vitbench_protocols.davis import Davis
 from vitbench_protocols.knn import Knn
 
@@ -149,4 +149,4 @@ def test_an_old_record_is_read_and_never_taken_for_a_new_run(
     new.path.with_name("old.00000000.json").write_text(json.dumps(document))
     records = [record for record in read_records(options.results) if isinstance(record, Record)]
     assert {record.schema for record in records} == {1, 2}
-    assert len(build_boards(records)) == 2
+    assert len(build_leaderboards(records)) == 2

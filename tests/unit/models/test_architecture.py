@@ -1,8 +1,8 @@
 import pytest
 
 from vitbench.errors import StateMismatch, UnknownName
-from vitbench.models.architecture import Architecture, infer, named
-from vitbench.models.assembly import find_architecture
+from vitbench.models.architecture import Architecture, infer, parse_architecture
+from vitbench.models.factory import find_architecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import TimmBackbone
 from vitbench.models.timm_names import named_by_timm
@@ -27,7 +27,7 @@ def test_our_names_say_size_patch_and_image() -> None:
 
 def test_our_names_and_timm_agree() -> None:
     for arch in ("vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch8_224"):
-        assert named(arch) == named_by_timm(arch)
+        assert parse_architecture(arch) == named_by_timm(arch)
 
 
 def test_timm_says_the_heads_of_its_own_names() -> None:

@@ -18,10 +18,10 @@ from vitbench.errors import (
     UnsafeCheckpoint,
 )
 from vitbench.models.architecture import Architecture
-from vitbench.models.assembly import assemble
 from vitbench.models.backbone import Aggregates, Features
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.export import save_backbone
+from vitbench.models.factory import assemble
 from vitbench.models.initialization import initialize
 from vitbench.models.manifest import Manifest
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
@@ -310,7 +310,7 @@ def test_a_manifest_downloads_loads_and_fills_in_the_facts(
         mean=(0.5, 0.5, 0.5),
     )
     monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("vitbench.models.sources.find_manifest", lambda name: manifest)
+    monkeypatch.setattr("vitbench.models.locate.find_manifest", lambda name: manifest)
     stored = tmp_path / "cache" / "checkpoints" / "mine" / "weights.pth"
     stored.parent.mkdir(parents=True)
     (tmp_path / "weights.pth").rename(stored)

@@ -4,8 +4,8 @@ import pytest
 
 from vitbench.errors import CheckpointError, UnknownName
 from vitbench.models.architecture import Architecture
-from vitbench.models.assembly import find_architecture
 from vitbench.models.checkpoint import load_backbone, resolve
+from vitbench.models.factory import find_architecture
 from vitbench.models.manifest import find_manifest, manifest_names, parse_manifest
 from vitbench.models.swin_architecture import SwinArchitecture
 

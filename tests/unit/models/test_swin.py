@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError, StateMismatch
 from vitbench.models import swin
-from vitbench.models.assembly import build
 from vitbench.models.backbone import Aggregates, Backbone, Features, Stage
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.export import save_backbone
+from vitbench.models.factory import build
 from vitbench.models.swin import SwinBackbone
-from vitbench.models.swin_architecture import infer_swin, named_swin
+from vitbench.models.swin_architecture import infer_swin, parse_swin
 
 ARCH = "swin_mini_patch2_window4_32"  # grids 16, 8, 4, 2
 
@@ -103,7 +103,7 @@ def test_a_swin_travels_through_our_own_file(tmp_path: Path, backbone: SwinBackb
 
 
 def test_class_attention_stands_on_a_swin_too(tmp_path: Path) -> None:
-    architecture = named_swin(ARCH)
+    architecture = parse_swin(ARCH)
     assert architecture is not None
     built = build(replace(architecture, class_attention=2), seed=0).eval()
     save_backbone(built, tmp_path / "backbone.safetensors", method="moby-selfpatch")

@@ -7,8 +7,8 @@ import timm
 import torch
 
 from vitbench.models.architecture import Architecture
-from vitbench.models.assembly import assemble
-from vitbench.models.facts import Activation
+from vitbench.models.constants import Activation
+from vitbench.models.factory import assemble
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import TimmBackbone
 from vitbench.models.timm_names import named_by_timm

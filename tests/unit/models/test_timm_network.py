@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError, MissingAbility, SettingError, StateMismatch
 from vitbench.models import timm_names
-from vitbench.models.assembly import assemble, build, find_architecture
 from vitbench.models.backbone import Stage
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.export import save_backbone
+from vitbench.models.factory import assemble, build, find_architecture
 from vitbench.models.state_dict import check_complete
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_network import TimmNetwork
-from vitbench.models.timm_state import recognise_timm
+from vitbench.models.timm_state import recognize_timm
 
 SHORT = {"depth": 2, "img_size": 64}
 PYRAMID = {"depths": (1, 1, 1, 1)}
@@ -72,7 +72,7 @@ def loaded(name: str, options: dict[str, Any], network: Any) -> TimmNetwork:
     side = options.get("img_size")
     native = (side, side) if side else tuple(network.pretrained_cfg["input_size"][1:])
     shape = TimmArchitecture(timm_name=name, image_size=native, options=tuple(options.items()))
-    found = recognise_timm({"model": network.state_dict()}, shape, subject=name)
+    found = recognize_timm({"model": network.state_dict()}, shape, subject=name)
     backbone = assemble(shape)
     check_complete(found.state, backbone.own_state(), subject=name, where=found.where)
     backbone.to_empty(device="cpu")

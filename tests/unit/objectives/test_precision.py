@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.objectives.heads import ProjectionHead
 from vitbench.objectives.objective import Branch, Objective
-from vitbench.objectives.positives import neighbour_similarities
+from vitbench.objectives.positives import neighbor_similarities
 from vitbench.objectives.precision import single_precision
 from vitbench.objectives.progress import Progress
 from vitbench.objectives.settings import Dino, Moby, Patch, Region
@@ -78,11 +78,11 @@ def test_a_loss_and_its_gradients_are_in_single_precision_under_autocast(
         assert torch.equal(one, other)
 
 
-def test_neighbours_are_chosen_by_similarities_in_single_precision() -> None:
+def test_neighbors_are_chosen_by_similarities_in_single_precision() -> None:
     patches = torch.randn(2, 5, 3, 4).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        found = neighbour_similarities(patches)
-    assert torch.equal(found, neighbour_similarities(patches.float()))
+        found = neighbor_similarities(patches)
+    assert torch.equal(found, neighbor_similarities(patches.float()))
 
 
 def test_the_head_brings_its_points_to_length_1_in_single_precision() -> None:

@@ -42,7 +42,7 @@ def test_built_in_data_is_marked_in_every_form(make_record: MakeRecord, form: Fo
 def test_a_failed_gate_is_marked_in_every_form(make_record: MakeRecord, form: Form) -> None:
     table = build_table([make_record("odd", subject=FAILED_GATE), make_record("fine", 70.0)])
     text = shown(table, form)
-    assert "load gate failed: 20-NN below the pixels" in text
+    assert "sanity check failed: 20-NN below the pixels" in text
     if form == "rich":
         assert "odd †" in text
         assert "fine †" not in text
@@ -65,7 +65,7 @@ def test_marks_are_a_list_in_json_and_one_cell_in_csv(make_record: MakeRecord) -
     assert row["marks"] == [
         "a subset: 100 of 200 images",
         "built-in synthetic data",
-        "load gate failed: 20-NN below the pixels",
+        "sanity check failed: 20-NN below the pixels",
     ]
     (cells,) = csv.DictReader(io.StringIO(render(table, "csv")))
     assert cells["marks"] == "; ".join(row["marks"])

@@ -14,11 +14,13 @@ MakeRecord = Callable[..., Record]
 
 
 def printed(table: Table) -> set[str]:
-    return {row_id(line.record) for board in table.boards for line in board.lines if line.published}
+    return {
+        row_id(line.record) for board in table.boards for line in board.entries if line.published
+    }
 
 
 def measured(table: Table) -> set[str]:
-    return {line.name for board in table.boards for line in board.lines if not line.published}
+    return {line.name for board in table.boards for line in board.entries if not line.published}
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
@@ -32,7 +34,7 @@ def test_a_table_is_chosen_by_its_number_and_nothing_else(number: int, words: st
 
 def test_table_1_of_two_methods_has_their_four_lines() -> None:
     table = build_table([], compare=("dino", "selfpatch"), published="table 1")
-    lines = [line for board in table.boards for line in board.lines]
+    lines = [line for board in table.boards for line in board.entries]
     assert len(lines) == 4
     assert printed(table) == {"table1/dino", "table1/selfpatch"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from vitbench.errors import IncomparableRecords, UnknownName
 from vitbench.records import Record, Unreadable
-from vitbench.reports.cells import write
+from vitbench.reports.format_scores import write
 from vitbench.reports.table import build_table
 
 MakeRecord = Callable[..., Record]
@@ -18,7 +18,7 @@ def test_table_3_stands_in_the_report_before_anything_ran() -> None:
     found = {
         (line.record.subject.method, metric): score.value
         for board in table.boards
-        for line in board.lines
+        for line in board.entries
         for metric, score in line.scores.items()
     }
     printed = {
@@ -47,13 +47,13 @@ def test_table_3_stands_in_the_report_before_anything_ran() -> None:
 
 def test_a_method_of_no_common_table_is_shown_from_all_its_tables() -> None:
     table = build_table([], compare=("moco-v3",))
-    methods = {line.record.subject.method for board in table.boards for line in board.lines}
+    methods = {line.record.subject.method for board in table.boards for line in board.entries}
     assert methods == {"moco-v3"}
 
 
 def test_printed_rows_are_chosen_by_words() -> None:
     table = build_table([], compare=("selfpatch",), published="table 5 vit/8 k=4")
-    values = {line.value("jf_mean") for board in table.boards for line in board.lines}
+    values = {line.value("jf_mean") for board in table.boards for line in board.entries}
     assert 61.7 in values
     assert build_table([], compare=("selfpatch",), published="none").boards == ()
 
@@ -70,7 +70,7 @@ def test_a_run_of_the_preset_on_the_official_data_has_the_printed_row_beside_it(
     )
     run = replace(run, scores=tuple(replace(score, metric="jf_mean") for score in run.scores))
     (board,) = build_table([run], compare=("mine",)).boards
-    (gap,) = [row.gap for row in write(board) if not row.line.published]
+    (gap,) = [row.gap for row in write(board) if not row.entry.published]
     assert gap == "-1.1 to Table 3"
 
 
@@ -82,7 +82,7 @@ def test_a_run_on_eight_clips_does_not_share_the_column_of_thirty(make_record: M
         subject={"method": "dino"},
     )
     for board in build_table([run], compare=("mine", "dino")).boards:
-        assert len({line.published for line in board.lines}) == 1
+        assert len({line.published for line in board.entries}) == 1
 
 
 def test_strict_refuses_runs_that_differ_and_names_the_setting(make_record: MakeRecord) -> None:
@@ -104,7 +104,7 @@ def test_files_that_are_no_records_and_failed_runs_are_kept_aside(make_record: M
 
 def test_a_manifest_is_compared_by_its_name() -> None:
     table = build_table([], compare=("dino-vits16", "dino-vitb8"))
-    names = {line.name for board in table.boards for line in board.lines}
+    names = {line.name for board in table.boards for line in board.entries}
     assert names == {"dino-vits16 · as printed", "dino-vitb8 · as printed"}
     assert table.hidden == 0
 

@@ -14,15 +14,15 @@ from vitbench.errors import MissingAbility, SettingError, UnknownName
 from vitbench.objectives.settings import Dino
 from vitbench.training import RECIPES
 from vitbench.training.optimizer import AdamW
-from vitbench.training.options import Computing
+from vitbench.training.options import ComputeConfig
 from vitbench.training.presets import presets_of, with_preset
 from vitbench.training.recipe import Recipe, Term, check_recipe
 from vitbench.training.recipes import moby, recipes
-from vitbench.training.schedules import Cosine, LateCosine
+from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup
 from vitbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-EXACT = Computing(precision="fp64")
+EXACT = ComputeConfig(precision="fp64")
 
 
 def first_step(recipe: Recipe) -> tuple[dict[str, float], dict[str, Any]]:
@@ -30,7 +30,7 @@ def first_step(recipe: Recipe) -> tuple[dict[str, float], dict[str, Any]]:
     trainer.step = 4  # past the frozen epoch and the first learning rate, which is 0
     (batch, *_) = NoiseLoader(4).epoch(0)
     values = {key: value.item() for key, value in trainer.train_step(batch).items()}
-    return values, trainer.pair.student.state_dict()
+    return values, trainer.student_teacher.student.state_dict()
 
 
 def with_patch_weight(weight: float) -> Recipe:
@@ -44,7 +44,7 @@ def test_a_patch_term_without_weight_leaves_the_class_term_alone() -> None:
     torch.testing.assert_close(first_step(with_patch_weight(0.0)), alone, atol=0, rtol=0)
 
 
-def test_selfpatch_without_its_term_trunk_and_centre_is_dino() -> None:
+def test_selfpatch_without_its_term_trunk_and_center_is_dino() -> None:
     plain = tiny("dino")
     recipe = with_patch_weight(0.0)
     objective = recipe.terms[0].objective
@@ -52,7 +52,7 @@ def test_selfpatch_without_its_term_trunk_and_centre_is_dino() -> None:
     same = replace(
         recipe,
         aggregation="native",
-        terms=(Term(1.0, replace(objective, centre_crops="global")), recipe.terms[1]),
+        terms=(Term(1.0, replace(objective, center_crops="global")), recipe.terms[1]),
     )
     torch.testing.assert_close(first_step(same), first_step(plain), atol=0, rtol=0)
 
@@ -66,7 +66,9 @@ def test_the_loss_is_the_weighted_sum_of_the_terms() -> None:
 @pytest.mark.parametrize("positions", ["learned", "none"])
 def test_positions_can_be_left_out(positions: Any) -> None:
     recipe = replace(tiny("selfpatch"), positions=positions)
-    names = dict(Trainer(recipe, steps_per_epoch=4, device=CPU).pair.student.named_parameters())
+    names = dict(
+        Trainer(recipe, steps_per_epoch=4, device=CPU).student_teacher.student.named_parameters()
+    )
     assert ("backbone.trunk.pos_embed" in names) is (positions == "learned")
     first_step(recipe)
 
@@ -93,12 +95,18 @@ def test_a_recipe_without_terms_is_refused() -> None:
 def test_gradients_reach_the_student_only() -> None:
     trainer = Trainer(tiny("selfpatch"), steps_per_epoch=4, device=CPU, computing=EXACT)
     (batch, *_) = NoiseLoader(4).epoch(0)
-    before = {key: value.clone() for key, value in trainer.pair.teacher.state_dict().items()}
+    before = {
+        key: value.clone() for key, value in trainer.student_teacher.teacher.state_dict().items()
+    }
     trainer.train_step(batch)  # its learning rate is 0, so the student stays and so does its twin
-    for key, value in trainer.pair.teacher.state_dict().items():
+    for key, value in trainer.student_teacher.teacher.state_dict().items():
         torch.testing.assert_close(value, before[key], atol=1e-12, rtol=0)
-    assert all(part.grad is None for part in trainer.pair.teacher.parameters())
-    frozen = {name for name, part in trainer.pair.student.named_parameters() if part.grad is None}
+    assert all(part.grad is None for part in trainer.student_teacher.teacher.parameters())
+    frozen = {
+        name
+        for name, part in trainer.student_teacher.student.named_parameters()
+        if part.grad is None
+    }
     assert all("last_layer" in name for name in frozen)
 
 
@@ -147,7 +155,7 @@ def test_coco_is_what_the_supplementary_says(name: str) -> None:
 def test_mobys_presets_keep_its_schedule_and_its_views(preset: str) -> None:
     recipe = with_preset(moby(), preset)
     rate = recipe.optimizer.learning_rate
-    assert isinstance(rate, LateCosine)
+    assert isinstance(rate, CosineWithOverlappingWarmup)
     assert replace(recipe.optimizer, learning_rate=moby().optimizer.learning_rate) == (
         moby().optimizer
     )

@@ -87,7 +87,7 @@ def test_an_exported_run_comes_back_the_same(name: str, tmp_path: Path) -> None:
     path = export(str(tmp_path / "run"), name, tmp_path / "out.pth")
     back = resolve(str(path), arch="vit_nano_patch8_24")
     assert back.sha256 == resolve(str(tmp_path / "run")).sha256
-    teacher: Any = run.trainer.pair.teacher
+    teacher: Any = run.trainer.student_teacher.teacher
     images = torch.randn(2, 3, 24, 24)
     torch.testing.assert_close(
         load_backbone(back)(images)[0].pooled, teacher.backbone(images)[0].pooled
@@ -101,7 +101,7 @@ def test_an_exported_swin_comes_back_the_same(name: str, side: str, tmp_path: Pa
     run = run_of(recipe, tmp_path / "run")
     path = export(str(tmp_path / "run"), recipe.name, tmp_path / "out.pth")
     images = torch.randn(2, 3, 40, 24)
-    scored = getattr(run.trainer.pair, side).backbone.eval()  # what the method evaluates
+    scored = getattr(run.trainer.student_teacher, side).backbone.eval()  # what the method evaluates
     back = load_backbone(resolve(str(path), arch=SWIN))
     torch.testing.assert_close(back(images)[0].pooled, scored(images)[0].pooled)
 

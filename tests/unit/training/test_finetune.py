@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.batch_norm import GlobalBatchNorm2d
-from vitbench.training.finetune import Course, FineTuning, Shuffled, Surroundings
-from vitbench.training.journal import read_metrics
+from vitbench.training.finetune import FineTuneConfig, FineTuneContext, FineTuning, Shuffled
+from vitbench.training.metric_log import read_metrics
 from vitbench.training.schedules import Poly
 
-COURSE = Course(
+COURSE = FineTuneConfig(
     steps=6, batch_size=4, rate=Poly(0.05, warmup_steps=2), weight_decay=0.1, check_every=3
 )
 
@@ -36,7 +36,7 @@ def network() -> nn.Sequential:
 
 @dataclass
 class Sums:
-    """Learns whether an image is brighter than grey."""
+    """Learns whether an image is brighter than gray."""
 
     model: nn.Sequential = field(default_factory=network)
     broken_from: int | None = None
@@ -57,8 +57,8 @@ class Sums:
         return {"score": 1.0}
 
 
-def around(folder: Path) -> Surroundings:
-    return Surroundings(
+def around(folder: Path) -> FineTuneContext:
+    return FineTuneContext(
         device=torch.device("cpu"),
         workers=2,
         scratch=folder / "scratch",
@@ -67,7 +67,7 @@ def around(folder: Path) -> Surroundings:
     )
 
 
-def trained(folder: Path, course: Course = COURSE) -> dict[str, Tensor]:
+def trained(folder: Path, course: FineTuneConfig = COURSE) -> dict[str, Tensor]:
     task = Sums()
     FineTuning(task, course, around(folder)).finish()
     return task.model.state_dict()
@@ -213,5 +213,5 @@ def test_a_full_disk_is_told_the_same_for_the_journal_as_for_a_snapshot(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(TrainingError, match=r"the journal could not be written[\s\S]*No space"):
+    with pytest.raises(TrainingError, match=r"the metric log could not be written[\s\S]*No space"):
         tuning.finish()

@@ -16,8 +16,8 @@ from vitbench.errors import SettingError, Stopped, TrainingError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.fit import Run
 from vitbench.training.identity import identity_of
-from vitbench.training.journal import read_metrics
-from vitbench.training.options import Computing, Watching
+from vitbench.training.metric_log import read_metrics
+from vitbench.training.options import ComputeConfig, LogConfig
 from vitbench.training.presets import with_terms
 from vitbench.training.recipe import Recipe
 from vitbench.training.trainer import Trainer
@@ -26,12 +26,12 @@ CPU = torch.device("cpu")
 METHODS = (
     "dino", "selfpatch", "esvit", "moby", "moby_selfpatch", "esvit_swin", "moby_selfpatch_swin"
 )  # fmt: skip
-EVERY_STEP = Watching(log_every=1)
+EVERY_STEP = LogConfig(log_every=1)
 
 
 def start(recipe: Recipe, folder: Path, **options: Any) -> Run:
     loader = NoiseLoader(recipe.batch_size)
-    computing = options.pop("computing", Computing())
+    computing = options.pop("computing", ComputeConfig())
     trainer = Trainer(recipe, steps_per_epoch=loader.steps, device=CPU, computing=computing)
     identity = identity_of(recipe, trainer.computing, data={})
     return Run(trainer, loader, folder, identity=identity, watching=EVERY_STEP, **options)
@@ -66,7 +66,7 @@ def test_the_result_is_a_checkpoint(tmp_path: Path) -> None:
     checkpoint = resolve(str(tmp_path / "mine"))
     assert (checkpoint.method, checkpoint.pooled_from) == ("selfpatch", "class_attention")
     images = torch.randn(2, 3, 24, 24)
-    teacher: Any = run.trainer.pair.teacher
+    teacher: Any = run.trainer.student_teacher.teacher
     (expected,) = teacher.backbone(images)
     (found,) = load_backbone(checkpoint)(images)
     torch.testing.assert_close(found.pooled, expected.pooled)
@@ -79,7 +79,7 @@ def test_a_trained_swin_is_a_checkpoint(name: str, tmp_path: Path) -> None:
     checkpoint = resolve(str(tmp_path))
     assert (checkpoint.architecture.name, checkpoint.architecture.norm_eps) == (SWIN, 1e-5)
     images = torch.randn(2, 3, 40, 24)
-    teacher: Any = run.trainer.pair.teacher
+    teacher: Any = run.trainer.student_teacher.teacher
     (expected,) = teacher.backbone(images)
     (found,) = load_backbone(checkpoint)(images)
     torch.testing.assert_close(found.pooled, expected.pooled)
@@ -130,7 +130,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path: Path) -
     run.fit(steps=4)
     run = start(tiny("selfpatch"), tmp_path)
     with torch.no_grad():
-        head: Any = run.trainer.pair.student.heads["patch"]
+        head: Any = run.trainer.student_teacher.student.heads["patch"]
         head.last_layer.weight_v[0] = torch.inf
     with pytest.raises(TrainingError, match=r"step 5 is not finite[\s\S]*dino [\d.]+, .*patch nan"):
         run.fit()
@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path: Path) -
 
 
 def test_a_step_without_a_finite_loss_can_be_skipped(tmp_path: Path) -> None:
-    run = start(tiny("dino"), tmp_path, computing=Computing(on_nonfinite=("skip", 1)))
+    run = start(tiny("dino"), tmp_path, computing=ComputeConfig(on_nonfinite=("skip", 1)))
     loader = NoiseLoader(4)
     batch = next(loader.epoch(0))
     before = {key: value.clone() for key, value in weights(run).items()}
@@ -160,7 +160,7 @@ def test_a_signal_saves_and_stops(tmp_path: Path, number: signal.Signals, code: 
         if row["step"] == 3:
             os.kill(os.getpid(), number)
 
-    run = start(tiny("dino"), tmp_path, listener=interrupt)
+    run = start(tiny("dino"), tmp_path, callback=interrupt)
     with pytest.raises(Stopped) as stopped:
         run.fit()
     assert stopped.value.exit_code == code
@@ -182,7 +182,7 @@ def test_lack_of_memory_says_what_to_change(
 @pytest.mark.parametrize("name", ["dino", "selfpatch", "esvit"])  # BatchNorm sees parts apart
 def test_a_batch_in_parts_gives_the_same_steps(name: str) -> None:
     whole, *cut = (
-        trained(name, 4, computing=Computing(precision="fp64", accumulate=parts))
+        trained(name, 4, computing=ComputeConfig(precision="fp64", accumulate=parts))
         for parts in (1, 2, 4)
     )
     for found in cut:
@@ -197,7 +197,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     ]
     for process in both:
         process.start()
-    alone = {name: trained(name, 10, computing=Computing(precision="fp64")) for name in METHODS}
+    alone = {name: trained(name, 10, computing=ComputeConfig(precision="fp64")) for name in METHODS}
     for process in both:
         process.join(600)
         assert process.exitcode == 0
@@ -220,10 +220,10 @@ def test_a_compiler_that_fails_is_done_without(
         module._compiled_call_impl = fail
 
     monkeypatch.setattr(torch.nn.Module, "compile", compile_to_nothing)
-    found = trained("selfpatch", 3, computing=Computing(compile=True))
+    found = trained("selfpatch", 3, computing=ComputeConfig(compile=True))
     assert "--compile failed, going on without: no compiler here" in caplog.text
     torch.testing.assert_close(
-        found, trained("selfpatch", 3, computing=Computing()), atol=0, rtol=0
+        found, trained("selfpatch", 3, computing=ComputeConfig()), atol=0, rtol=0
     )
 
 

@@ -6,8 +6,8 @@ from vitbench.objectives.progress import Progress
 from vitbench.settings import problems
 from vitbench.training.schedules import (
     Cosine,
+    CosineWithOverlappingWarmup,
     EpochCosine,
-    LateCosine,
     Poly,
     Schedule,
     Steps,
@@ -44,7 +44,7 @@ def test_a_power_and_an_end_shape_the_curve() -> None:
         Cosine(0.0, float("nan")),
         EpochCosine(0.0, -1.0),
         EpochCosine(0.0, 0.0, warmup_from=float("inf")),
-        LateCosine(0.0, -1.0),
+        CosineWithOverlappingWarmup(0.0, -1.0),
         Poly(0.1, end=-1.0),
         Poly(0.1, warmup_ratio=2.0),
         Steps(0.1, share=1.5),

@@ -11,7 +11,7 @@ import torch
 
 from vitbench.errors import TrainingError
 from vitbench.training import snapshot
-from vitbench.training.options import Saving
+from vitbench.training.options import CheckpointConfig
 from vitbench.training.snapshot import Snapshots, load_snapshot
 
 CPU = torch.device("cpu")
@@ -23,14 +23,14 @@ def names(folder: Path) -> list[str]:
 
 def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
     state = {"weights": {"a": torch.arange(3.0)}, "step": 7, "note": "x"}
-    path = Snapshots(tmp_path, Saving()).save(state, step=7)
+    path = Snapshots(tmp_path, CheckpointConfig()).save(state, step=7)
     found = load_snapshot(path, CPU)
     assert torch.equal(found["weights"]["a"], torch.arange(3.0))
     assert (found["step"], found["note"]) == (7, "x")
 
 
 def test_the_random_generators_go_on_where_they_were(tmp_path: Path) -> None:
-    path = Snapshots(tmp_path, Saving()).save({}, step=1)
+    path = Snapshots(tmp_path, CheckpointConfig()).save({}, step=1)
 
     def draws() -> list[float]:
         return [random.random(), float(np.random.rand()), torch.rand(1).item()]  # noqa: NPY002
@@ -41,7 +41,7 @@ def test_the_random_generators_go_on_where_they_were(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_and_the_named_ones_stay(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path, Saving(keep_last=2))
+    snapshots = Snapshots(tmp_path, CheckpointConfig(keep_last=2))
     for step in range(1, 6):
         snapshots.save({"step": step}, step=step, names=("best.pt",) if step == 2 else ())
     assert names(tmp_path) == ["best.pt", "step-000000004.pt", "step-000000005.pt"]
@@ -54,7 +54,7 @@ def test_only_the_newest_and_the_named_ones_stay(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_the_last_good_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshots = Snapshots(tmp_path, Saving(keep_last=1))
+    snapshots = Snapshots(tmp_path, CheckpointConfig(keep_last=1))
     snapshots.save({"step": 1}, step=1)
 
     def full(_state: Any, stream: Any) -> None:
@@ -99,7 +99,7 @@ def test_a_snapshot_of_another_machine_goes_on_and_says_which_draws_are_new(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     states = {**snapshot.random_states(), name: state}
     monkeypatch.setattr(snapshot, "random_states", lambda: states)
-    path = Snapshots(tmp_path, Saving()).save({"step": 3}, step=3)
+    path = Snapshots(tmp_path, CheckpointConfig()).save({"step": 3}, step=3)
     assert load_snapshot(path, CPU)["step"] == 3
     assert told in caplog.text
 
@@ -121,7 +121,7 @@ def test_a_lack_of_memory_is_not_taken_for_a_broken_snapshot(
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
 
-    path = Snapshots(tmp_path, Saving()).save({}, step=1)
+    path = Snapshots(tmp_path, CheckpointConfig()).save({}, step=1)
     monkeypatch.setattr(torch, "load", full)
     with pytest.raises(TrainingError, match="the memory of cpu ran out"):
         load_snapshot(path, CPU)

@@ -40,7 +40,7 @@ def paint_ground(draws: Draws, height: int, width: int) -> tuple[Grid, NDArray[n
     """Paint two kinds of ground that meet at a wavy border.
 
     Returns:
-        Colours (height, width, 3), not limited to 0..255 yet, and the index of the ground's name
+        Colors (height, width, 3), not limited to 0..255 yet, and the index of the ground's name
         (height, width).
     """
     first, second = draws.integer(0, 2), draws.integer(0, 1)

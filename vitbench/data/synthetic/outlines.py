@@ -35,15 +35,15 @@ def polygons(mask: Mask) -> list[list[int]] | None:
 def _steps(mask: Mask) -> dict[Point, list[Point]]:
     """Map each corner to the directions in which an edge leaves it, the mask on its right."""
     padded = np.pad(mask, 1)
-    sides = (  # neighbour outside the mask, corner the edge starts at, direction
+    sides = (  # neighbor outside the mask, corner the edge starts at, direction
         (padded[:-2, 1:-1], (0, 0), (1, 0)),
         (padded[1:-1, 2:], (1, 0), (0, 1)),
         (padded[2:, 1:-1], (1, 1), (-1, 0)),
         (padded[1:-1, :-2], (0, 1), (0, -1)),
     )
     steps: dict[Point, list[Point]] = {}
-    for neighbour, (right, down), direction in sides:
-        for y, x in np.argwhere(mask & ~neighbour).tolist():
+    for neighbor, (right, down), direction in sides:
+        for y, x in np.argwhere(mask & ~neighbor).tolist():
             steps.setdefault((x + right, y + down), []).append(direction)
     return steps
 

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_RGB, _GREY, _INDEXED = 2, 0, 3
+_RGB, _GRAY, _INDEXED = 2, 0, 3
 _STORED = 65535  # bytes in a stored block of a zlib stream, at most
 
 
 def write_png(
     path: Path, pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None
 ) -> None:
-    """Write RGB pixels (H, W, 3), or an index map (H, W), grey or with a palette (256, 3).
+    """Write RGB pixels (H, W, 3), or an index map (H, W), gray or with a palette (256, 3).
 
     The file's folder is made if need be.
     """
     height, width = pixels.shape[:2]
-    color = _RGB if pixels.ndim == 3 else _GREY if palette is None else _INDEXED
+    color = _RGB if pixels.ndim == 3 else _GRAY if palette is None else _INDEXED
     rows = np.zeros((height, pixels[0].size + 1), dtype=np.uint8)  # each row: filter 0, then bytes
     rows[:, 1:] = pixels.reshape(height, -1)
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))]

@@ -27,7 +27,7 @@ class Thing:
     """One object of a scene."""
 
     kind: int  # index into CLASSES
-    x: int  # centre, 1/64 pixel
+    x: int  # center, 1/64 pixel
     y: int
     radius: int  # 1/64 pixel
     degrees: int  # turn
@@ -40,7 +40,7 @@ class Thing:
 class Light:
     """Brightness: level in the middle, and its change towards the right and bottom edge."""
 
-    level: int  # 256 leaves the colours as they are
+    level: int  # 256 leaves the colors as they are
     right: int
     down: int
 
@@ -51,7 +51,7 @@ def draw_light(draws: Draws) -> Light:
 
 
 def _draw_colors(draws: Draws, hue: Color) -> tuple[Color, Color]:
-    """Draw a colour around a hue, and a clearly lighter or darker one."""
+    """Draw a color around a hue, and a clearly lighter or darker one."""
     first = [min(255, max(0, 128 + part + draws.integer(-60, 60))) for part in hue]
     shift = draws.integer(90, 130) * (1 if sum(first) < 3 * 128 else -1)
     second = [min(255, max(0, part + shift + draws.integer(-20, 20))) for part in first]
@@ -59,14 +59,14 @@ def _draw_colors(draws: Draws, hue: Color) -> tuple[Color, Color]:
 
 
 def draw_thing(draws: Draws, kind: int, *, x: int, y: int, radius: int) -> Thing:
-    """Draw turn, squash and colours of a thing whose kind and place are given."""
+    """Draw turn, squash and colors of a thing whose kind and place are given."""
     main, accent = _draw_colors(draws, CLASSES[kind].hue)
     turn, squash = draws.integer(0, 359), draws.integer(740, UNIT)
     return Thing(kind, x, y, radius, turn, squash, main, accent)
 
 
 def _cover(thing: Thing, height: int, width: int) -> tuple[slice, slice, Mask, Mask] | None:
-    """Find the samples a thing covers and those of them that take its accent colour."""
+    """Find the samples a thing covers and those of them that take its accent color."""
     step = POINT // _SAMPLES
     low = [max(0, (place - thing.radius * 3 // 2) // step) for place in (thing.y, thing.x)]
     high = [
@@ -92,7 +92,7 @@ def paint(
 
     Args:
         things: At most 255.
-        ground: Colours (H, W, 3).
+        ground: Colors (H, W, 3).
         light: Brightness over the picture.
         draws: Source of the sensor noise.
 

@@ -1,6 +1,6 @@
 """The semantic view: ADE20K's folders `images|annotations/training|validation`, `classes.txt`.
 
-Index 0 is unlabelled (a frame of two pixels), then come the classes, then the kinds of ground.
+Index 0 is unlabeled (a frame of two pixels), then come the classes, then the kinds of ground.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from vitbench.data.synthetic.shapes import CLASS_NAMES
 HEIGHT, WIDTH = 96, 128  # pixels
 COUNTS = {"training": 96, "validation": 32}
 PICTURES = sum(COUNTS.values())
-LABEL_NAMES = ("unlabelled", *CLASS_NAMES, *GROUND_NAMES)
+LABEL_NAMES = ("unlabeled", *CLASS_NAMES, *GROUND_NAMES)
 _FRAME = 2  # pixels at the border without a label
 _VIEW = 3
 

@@ -46,7 +46,7 @@ def ring(u: Grid, v: Grid) -> Mask:
 
 
 def plain(u: Grid, v: Grid) -> Mask:
-    """One colour only."""
+    """One color only."""
     return np.zeros(np.broadcast_shapes(u.shape, v.shape), dtype=np.bool_)
 
 
@@ -69,7 +69,7 @@ def dots(u: Grid, v: Grid) -> Mask:
 
 
 def rays(u: Grid, v: Grid) -> Mask:
-    """Sixteen sectors around the centre, every other one coloured."""
+    """Sixteen sectors around the center, every other one colored."""
     across, along = np.abs(u), np.abs(v)
     steep = np.minimum(across, along) * UNIT > np.maximum(across, along) * 424  # tan(22.5 degrees)
     return steep ^ (across > along) ^ ((u > 0) ^ (v > 0))
@@ -82,11 +82,11 @@ class Kind:
     name: str
     shape: Callable[[Grid, Grid], Mask]
     pattern: Callable[[Grid, Grid], Mask]
-    hue: Color  # middle of its colours, as distance from grey
+    hue: Color  # middle of its colors, as distance from gray
 
 
 # Each shape wears two patterns, each pattern covers two shapes, each hue belongs to two classes:
-# none of them alone names the class, and a hue's colours spread into the others'.
+# none of them alone names the class, and a hue's colors spread into the others'.
 _RED, _GREEN, _BLUE = (50, -30, -30), (-40, 40, -20), (-40, -10, 50)
 _YELLOW, _PURPLE = (40, 30, -60), (30, -40, 40)
 CLASSES = (

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from vitbench import __version__
 from vitbench.records import Record
-from vitbench.reports import cells, clean, marks
+from vitbench.reports import escape, format_scores, marks
 from vitbench.reports.formats import left_out
 from vitbench.reports.page.charts import radar
 from vitbench.reports.page.overview import Overview, build_overview, palette
@@ -45,7 +45,7 @@ def html(table: Table) -> str:
         ],
         training=build_training(table, colors),
         colors=colors,
-        left_out=[clean.plain(text) for text in left_out(table)],
+        left_out=[escape.plain(text) for text in left_out(table)],
         album=album,
         at_once=VERDICTS,
         runs=_runs(table)[:RUNS],
@@ -60,14 +60,18 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"plain": clean.plain, "name": cells.name, "breakable": _breakable}
-    environment.globals |= {"cells": cells, "marks": marks}
+    environment.filters |= {
+        "plain": escape.plain,
+        "name": format_scores.name,
+        "breakable": _breakable,
+    }
+    environment.globals |= {"format_scores": format_scores, "marks": marks}
     return environment.from_string(_part("template.html.j2"))
 
 
 def _breakable(text: str) -> Markup:
     """Let a long name turn over after its hyphens and underscores."""
-    return Markup("<wbr>").join(re.findall(r"[^_+-]*[_+-]*", cells.name(text)))
+    return Markup("<wbr>").join(re.findall(r"[^_+-]*[_+-]*", format_scores.name(text)))
 
 
 def _part(name: str) -> Markup:
@@ -77,8 +81,8 @@ def _part(name: str) -> Markup:
 
 def _title(table: Table) -> str:
     if table.compared:
-        return " · ".join(cells.name(name) for name in table.compared)
-    subjects = {line.name for board in table.boards for line in board.lines}
+        return " · ".join(format_scores.name(name) for name in table.compared)
+    subjects = {line.name for board in table.boards for line in board.entries}
     return f"{len(subjects)} checkpoints on {len(table.boards)} boards"
 
 
@@ -89,7 +93,7 @@ def _command(table: Table) -> str:
 
 
 def _runs(table: Table) -> list[Record]:
-    return [line.record for board in table.boards for line in board.lines]
+    return [line.record for board in table.boards for line in board.entries]
 
 
 __all__ = ["Overview", "html"]

@@ -77,7 +77,7 @@ def class_means(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def class_ious(items: "Mapping[str, NDArray[Any]]") -> dict[str, float]:
-    """Return the IoU of each class over all images; see `vitbench.accumulate`."""
+    """Return the IoU of each class over all images; see `vitbench.score_statistics`."""
     try:
         hits, predicted, true = (
             items[f"confusion_{name}"].sum(axis=0) for name in ("hits", "predicted", "true")

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+from markupsafe import escape as escape_html
 
-from vitbench.reports import clean
+from vitbench.reports import escape
 from vitbench.reports.page.overview import Axis
 
 WIDE, HIGH = 460, 260
@@ -53,7 +54,7 @@ def radar(axes: Sequence[Axis], colors: Mapping[str, int]) -> Markup:
         )
         parts.append(
             Markup('<polygon class="shape {}" points="{}"><title>{}</title></polygon>').format(
-                color(name, colors), points, clean.plain(name)
+                color(name, colors), points, escape.plain(name)
             )
         )
     lowest = max(_spoke(index, len(axes), 1.14)[1] for index in range(len(axes)))
@@ -70,9 +71,9 @@ def scatter(dots: Sequence[Dot], colors: Mapping[str, int], x_label: str, y_labe
         parts.append(
             Markup(
                 '<circle class="dot {}" cx="{}" cy="{}" r="6"><title>{}</title></circle>'
-            ).format(color(dot.name, colors), to_x(x), to_y(dot.y), clean.plain(dot.note))
+            ).format(color(dot.name, colors), to_x(x), to_y(dot.y), escape.plain(dot.note))
         )
-    title = f"{clean.plain(y_label, 40)} against {x_label}"
+    title = f"{escape.plain(y_label, 40)} against {x_label}"
     return Chart(title, _svg(WIDE, HIGH, title, parts))
 
 
@@ -87,10 +88,10 @@ def curves(lines: Sequence[Curve], colors: Mapping[str, int], x_label: str, y_la
         points = " ".join(f"{to_x(x)},{to_y(y)}" for x, y in line.points)
         parts.append(
             Markup('<polyline class="curve {}" points="{}"><title>{}</title></polyline>').format(
-                color(line.name, colors), points, clean.plain(line.name)
+                color(line.name, colors), points, escape.plain(line.name)
             )
         )
-    title = f"{clean.plain(y_label, 40)} over {x_label}s"
+    title = f"{escape.plain(y_label, 40)} over {x_label}s"
     return Chart(title, _svg(WIDE, HIGH, title, parts))
 
 
@@ -147,7 +148,7 @@ def _frame(x_label: str, y_ticks: Sequence[float], to_y: _scale) -> list[Markup]
     ]
     parts.append(
         Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-            WIDE - RIGHT, HIGH - 4, clean.plain(x_label, 60)
+            WIDE - RIGHT, HIGH - 4, escape.plain(x_label, 60)
         )
     )
     return parts
@@ -171,7 +172,7 @@ def _axis_label(index: int, count: int, axis: Axis) -> Markup:
     return Markup(
         '<text x="{0}" y="{1}" text-anchor="{2}">{3}'
         '<tspan class="soft" x="{0}" dy="1.2em">{4}</tspan></text>'
-    ).format(x, y - 16 if above else y, anchor, clean.plain(axis.label, 24), axis.span)
+    ).format(x, y - 16 if above else y, anchor, escape.plain(axis.label, 24), axis.span)
 
 
 def _ring(sides: int, share: float) -> Markup:
@@ -187,5 +188,5 @@ def _spoke(index: int, count: int, share: float) -> tuple[float, float]:
 
 def _svg(width: int, height: int, label: str, parts: Sequence[Markup]) -> Markup:
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        width, height, clean.plain(label), escape(Markup("").join(parts))
+        width, height, escape.plain(label), escape_html(Markup("").join(parts))
     )

@@ -71,7 +71,7 @@
   const gallery = document.querySelector("details.gallery");
   if (gallery && gallery.querySelector("template")) gallery.open = true;
 
-  // One picture large; the arrow keys turn over to its neighbours.
+  // One picture large; the arrow keys turn over to its neighbors.
   const viewer = document.getElementById("viewer");
   let shelf = [];
   let at = 0;

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vitbench.records import Record
-from vitbench.reports import cells
-from vitbench.reports.boards import Board, Column, Line
+from vitbench.reports import format_scores
+from vitbench.reports.leaderboard import Column, Entry, Leaderboard
 from vitbench.reports.page import breakdown, pictures
 from vitbench.reports.page.charts import Chart, Dot, scatter
 from vitbench.reports.page.overview import COLORS, LINES
@@ -52,8 +52,8 @@ class Section:
     """One board as the page shows it."""
 
     anchor: str
-    board: Board
-    rows: tuple[cells.Row, ...]
+    board: Leaderboard
+    rows: tuple[format_scores.Row, ...]
     hidden: int
     tracks: Mapping[str, Track]  # by line
     ends: tuple[str, str]  # of the tracks
@@ -70,12 +70,14 @@ class Section:
 
 
 def build_section(
-    table: Table, board: Board, index: int, colors: Mapping[str, int], album: Album
+    table: Table, board: Leaderboard, index: int, colors: Mapping[str, int], album: Album
 ) -> Section:
     """Gather what the page tells of one board."""
-    rows = cells.write(board)
-    ranked = [row.line for row in rows]
-    measured = [line for line in (board.lines if table.compared else ranked) if not line.published]
+    rows = format_scores.write(board)
+    ranked = [row.entry for row in rows]
+    measured = [
+        line for line in (board.entries if table.compared else ranked) if not line.published
+    ]
     shown = measured[:RUNS] if table.folder else []
     details = _Details(board, shown, table, album)
     tracks, ends = _tracks(ranked[:LINES], board.headline)
@@ -104,7 +106,9 @@ def build_section(
 class _Details:
     """The items and files of the runs that stand side by side."""
 
-    def __init__(self, board: Board, runs: Sequence[Line], table: Table, album: Album) -> None:
+    def __init__(
+        self, board: Leaderboard, runs: Sequence[Entry], table: Table, album: Album
+    ) -> None:
         self._board, self._runs, self._album = board, runs, album
         self._arrays: list[Mapping[str, Any]] = []
         self._files: list[list[pictures.File]] = []
@@ -171,7 +175,7 @@ class _Details:
     def _embed(self, run: int, file: pictures.File, item: str) -> Picture:
         line, score = self._runs[run], self._values[run].get(item)
         unit = self._board.headline.unit if self._board.headline else ""
-        told = "" if score is None else f", scored {cells.number(score, unit)}"
+        told = "" if score is None else f", scored {format_scores.number(score, unit)}"
         return Picture(
             run=line.name,
             image=self._album.embed(file.path),
@@ -188,7 +192,7 @@ def _once(row: Sequence[Picture | None]) -> tuple[Picture | None, ...]:
 
 
 def _tracks(
-    lines: Sequence[Line], column: Column | None
+    lines: Sequence[Entry], column: Column | None
 ) -> tuple[dict[str, Track], tuple[str, str]]:
     """Place each primary score and its interval between the lowest and the highest of all."""
     scores = {
@@ -201,7 +205,7 @@ def _tracks(
         for name, score in scores.items()
     }
     points = [point for ends in reach.values() for point in ends if point is not None]
-    if not points or column is None or not max(points) - min(points) < cells.HUGE:
+    if not points or column is None or not max(points) - min(points) < format_scores.HUGE:
         return {}, ("", "")
     low, high = min(points), max(points)
     span = high - low or 1.0
@@ -214,10 +218,12 @@ def _tracks(
         known = [end for end in ends if end is not None]
         start = place(min(known))
         tracks[name] = Track(place(known[0]), start, round(place(max(known)) - start, 2))
-    return tracks, (cells.number(low, column.unit), cells.number(high, column.unit))
+    return tracks, (format_scores.number(low, column.unit), format_scores.number(high, column.unit))
 
 
-def _cost_chart(board: Board, lines: Sequence[Line], colors: Mapping[str, int]) -> Chart | None:
+def _cost_chart(
+    board: Leaderboard, lines: Sequence[Entry], colors: Mapping[str, int]
+) -> Chart | None:
     """Draw score against cost, where two runs or more tell theirs."""
     column = board.primary
     if column is None:
@@ -225,8 +231,8 @@ def _cost_chart(board: Board, lines: Sequence[Line], colors: Mapping[str, int]) 
     dots = [
         Dot(line.name, line.record.cost.seconds, value, f"{line.name}: {told}")
         for line in lines[:LINES]
-        if (value := line.value(column.metric)) is not None and abs(value) < cells.HUGE
-        if 0 < line.record.cost.seconds < cells.HUGE
+        if (value := line.value(column.metric)) is not None and abs(value) < format_scores.HUGE
+        if 0 < line.record.cost.seconds < format_scores.HUGE
         for told in [_cost(line.record)]
     ]
     return scatter(dots, colors, "seconds", column.label) if len(dots) > 1 else None

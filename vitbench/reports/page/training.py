@@ -25,7 +25,7 @@ def build_training(table: Table, colors: Mapping[str, int]) -> Training:
     paths = {
         line.name: file.path
         for board in table.boards
-        for line in board.lines
+        for line in board.entries
         if table.folder is not None and not line.published
         for file in pictures.files(line.record, table.folder)
         if file.name == ARTIFACT

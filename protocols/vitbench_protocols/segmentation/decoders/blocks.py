@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.kit import GlobalBatchNorm2d, uniforms
+from vitbench.kit import GlobalBatchNorm2d, keyed_uniform
 
 DROPOUT = 0.1
 CLASSIFIER_STD = 0.01
@@ -21,7 +21,7 @@ class ChannelDropout(nn.Module):
 
     def draw(self, seed: int, stream: str, samples: range) -> None:
         """Draw for the next batch: which channels survive in each sample, and by what factor."""
-        drawn = uniforms(seed, stream, np.asarray(samples), count=self.channels)
+        drawn = keyed_uniform(seed, stream, np.asarray(samples), count=self.channels)
         kept = np.where(drawn < 1 - self.rate, 1 / (1 - self.rate), 0.0)
         self._scales = torch.from_numpy(kept).float()  # (B, channels)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitbench.api import Stage
-from vitbench.kit import FourScales
+from vitbench.kit import PyramidAdapter
 from vitbench_protocols.segmentation.decoders.blocks import (
     Classifier,
     ConvUnit,
@@ -104,5 +104,5 @@ def with_deconvolutions(maps: Sequence[Stage], classes: int) -> SemanticFPN:
     """
     dims = [each.width for each in maps]
     one_stride = len({each.stride for each in maps}) == 1
-    adapter = FourScales(dims[0], maps[0].stride) if one_stride else None
+    adapter = PyramidAdapter(dims[0], maps[0].stride) if one_stride else None
     return SemanticFPN(dims, classes, width=dims[-1], adapter=adapter)

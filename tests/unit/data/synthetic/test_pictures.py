@@ -77,7 +77,7 @@ def test_the_integer_sine_is_within_a_fifth_of_a_percent() -> None:
     np.testing.assert_allclose(ours, np.sin(np.deg2rad(degrees)), atol=0.002)
 
 
-def test_every_shape_lies_inside_its_square_and_every_pattern_but_plain_uses_both_colours() -> None:
+def test_every_shape_lies_inside_its_square_and_every_pattern_but_plain_uses_both_colors() -> None:
     side = np.arange(-2 * UNIT, 2 * UNIT, 16, dtype=np.int32)
     u, v = np.meshgrid(side, side)
     for kind in CLASSES:
@@ -93,10 +93,10 @@ def test_files_are_ordinary_png_files_without_compression(tmp_path: Path) -> Non
     write_png(
         tmp_path / "index.png", pixels[..., 0], np.arange(768, dtype=np.uint8).reshape(256, 3)
     )
-    write_png(tmp_path / "grey.png", pixels[..., 0])
+    write_png(tmp_path / "gray.png", pixels[..., 0])
     with Image.open(tmp_path / "new" / "color.png") as color:
         np.testing.assert_array_equal(np.asarray(color), pixels)
-    with Image.open(tmp_path / "index.png") as index, Image.open(tmp_path / "grey.png") as grey:
-        assert (index.mode, grey.mode) == ("P", "L")
+    with Image.open(tmp_path / "index.png") as index, Image.open(tmp_path / "gray.png") as gray:
+        assert (index.mode, gray.mode) == ("P", "L")
         np.testing.assert_array_equal(np.asarray(index), pixels[..., 0])
-        np.testing.assert_array_equal(np.asarray(grey), pixels[..., 0])
+        np.testing.assert_array_equal(np.asarray(gray), pixels[..., 0])

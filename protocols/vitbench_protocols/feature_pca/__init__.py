@@ -1,0 +1,76 @@
+"""Pictures of frozen features: principal components, attention maps, and how spread they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Score, setting
+from vitbench.kit import cut_note, distributed
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturePca:
+    """Show a few images as the backbone sees them; nothing here ranks one above another.
+
+    The components are those of the patches of all images drawn, so equal colors mean equal
+    features from picture to picture. Attention is the class token's in the last block, mean over
+    heads; without a class token, the mean over all patches.
+    """
+
+    name: ClassVar[str] = "feature-pca"
+    version: ClassVar[int] = 1
+    data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
+    splits: ClassVar[tuple[str, ...]] = ("val",)
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        MetricSpec(
+            "effective_rank", "effective rank", unit="", higher_is_better=None, primary=True
+        ),
+        MetricSpec("three_components", "in 3 components", higher_is_better=None),
+        MetricSpec("attention_entropy", "attention entropy", higher_is_better=None),
+    )
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+
+    images: int = setting(8, help="how many, evenly spread over the split", minimum=1)
+    resize: int = setting(256, help="short side before the crop, px", minimum=8)
+    crop: int = setting(224, help="center crop, px", minimum=8)
+
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
+        """Draw the images and measure their features."""
+        from vitbench_protocols.feature_pca.pictures import (  # imports torch
+            components,
+            entropy,
+            lit,
+            look,
+            spread,
+            write,
+        )
+
+        backbone.check_images(self.crop, self.crop)
+        if cut := cut_note(self.crop, backbone.info.stage(0).stride):
+            context.note(cut)
+        dataset = context.dataset("val")
+        chosen = np.unique(np.linspace(0, len(dataset) - 1, self.images).round().astype(int))
+        pixels, patches, attention = look(self, backbone, chosen.tolist(), context)
+        rank, explained = spread(patches.flatten(2).transpose(1, 2))
+        measured = {"effective_rank": rank, "three_components": explained}
+        pictures = {"image": pixels, "pca": components(patches)}
+        if attention is not None:
+            measured["attention_entropy"] = entropy(attention.flatten(1))
+            pictures["attention"] = lit(pixels, attention)
+        values = {name: found.double().numpy() for name, found in measured.items()}
+        scores = tuple(
+            Score(metric.name, float(values[metric.name].mean()), len(chosen))
+            if metric.name in values
+            else Score(metric.name, None, 0)
+            for metric in self.metrics
+        )
+        ids = [dataset.ids[index] for index in chosen]
+        artifacts = write(pictures, ids, context.output) if distributed.is_main() else {}
+        return Outcome(scores, {"ids": np.array(ids), **values}, artifacts)

@@ -1,0 +1,70 @@
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vitbench.engine import sanity_check
+from vitbench.engine.sanity_check import inspect
+from vitbench.models.backbone import Backbone
+from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
+
+ARCH = "vit_micro_patch8_64"
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sanity_check, "TRAIN", 60)
+    monkeypatch.setattr(sanity_check, "VAL", 30)
+
+
+def changed(content: str) -> tuple[Checkpoint, Backbone]:
+    """Return a network whose weights say that they are not random, under a content of its own."""
+    checkpoint = replace(resolve(f"random:{ARCH}"), method="", sha256=content)
+    return checkpoint, load_backbone(checkpoint)
+
+
+def failed(content: str, backbone: Backbone, checkpoint: Checkpoint) -> str:
+    found = inspect(checkpoint, backbone)
+    assert not found.passed
+    assert found.verdict.startswith("failed: ")
+    return found.verdict
+
+
+def test_a_floor_has_nothing_to_check() -> None:
+    checkpoint = resolve(f"random:{ARCH}")
+    assert inspect(checkpoint, load_backbone(checkpoint)).verdict.endswith("nothing to check")
+
+
+def test_weights_that_were_never_trained_do_not_pass() -> None:
+    checkpoint, backbone = changed("untrained")
+    assert "never trained?" in failed("untrained", backbone, checkpoint)
+
+
+def test_features_that_are_not_finite_do_not_pass() -> None:
+    checkpoint, backbone = changed("broken")
+    next(iter(backbone.parameters())).data.fill_(torch.nan)
+    assert "features are not finite" in failed("broken", backbone, checkpoint)
+
+
+def test_constant_features_do_not_pass() -> None:
+    checkpoint, backbone = changed("constant")
+    backbone.norm.weight.data.zero_()  # type: ignore[union-attr, operator]
+    backbone.norm.bias.data.fill_(1.0)  # type: ignore[union-attr, operator]
+    assert "features are constant" in failed("constant", backbone, checkpoint)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "levit_128s"])  # of any size, and of one
+def test_networks_of_timm_are_held_against_their_own_first_weights(name: str) -> None:
+    checkpoint = replace(resolve(f"random:{name}"), method="", sha256=name)
+    backbone = load_backbone(checkpoint)
+    verdict = failed(name, backbone, checkpoint)
+    own, untrained = re.findall(r"([\d.]+) %", verdict)[:2]
+    assert own == untrained  # the same seed
+
+
+def test_a_verdict_is_recalled_for_the_same_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, backbone = changed("recalled")
+    first = inspect(checkpoint, backbone)
+    monkeypatch.setattr(sanity_check, "_behavior", lambda _: pytest.fail("looked again"))
+    assert inspect(checkpoint, backbone) == first

@@ -1,0 +1,64 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vitbench.cli.report import run
+from vitbench.errors import MissingDependency
+from vitbench.records import Record, write_record
+from vitbench.reports import trackers
+from vitbench.reports.table import Table, build_table
+
+MakeRecord = Callable[..., Record]
+
+
+@pytest.fixture
+def table(make_record: MakeRecord) -> Table:
+    """Return two measured runs, one of a hostile name, and the published rows of a method."""
+    records = [make_record("one", 80.0), make_record("<b>\x1b[0m=x'y`", 70.0)]
+    return build_table(records, compare=("one", "<b>\x1b[0m=x'y`", "dino"))
+
+
+def test_runs_go_to_a_local_mlflow_store_once(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    place = (tmp_path / "mlruns").as_uri()
+    assert trackers.send(table, "mlflow", place) == 2
+    assert trackers.send(table, "mlflow", place) == 0
+    client = MlflowClient(tracking_uri=place)
+    experiment = client.get_experiment_by_name("vitbench")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.data.metrics["knn/top1_k20"] for run in runs} == {80.0, 70.0}
+    assert {run.data.params["settings/k"] for run in runs} == {"20"}
+
+
+def test_runs_go_to_tensorboard_once(table: Table, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert trackers.send(table, "tensorboard", str(tmp_path / "board")) == 2
+    assert trackers.send(table, "tensorboard", str(tmp_path / "board")) == 0
+    (folder,) = (tmp_path / "board" / "knn").glob("one.*")
+    events = EventAccumulator(str(folder)).Reload()
+    (event,) = events.Tensors("knn/top1_k20")
+    assert event.tensor_proto.float_val[0] == 80.0
+
+
+def test_a_tool_that_is_not_installed_is_named(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    with pytest.raises(MissingDependency, match=r"vitbench\[wandb\]"):
+        trackers.send(table, "wandb", "")
+
+
+def test_the_command_sends_the_runs_of_a_folder(
+    make_record: MakeRecord, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(make_record(), tmp_path / "results")
+    place = str(tmp_path / "board")
+    assert run(["--results", str(tmp_path / "results"), "--to", "tensorboard", "--out", place]) == 0
+    assert "1 new runs sent" in capsys.readouterr().out

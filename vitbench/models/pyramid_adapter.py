@@ -1,0 +1,97 @@
+"""Feature maps of a ViT, all of one stride, brought to strides 4, 8, 16 and 32."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vitbench.errors import SettingError
+from vitbench.models.batch_norm import GlobalBatchNorm2d
+
+STRIDES = (4, 8, 16, 32)  # px
+
+
+class PyramidAdapter(nn.Module):
+    """XCiT's adapter: transposed convolutions for the finer maps, pooling for the coarser ones.
+
+    Args:
+        dim: Channels of the maps, before and after.
+        patch_px: 8, 16 or 32, the stride of the maps that come in.
+
+    Raises:
+        SettingError: For another patch size.
+
+    Source:
+        facebookresearch/xcit, semantic_segmentation/backbone/xcit.py (82f5291); the same in
+        alinlab/SelfPatch's detection (81aef14).
+
+    Differs:
+        The references know patches of 8 and 16 px.
+    """
+
+    def __init__(self, dim: int, patch_px: int) -> None:
+        super().__init__()
+        if patch_px not in STRIDES[1:]:
+            raise SettingError(
+                [f"maps of stride {patch_px} can't be brought to strides 4, 8, 16 and 32"],
+                hint="a backbone of patch size 8, 16 or 32",
+            )
+        self.fpn1, self.fpn2, self.fpn3, self.fpn4 = (
+            rescaling(dim, patch_px, stride, norm=GlobalBatchNorm2d) for stride in STRIDES
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return four maps (B, D, h, w), the finest first, from four of one size."""
+        scales = (self.fpn1, self.fpn2, self.fpn3, self.fpn4)
+        return [scale(each) for scale, each in zip(scales, maps, strict=True)]
+
+    def of_each(self, images: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """Return the four maps of each of several images whose sizes differ.
+
+        Batch normalization sees all places of all images, as if they were one batch.
+
+        Args:
+            images: Four maps (1, D, h, w) of each image.
+        """
+        scales = (self.fpn1, self.fpn2, self.fpn3, self.fpn4)
+        columns = [
+            _run(scale, [maps[level] for maps in images]) for level, scale in enumerate(scales)
+        ]
+        return [list(maps) for maps in zip(*columns, strict=True)]
+
+
+def rescaling(
+    dim: int, from_px: int, to_px: int, *, norm: Callable[[int], nn.Module], shrink: int = 1
+) -> nn.Sequential:
+    """Return what brings maps of one stride to another, both powers of two.
+
+    A norm and GELU stand between two transposed convolutions; coarser maps are pooled.
+
+    Args:
+        dim: Channels of the maps that come in.
+        from_px: Their stride.
+        to_px: The stride of those that go out.
+        norm: Makes a norm over some channels.
+        shrink: What each transposed convolution divides the channels by.
+    """
+    if from_px < to_px:
+        return nn.Sequential(nn.MaxPool2d(to_px // from_px))
+    parts: list[nn.Module] = []
+    while from_px > to_px:
+        if parts:
+            parts += [norm(dim), nn.GELU()]
+        parts.append(nn.ConvTranspose2d(dim, dim // shrink, kernel_size=2, stride=2))
+        dim, from_px = dim // shrink, from_px // 2
+    return nn.Sequential(*parts)
+
+
+def _run(layers: nn.Sequential, maps: list[Tensor]) -> list[Tensor]:
+    for layer in layers:
+        if isinstance(layer, GlobalBatchNorm2d):
+            sizes = [each.shape[-2:] for each in maps]
+            flat = torch.cat([each.flatten(2) for each in maps], dim=2)[..., None]
+            parts = layer(flat)[..., 0].split([h * w for h, w in sizes], dim=2)
+            maps = [part.unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
+        else:
+            maps = [layer(each) for each in maps]
+    return maps

@@ -1,0 +1,159 @@
+"""Numbers and sources as people read them; the only place where numbers are rounded."""
+
+from dataclasses import dataclass
+
+from vitbench.records import Unit
+from vitbench.reports import escape, marks
+from vitbench.reports.leaderboard import Column, Comparison, Entry, Leaderboard
+
+ABSENT = "—"
+DIGITS = {"%": 1, "count": 2, "px": 1, "s": 1, "": 3}
+HUGE = 1e7
+MARK = "*"
+
+
+def name(text: str) -> str:
+    """Shorten the name of a subject."""
+    return escape.plain(text, escape.NAME)
+
+
+def number(value: float | None, unit: Unit) -> str:
+    """Write a number with the digits of its unit; a huge one in powers of ten."""
+    if value is None:
+        return ABSENT
+    if abs(value) >= HUGE:
+        return f"{value:.3g}"
+    if not unit:
+        return f"{value:.4g}"
+    return f"{round(value, DIGITS[unit]) + 0.0:.{DIGITS[unit]}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score as it is shown."""
+
+    column: Column
+    value: float | None
+    text: str
+    interval: str  # of the leading scores; empty where they have none
+    marked: bool  # distinguishable from the run that others are held against
+    best: bool
+
+    @property
+    def full(self) -> str:
+        """The score with its mark and interval."""
+        return f"{self.text}{MARK if self.marked else ''} {self.interval}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of a board as it is shown."""
+
+    entry: Entry
+    cells: tuple[Cell, ...]
+    gap: str  # to the printed value of the same method; empty where none is known
+    marks: tuple[str, ...]  # what is the matter with the run
+
+    @property
+    def sign(self) -> str:
+        """What stands beside the name of a run that something is the matter with."""
+        return f" {marks.SIGN}" if self.marks else ""
+
+
+def write(board: Leaderboard) -> list[Row]:
+    """Write the lines of a board, best first."""
+    best, marked, printed = board.best(), board.standing_out(), board.printed_for()
+    leading = [column for column in board.columns if column.primary or column == board.primary]
+    return [
+        Row(
+            entry,
+            tuple(
+                Cell(
+                    column,
+                    value := entry.value(column.metric),
+                    number(value, column.unit),
+                    _interval(entry, column) if column in leading else "",
+                    column == board.primary and entry.name in marked,
+                    value is not None and value == best.get(column.metric),
+                )
+                for column in board.columns
+            ),
+            _gap(board.primary, entry, printed.get(entry.name)),
+            marks.run_marks(entry.record),
+        )
+        for entry in board.ranked()
+    ]
+
+
+def _interval(entry: Entry, column: Column) -> str:
+    score = entry.scores.get(column.metric)
+    if score is None or score.low is None or score.high is None:
+        return ""
+    return f"[{number(score.low, column.unit)}, {number(score.high, column.unit)}]"
+
+
+def _gap(column: Column | None, entry: Entry, printed: Entry | None) -> str:
+    if column is None or printed is None:
+        return ""
+    value, other = entry.value(column.metric), printed.value(column.metric)
+    if value is None or other is None:
+        return ""
+    where = printed.record.citation.partition(";")[0].partition(",")[0]
+    return f"{value - other:+.{DIGITS[column.unit]}f} to {where}"
+
+
+def why_incomparable(board: Leaderboard) -> str:
+    """Log what keeps a board from the first of its protocol; empty where nothing does."""
+    return (
+        "not comparable with the first: " + "; ".join(board.why_incomparable)
+        if board.why_incomparable
+        else ""
+    )
+
+
+def remarks(board: Leaderboard) -> list[str]:
+    """Log all that a reader must know of a board beside its numbers."""
+    return [text for text in (why_incomparable(board), *notes(board)) if text]
+
+
+def notes(board: Leaderboard) -> list[str]:
+    """Log what else there is to know of the lines of a board."""
+    said = list(marks.data_marks(board.dataset))
+    said += [
+        f"{marks.SIGN} {name(entry.name)}: {text}"
+        for entry in board.entries
+        for text in marks.run_marks(entry.record)
+    ]
+    presets = {entry.record.protocol.preset for entry in board.entries if entry.published}
+    if len(presets) > 1:
+        said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
+    if board.standing_out():
+        said.append(f"{MARK} distinguishable from {name(board.comparisons[0].one)}")
+    return said
+
+
+def sentence(comparison: Comparison, items_name: str) -> str:
+    """Log what a comparison of so many images or clips found."""
+    found = comparison.better_first
+    one, other = name(found.one), name(found.other)
+    if found.distinct:
+        return f"{one} is better than {other}: {evidence(found, items_name)}"
+    return f"{one} and {other} are {alike(found)}: {evidence(found, items_name)}"
+
+
+def alike(found: Comparison) -> str:
+    """Log that two runs can't be told apart, and when it is the number of comparisons."""
+    alone = found.low > 0 or found.high < 0
+    return "not distinguishable" + (" after the correction" if alone else "")
+
+
+def evidence(found: Comparison, items_name: str) -> str:
+    """Write the numbers behind a comparison."""
+    digits = DIGITS[found.column.unit] + 1  # differences are small
+    p = "p < 0.001" if found.corrected < 0.001 else f"p = {found.corrected:.3f}"
+    wins = "" if found.wins is None else f", ahead on {found.wins:.0f} % of them"
+    return (
+        f"{found.column.label} {found.difference:+.{digits}f}"
+        f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+        f" over {found.items:,} {items_name}{wins}, {p}"
+    )
