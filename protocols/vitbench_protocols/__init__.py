@@ -5,6 +5,7 @@ PROTOCOLS: dict[str, str] = {
     "davis": "vitbench_protocols.davis:Davis",
     "detection": "vitbench_protocols.detection:Detection",
     "feature-pca": "vitbench_protocols.feature_pca:FeaturePca",
+    "health": "vitbench_protocols.health:Health",
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
     "logistic": "vitbench_protocols.logistic:Logistic",

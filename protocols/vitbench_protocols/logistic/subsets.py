@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.api import errors
-from vitbench.kit import permutation, keyed_uniform
+from vitbench.kit import keyed_uniform, permutation
 
 Rows = NDArray[np.int64]
 
