@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
     from vitbench.data.multicrop import MultiCrop as MultiCrop
+    from vitbench.data.multicrop import crop_boxes as crop_boxes
     from vitbench.data.multicrop import dino_crops as dino_crops
     from vitbench.data.multicrop import moby_crops as moby_crops
     from vitbench.data.multicrop import selfpatch_crops as selfpatch_crops
@@ -123,7 +124,13 @@ _HOMES = {
     "vitbench.data.label_images": ("read_label_image",),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),
-    "vitbench.data.multicrop": ("MultiCrop", "dino_crops", "moby_crops", "selfpatch_crops"),
+    "vitbench.data.multicrop": (
+        "MultiCrop",
+        "crop_boxes",
+        "dino_crops",
+        "moby_crops",
+        "selfpatch_crops",
+    ),
     "vitbench.data.parallel": ("map_items",),
     "vitbench.data.positives": ("FindPositives", "Positives", "PositiveRule"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),

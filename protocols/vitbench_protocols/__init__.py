@@ -9,6 +9,7 @@ PROTOCOLS: dict[str, str] = {
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
     "logistic": "vitbench_protocols.logistic:Logistic",
+    "profile": "vitbench_protocols.profile:Profile",
     "retrieval": "vitbench_protocols.retrieval:Retrieval",
     "segmentation": "vitbench_protocols.segmentation:Segmentation",
 }

@@ -1,7 +1,7 @@
 """The health of frozen features, without labels: collapse, artifacts, leaking positions."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, setting
 
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from vitbench.api import Backbone
 
 
-def _described(name: str, label: str, unit: str = "", *, primary: bool = False) -> MetricSpec:
+def _described(
+    name: str, label: str, unit: Literal["", "%"] = "", *, primary: bool = False
+) -> MetricSpec:
     return MetricSpec(name, label, unit=unit, higher_is_better=None, primary=primary)
 
 

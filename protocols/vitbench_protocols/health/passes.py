@@ -62,7 +62,7 @@ def pass_images(
     parts: dict[int, dict[str, Any]] = {}
     for batch, pixels in load_batches(dataset, mine, view, workers=context.workers):
         images = context.normalization(pixels.flatten(0, 1).to(context.device))
-        images = images.unflatten(0, pixels.shape[:2])
+        images = images.view(pixels.shape)
         parts[batch[0]] = _pass_batch(settings, backbone, context, images, batch)
         context.progress("images", batch[-1] + 1, len(dataset))
     whole = {at: part for found in distributed.gather(parts) for at, part in found.items()}
@@ -100,7 +100,7 @@ def _pass_batch(
     drawn = [_draw(features, settings.patches, context.seed, batch) for features in blocks]
     norms = (raw or blocks[last]).patches.float().norm(dim=1)
     return {
-        "pooled": pooled.pooled.float().cpu().unflatten(0, images.shape[:2]),
+        "pooled": pooled.pooled.float().cpu().view(*images.shape[:2], -1),
         "rows": [rows for rows, _ in drawn],
         "places": [places for _, places in drawn],
         "norms": norms.cpu(),

@@ -110,4 +110,4 @@ def read_places(rows: Tensor, places: Tensor) -> Tensor:
 def explained(read: Tensor) -> float:
     """Return R² in percent from errors and spreads (n, 2); a map worse than the mean has 0."""
     error, spread = read.sum(dim=0).tolist()
-    return max(0.0, 100 * (1 - error / max(spread, 1e-12)))
+    return max(0.0, 100 * (1 - float(error) / max(float(spread), 1e-12)))

@@ -37,6 +37,7 @@ class Retrieval:
 
     name: ClassVar[str] = "retrieval"
     version: ClassVar[int] = 1
+    default_data: ClassVar[str] = "roxford5k"
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("map", "mAP", primary=True),
@@ -86,11 +87,6 @@ class Retrieval:
     def data(self) -> DataKind:
         """Classified images, or queries with known answers."""
         return "classification" if self.by_class else "retrieval"
-
-    @property
-    def default_data(self) -> str:
-        """The usual data set."""
-        return "imagenet" if self.by_class else "roxford5k"
 
     @property
     def splits(self) -> tuple[str, ...]:

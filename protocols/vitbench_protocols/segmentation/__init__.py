@@ -11,9 +11,11 @@ from vitbench_protocols.segmentation.scores import METRICS
 from vitbench_protocols.segmentation.settings import (
     DenseKnn,
     FineTune,
+    Hummingbird,
     Inference,
     Learning,
     LinearProbe,
+    Squared,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ SMALL = Learning(
 class Segmentation:
     """A class for every pixel: mIoU on ADE20K, or on any folder of index maps in its layout.
 
-    Presets: `knn` and `linear` read frozen features in minutes; `semfpn-40k` and `upernet-160k`
+    Presets: `knn` and `linear` read frozen features in minutes; `hummingbird` retrieves labels in
+    a memory of crops, as open-hummingbird-eval does on VOC; `semfpn-40k` and `upernet-160k`
     fine-tune as published; `semfpn-40k-intended` spares norms from weight decay, as the comment in
     the released file says; `semfpn-xcit-80k` is XCiT's; `small` fits a laptop.
 
@@ -61,6 +64,7 @@ class Segmentation:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "knn": {},
         "linear": {"method": LinearProbe()},
+        "hummingbird": {"method": Hummingbird(), "inference": Squared()},
         "semfpn-40k": {"method": FineTune()},
         "semfpn-40k-intended": {"method": FineTune(undecayed="positions-and-norms")},
         "semfpn-xcit-80k": {
@@ -79,8 +83,12 @@ class Segmentation:
         },
     }
 
-    method: DenseKnn | LinearProbe | FineTune = setting(DenseKnn(), help="how classes are found")
-    inference: Inference = setting(Inference(), help="how an image is seen when it is scored")
+    method: DenseKnn | LinearProbe | FineTune | Hummingbird = setting(
+        DenseKnn(), help="how classes are found"
+    )
+    inference: Inference | Squared = setting(
+        Inference(), help="how an image is seen when it is scored"
+    )
     first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)
     void: tuple[int, ...] = setting((), help=VOID, minimum=0, maximum=HIGHEST)
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from vitbench.api import Evaluation, RunOptions, evaluate, read_items, resolve
-from vitbench_protocols.health import Health, running
+from vitbench_protocols.health import Health, passes
 from vitbench_protocols.health import statistics as found_by
 from vitbench_protocols.health.passes import ChangedViews, Passed
 
@@ -33,8 +33,8 @@ def test_features_on_a_line_have_rank_one_and_an_even_spectrum_the_full_rank() -
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_the_decay_of_a_power_law_is_its_exponent(alpha: float) -> None:
-    assert found_by.decay(np.arange(1, 300) ** -alpha) == pytest.approx(alpha)
-    assert found_by.decay(np.arange(1, 7) ** -alpha) == pytest.approx(alpha)
+    assert found_by.decay(np.arange(1.0, 300) ** -alpha) == pytest.approx(alpha)
+    assert found_by.decay(np.arange(1.0, 7) ** -alpha) == pytest.approx(alpha)
 
 
 def test_the_decay_equals_the_reference() -> None:
@@ -106,7 +106,7 @@ def test_a_run_measures_all_it_declares_and_draws_it(folders: Path, tmp_path: Pa
 def test_high_norms_are_said(
     folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = running.pass_images
+    original = passes.pass_images
 
     def with_artifacts(*words: Any) -> Passed:
         passed = original(*words)
@@ -114,7 +114,7 @@ def test_high_norms_are_said(
         norms[:, 0, 0] *= 100
         return replace(passed, norms=norms)
 
-    monkeypatch.setattr(running, "pass_images", with_artifacts)
+    monkeypatch.setattr("vitbench_protocols.health.running.pass_images", with_artifacts)
     found = run(folders, tmp_path)
     scores = {score.metric: score.value for score in found.record.scores}
     assert scores["artifacts"] == pytest.approx(100 / 64)

@@ -65,6 +65,10 @@ def test_every_bundled_protocol_and_scorer_has_the_papers_set() -> None:
         "knn": "imagenet",
         "linear-probe": "imagenet",
         "feature-pca": "imagenet",
+        "health": "imagenet",
+        "logistic": "imagenet",
+        "profile": "synthetic",
+        "retrieval": "roxford5k",
         "segmentation": "ade20k",
     }
     usual = {name: default_data(scorers.get(name)) for name in scorers.names()}
