@@ -4,6 +4,7 @@ PROTOCOLS: dict[str, str] = {
     "adjacency": "vitbench_protocols.adjacency:Adjacency",
     "davis": "vitbench_protocols.davis:Davis",
     "detection": "vitbench_protocols.detection:Detection",
+    "discovery": "vitbench_protocols.discovery:Discovery",
     "feature-pca": "vitbench_protocols.feature_pca:FeaturePca",
     "health": "vitbench_protocols.health:Health",
     "knn": "vitbench_protocols.knn:Knn",

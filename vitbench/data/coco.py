@@ -20,7 +20,6 @@ from vitbench.data.coco_files import (
     parse_annotations,
     read_annotations,
 )
-from vitbench.data.dataset import Reader
 from vitbench.data.decode import read_file, read_image
 from vitbench.data.instances import (
     FARTHEST,
@@ -158,9 +157,6 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         shift=shift,
         notes=_derived(path, parsed.annotations),
     )
-
-
-READER = Reader(open_coco)
 
 
 def _instance(path: Path, item: _Annotation, size: tuple[int, int], shift: int) -> Instance:

@@ -24,7 +24,7 @@ DATA_VARIABLE = "VITBENCH_DATA"
 READERS = {
     "clips": "vitbench.data.davis:READER",
     "classification": "vitbench.data.classification:READER",
-    "instances": "vitbench.data.coco:READER",
+    "instances": "vitbench.data.objects:READER",
     "panoptic": "vitbench.data.panoptic:READER",
     "retrieval": "vitbench.data.retrieval:READER",
     "semantic": "vitbench.data.semantic:READER",

@@ -213,6 +213,18 @@ class Backbone(nn.Module, ABC):
             hint="use a ViT checkpoint for what needs attention maps",
         )
 
+    def keys(self, images: Tensor) -> Tensor:
+        """Return the patches' keys in the last block's attention, heads joined, (B, D, h, w).
+
+        Raises:
+            MissingAbility: If the network has no such attention.
+        """
+        raise MissingAbility(
+            f"{self.info.arch} does not give the keys of its last block.",
+            hint="use a plain ViT checkpoint, or features that every network has, where there is a"
+            " choice",
+        )
+
 
 def refused_size(info: BackboneInfo, height: int, width: int) -> MissingAbility:
     """Return the error for a size of images that a network can't take."""

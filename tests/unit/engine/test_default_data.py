@@ -62,6 +62,7 @@ def test_every_bundled_protocol_and_scorer_has_the_papers_set() -> None:
         "adjacency": "coco",
         "davis": "davis",
         "detection": "coco",
+        "discovery": "voc2012",
         "knn": "imagenet",
         "linear-probe": "imagenet",
         "feature-pca": "imagenet",
