@@ -28,10 +28,11 @@ def box_of(region: Region) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("number", range(6))
 def test_cuts_equal_the_official_ones(golden: dict[str, NDArray[Any]], number: int) -> None:
+    """The seed may be another patch that the eigenvector gives as much."""
     region = token_cut(torch.from_numpy(golden[f"features{number}"]).permute(2, 0, 1), 0.2)
     assert box_of(region) == tuple(golden[f"tokencut{number}"])
-    seed = int(golden[f"tokencut_seed{number}"])
-    assert region.seed == divmod(seed, region.mask.shape[1])
+    strength = np.abs(golden[f"vector{number}"])
+    assert strength[region.seed] == pytest.approx(strength.max(), rel=1e-5)
 
 
 @pytest.mark.parametrize("number", range(6))

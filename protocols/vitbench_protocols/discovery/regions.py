@@ -9,6 +9,7 @@ from torch import Tensor
 
 WEAK = 1e-5  # weight between patches that are not joined
 CLOSE = 1e-9  # relative exactness of an eigenvector
+ALIKE = 1e-6  # relative difference of entries that count as equal: the first is the seed
 
 Mask = NDArray[np.bool_]
 
@@ -68,7 +69,8 @@ def token_cut(features: Tensor, threshold: float) -> Region:
     joined = (rows @ rows.T > threshold).cpu().numpy()
     values = second_vector(joined)
     inside = values > values.mean()
-    seed = int(np.abs(values).argmax())
+    strength = np.abs(values)
+    seed = int((strength >= strength.max() * (1 - ALIKE)).argmax())
     if not inside[seed]:
         inside = ~inside
     return _component(inside.reshape(*grid), seed)
