@@ -22,9 +22,9 @@ class Discovery:
         TokenCut, CVPR 2022, section 3; reference: YangtaoWANG95/TokenCut (fed52cd).
 
     Differs:
-        Of patches that are similar to equally many, LOST takes the first as its seed; the
-        reference any. TokenCut's eigenvector is found by Lanczos iterations, not by solving for
-        all. Images without an object do not count.
+        Of patches that are similar to equally many, LOST takes the first as its seed, as TokenCut
+        does of equal entries of its eigenvector; the references take any. The eigenvector is found
+        by Lanczos iterations, not by solving for all. Images without an object do not count.
     """
 
     name: ClassVar[str] = "discovery"

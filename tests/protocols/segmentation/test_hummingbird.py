@@ -40,7 +40,7 @@ def test_squares_serve_the_other_methods(maps: Path, tmp_path: Path) -> None:
 def test_images_must_be_squared_to_whole_patches(
     maps: Path, tmp_path: Path, inference: Any
 ) -> None:
-    with pytest.raises(errors.SettingError, match="squared|multiple"):
+    with pytest.raises(errors.SettingError, match=r"squared|multiple"):
         run(maps, tmp_path, Hummingbird(), inference)
 
 
