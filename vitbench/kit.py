@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from vitbench.data.instances import decode_mask as decode_mask
     from vitbench.data.instances import encode_mask as encode_mask
     from vitbench.data.instances import encode_runs as encode_runs
+    from vitbench.data.keypoint_pairs import KeypointPair as KeypointPair
+    from vitbench.data.keypoint_pairs import Points as Points
     from vitbench.data.kinds import LabeledDataset as LabeledDataset
     from vitbench.data.kinds import part_of as part_of
     from vitbench.data.label_images import read_label_image as read_label_image
@@ -120,6 +122,7 @@ _HOMES = {
         "encode_mask",
         "encode_runs",
     ),
+    "vitbench.data.keypoint_pairs": ("KeypointPair", "Points"),
     "vitbench.data.kinds": ("LabeledDataset", "part_of"),
     "vitbench.data.label_images": ("read_label_image",),
     "vitbench.data.label_maps": ("Geometry",),

@@ -9,6 +9,7 @@ import torch
 
 from vitbench.api import Evaluation, EvaluationProtocol, RunOptions, evaluate, read_items, resolve
 from vitbench.kit import distributed
+from vitbench_protocols.correspondence import Correspondence
 from vitbench_protocols.discovery import Discovery
 from vitbench_protocols.health import Health
 from vitbench_protocols.logistic import Logistic
@@ -25,6 +26,7 @@ def protocols(folders: Path) -> dict[str, tuple[EvaluationProtocol, str]]:
             Logistic(shots=6, draws=2, held_out=0.3, c_values=FEW_C, **crop),
             str(folders),
         ),
+        "correspondence": (Correspondence(size=64), "synthetic"),
         "discovery": (Discovery(split="val", method="tokencut"), "synthetic"),
         "health": (Health(images=40, view_images=4, views=3, **crop), "synthetic"),
         "retrieval": (Retrieval(size=48), "synthetic"),

@@ -25,6 +25,7 @@ READERS = {
     "clips": "vitbench.data.davis:READER",
     "classification": "vitbench.data.classification:READER",
     "instances": "vitbench.data.objects:READER",
+    "pairs": "vitbench.data.keypoint_pairs:READER",
     "panoptic": "vitbench.data.panoptic:READER",
     "retrieval": "vitbench.data.retrieval:READER",
     "semantic": "vitbench.data.semantic:READER",

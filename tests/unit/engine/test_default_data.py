@@ -60,6 +60,7 @@ def test_every_bundled_protocol_and_scorer_has_the_papers_set() -> None:
     usual = {name: default_data(protocols.get(name)) for name in protocols.names()}
     assert usual == {
         "adjacency": "coco",
+        "correspondence": "SPair-71k",
         "davis": "davis",
         "detection": "coco",
         "discovery": "voc2012",
