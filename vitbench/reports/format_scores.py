@@ -142,7 +142,7 @@ def sentence(comparison: Comparison, items_name: str) -> str:
 
 
 def alike(found: Comparison) -> str:
-    """Log that two runs can't be told apart, and when it is the number of comparisons."""
+    """Tell that two runs can't be told apart, and when it is the number of comparisons."""
     alone = found.low > 0 or found.high < 0
     return "not distinguishable" + (" after the correction" if alone else "")
 
