@@ -125,7 +125,7 @@ if TYPE_CHECKING:
     from vitbench.training.optimizer import AdamW as AdamW
     from vitbench.training.optimizer import OptimizerConfig as OptimizerConfig
     from vitbench.training.options import CheckpointConfig as CheckpointConfig
-    from vitbench.training.recipes import Presets as Presets
+    from vitbench.training.recipes import RecipePresets as RecipePresets
     from vitbench.training.recipes import offered_with as offered_with
     from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import (
@@ -140,7 +140,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "vitbench.training.recipes": (
-        "Presets",
+        "RecipePresets",
         "offered_with",
     ),
     "vitbench.training.loop": (
