@@ -60,7 +60,9 @@ def evaluate(
         reporter.log(text)
     check_backbone(protocol, backbone, checkpoint.name)
     normalization, origin = _normalization(protocol, checkpoint, backbone)
-    gate = distributed.from_main(inspect(checkpoint, backbone) if distributed.is_main() else None)
+    gate = distributed.from_main(
+        inspect(checkpoint, backbone, reporter.log) if distributed.is_main() else None
+    )
     assert gate is not None
     if not gate.finite:
         raise CheckpointError(

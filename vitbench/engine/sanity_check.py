@@ -15,6 +15,7 @@ from vitbench.data.dataset import open_dataset
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import VERSION as SYNTHETIC_VERSION
 from vitbench.data.transforms import ImageView
+from vitbench.engine.options import Log
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.identity import identify_weights
@@ -61,12 +62,17 @@ class SanityCheck:
         return f"failed: {'; '.join(failed)}" if failed else f"passed: {self.checks[-1].text}"
 
 
-def inspect(checkpoint: Checkpoint, backbone: Backbone) -> SanityCheck:
-    """Look at a loaded checkpoint's behavior, or recall what was seen before.
+def inspect(
+    checkpoint: Checkpoint,
+    backbone: Backbone,
+    log: Log = lambda text: None,
+) -> SanityCheck:
+    """Check a loaded checkpoint, or return the kept results for the same weights.
 
     Args:
-        checkpoint: What was loaded; its keys are all accounted for.
-        backbone: What it was loaded into; also decides the device.
+        checkpoint: The checkpoint; all keys of its file are accounted for.
+        backbone: The network with its weights, on the device that runs it.
+        log: Called before the network runs, which takes a while.
     """
     keys = Check(True, checkpoint.accounting.summary())
     if checkpoint.method in FLOORS:
@@ -77,6 +83,7 @@ def inspect(checkpoint: Checkpoint, backbone: Backbone) -> SanityCheck:
     kept = cache_root() / "gate" / f"{digest(identity)[:32]}.json"
     if kept.exists():
         return SanityCheck((keys, *(Check(**check) for check in json.loads(kept.read_text()))))
+    log(f"sanity check on {TRAIN + VAL} built-in images, once for these weights …")
     checks = _behavior(backbone)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as path:
