@@ -2,7 +2,7 @@
 
 import re
 from fnmatch import fnmatch
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from vitbench.models.constants import SWIN_SIZES, VIT_SIZES
@@ -22,7 +22,7 @@ def timm_names() -> tuple[str, ...]:
     They are read from timm's source files, which takes a tenth of a second; importing timm takes
     ten seconds.
     """
-    spec = find_spec("timm")
+    spec = PathFinder.find_spec("timm")
     if spec is None or spec.origin is None:
         return ()
     files = sorted((Path(spec.origin).parent / "models").glob("*.py"))
