@@ -126,7 +126,13 @@ def open_panoptic(root: Path, split: str) -> PanopticDataset:
     return PanopticDataset(info, path, (folder, maps), parsed.images, annotations, names)
 
 
-READER = Reader(open_panoptic)
+READER = Reader(
+    open_panoptic,
+    layout=(
+        "annotations/panoptic_val2017.json, annotations/panoptic_val2017/NAME.png and"
+        " val2017/NAME.jpg, as COCO",
+    ),
+)
 
 
 def _check(path: Path, maps: Path, parsed: _File) -> None:

@@ -165,6 +165,7 @@ class Run:
             seed=self.options.seed,
             normalization=self.normalization,
             workers=self.options.workers,
+            batch_size=self.options.batch_size,
             scratch=scratch,
             output=output,
             data=self.data,

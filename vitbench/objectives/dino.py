@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.distillation import (
     DistillationObjective,
     entropy,
@@ -20,14 +19,12 @@ TEACHERS = 2  # global crops: each is a teacher for every other crop
 class DinoObjective(DistillationObjective[Dino]):
     """The view term with its center."""
 
-    def __init__(self, settings: Dino, info: BackboneInfo) -> None:
-        super().__init__(settings, info)
-        self.teacher_crops = settings.center_crops
-
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
         with torch.no_grad():
-            views = teacher.image_features(None if self.teacher_crops == "all" else TEACHERS)
+            views = teacher.image_features(
+                None if self.settings.center_crops == "all" else TEACHERS
+            )
             teacher_logits = teacher.head(views.flatten(0, 1))
             self.center.observe(teacher_logits)
             wanted = targets(

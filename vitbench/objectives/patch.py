@@ -17,29 +17,29 @@ from vitbench.objectives.objective import Branch, TermLoss
 from vitbench.objectives.positives import choose_positives
 from vitbench.objectives.precision import single_precision
 from vitbench.objectives.progress import Progress
-from vitbench.objectives.settings import CropSet, Patch
+from vitbench.objectives.settings import Patch
 
 
 class PatchObjective(DistillationObjective[Patch]):
     """The patch term with its center."""
 
-    teacher_crops: CropSet = "all"
-
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
         temperature = self.settings.teacher_temperature_at(progress)
-        crops = sum(student.crops)
+        crops = sum(student.groups)
         value = spread = torch.zeros((), device=self.center.value.device)
-        for group, count in enumerate(student.crops):
+        for group, count in enumerate(student.groups):
             with torch.no_grad():
                 summaries = self._summaries(
-                    teacher.backbone, teacher.groups[group], teacher.positives[group]
+                    teacher.backbone, teacher.features(group), teacher.annotation(group)
                 )
                 teacher_logits = teacher.head(summaries)
                 self.center.observe(teacher_logits)
                 wanted = targets(teacher_logits, self.center.value, temperature)
                 spread = spread + entropy(wanted) * (count / crops)
-            patches = _aggregation(student.backbone).normalize(patch_tokens(student.groups[group]))
+            patches = _aggregation(student.backbone).normalize(
+                patch_tokens(student.features(group))
+            )
             logits = student.head(patches.flatten(0, 1))
             loss = patch_loss(logits, wanted, self.settings.student_temperature)
             value = value + loss * (count / crops)

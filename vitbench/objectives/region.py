@@ -24,7 +24,7 @@ class RegionObjective(DistillationObjective[Region]):
         """See `Objective.forward`."""
         learned = student.patch_features()
         with torch.no_grad():
-            seen = torch.stack(teacher.patch_features()[:TEACHERS])  # (2, B, N, D)
+            seen = torch.stack(teacher.patch_features(TEACHERS))  # (2, B, N, D)
             teacher_logits = teacher.head(seen.flatten(0, 2))
             self.center.observe(teacher_logits)
             wanted = targets(
