@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vitbench import distributed
 from vitbench.data.selection import Limit
 from vitbench.settings import setting
 
@@ -30,7 +31,11 @@ class RunOptions:
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     precision: Precision = setting("fp32", help="of forward passes; enters the identity")
     seed: int = setting(0, help="every random draw follows from it; enters the identity", minimum=0)
-    workers: int = setting(4, help="threads that read and decode", minimum=1)
+    workers: int = setting(
+        0,
+        help="threads that read and decode; 0: the machine's cores, divided by the processes on it",
+        minimum=0,
+    )
     limit: Limit = setting(
         None,
         help="most items of each split: N, or SPLIT=N … (train=1000 val=500); enters the identity",
@@ -43,6 +48,16 @@ class RunOptions:
     )
     skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
     rerun: bool = setting(False, help="run even if the same run has a record")
+    timeout_minutes: float = setting(
+        distributed.TIMEOUT_MINUTES,
+        help="minutes that processes wait for one another before they give up",
+        minimum=0.1,
+    )
+
+    @property
+    def threads(self) -> int:
+        """Threads that read and decode."""
+        return self.workers or distributed.cores_of_a_process()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,11 @@ class SwinBackbone(Backbone):
             x = stage.downsample(x)
         return tuple(found[index] for index in wanted)
 
+    def repeated_blocks(self) -> Sequence[nn.Module]:
+        """See `Backbone.repeated_blocks`."""
+        stages: Any = self.layers
+        return [block for stage in stages for block in stage.blocks]
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""
         stages: Any = self.layers
