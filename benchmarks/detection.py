@@ -121,7 +121,7 @@ def train_and_infer(data: CocoDataset, folder: Path, lent: Any, given: argparse.
         output=folder / "scratch",
         progress=lent.progress,
     )
-    course = protocol.learning.course(len(task.places), backbone.info)
+    course = protocol.learning.course(len(task.places), detector.taps.parameter_layers())
     tuning = FineTuning(task, course, around)
     ready = [task.sample(position) for position in range(given.batch)]
     batches = tuning.batches()

@@ -103,7 +103,7 @@ def train_and_infer(
         workers=given.workers,
         scratch=folder / decoder,
         output=folder / decoder,
-        progress=lambda task, done, total: None,
+        progress=lambda *told: None,
     )
     tuning = FineTuning(task, learning.course(("pos_embed",)), around)
     ready = [task.sample(position) for position in range(given.batch)]

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.keyed_random import keyed_uniform
-from vitbench.models.architecture import SIZES
-from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
+from vitbench.models.constants import SWIN_SIZES, VIT_SIZES
 from vitbench.training import recipes
 from vitbench.training.identity import identity_of
 from vitbench.training.loop import Loop
@@ -38,7 +37,7 @@ IMAGES = 16
 def nano_networks() -> Iterator[None]:
     """Let networks of the size "nano" be named as long as the block; a process starts its own."""
     with (
-        patch.dict(SIZES, nano=(16, 2, 2)),
+        patch.dict(VIT_SIZES, nano=(16, 2, 2)),
         patch.dict(SWIN_SIZES, nano=(8, (2, 1), (1, 2))),
     ):
         yield

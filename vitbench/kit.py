@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from vitbench.data.instances import decode_mask as decode_mask
     from vitbench.data.instances import encode_mask as encode_mask
     from vitbench.data.instances import encode_runs as encode_runs
+    from vitbench.data.keypoint_pairs import KeypointPair as KeypointPair
+    from vitbench.data.keypoint_pairs import Points as Points
     from vitbench.data.kinds import LabeledDataset as LabeledDataset
     from vitbench.data.kinds import part_of as part_of
     from vitbench.data.label_images import read_label_image as read_label_image
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
     from vitbench.data.multicrop import MultiCrop as MultiCrop
+    from vitbench.data.multicrop import crop_boxes as crop_boxes
     from vitbench.data.multicrop import dino_crops as dino_crops
     from vitbench.data.multicrop import moby_crops as moby_crops
     from vitbench.data.multicrop import selfpatch_crops as selfpatch_crops
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.retrieval import Relevance as Relevance
     from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
     from vitbench.data.sizes import Pixels as Pixels
@@ -65,10 +69,15 @@ if TYPE_CHECKING:
     from vitbench.models.aggregated import patch_tokens as patch_tokens
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.batch_norm import GlobalBatchNorm2d as GlobalBatchNorm2d
+    from vitbench.models.batch_norm import keep_statistics as keep_statistics
     from vitbench.models.constants import PositionRule as PositionRule
     from vitbench.models.initialization import seeded as seeded
+    from vitbench.models.map_grid import in_cells as in_cells
+    from vitbench.models.map_grid import on_grid as on_grid
     from vitbench.models.patch_mask import PatchMask as PatchMask
     from vitbench.models.pyramid_adapter import PyramidAdapter as PyramidAdapter
+    from vitbench.models.pyramid_adapter import level_strides as level_strides
+    from vitbench.models.pyramid_adapter import pyramid_layers as pyramid_layers
     from vitbench.models.pyramid_adapter import rescaling as rescaling
     from vitbench.neighbors import Bank as Bank
     from vitbench.neighbors import Neighbors as Neighbors
@@ -158,25 +167,39 @@ _HOMES = {
         "encode_mask",
         "encode_runs",
     ),
+    "vitbench.data.keypoint_pairs": ("KeypointPair", "Points"),
     "vitbench.data.kinds": ("LabeledDataset", "part_of"),
     "vitbench.data.label_images": ("read_label_image",),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),
-    "vitbench.data.multicrop": ("MultiCrop", "dino_crops", "moby_crops", "selfpatch_crops"),
+    "vitbench.data.multicrop": (
+        "MultiCrop",
+        "crop_boxes",
+        "dino_crops",
+        "moby_crops",
+        "selfpatch_crops",
+    ),
     "vitbench.data.parallel": ("map_items",),
     "vitbench.data.positives": ("FindPositives", "Positives", "PositiveRule"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
+    "vitbench.data.retrieval": ("Relevance",),
     "vitbench.data.semantic": ("labels_in", "read_index_map"),
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("cut_note", "to_pixels"),
     "vitbench.keyed_random": ("permutation", "keyed_uniform"),
     "vitbench.engine.class_table": ("write_class_table",),
     "vitbench.models.backbone": ("Aggregates",),
-    "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
+    "vitbench.models.batch_norm": ("GlobalBatchNorm2d", "keep_statistics"),
     "vitbench.models.constants": ("PositionRule",),
     "vitbench.models.initialization": ("seeded",),
-    "vitbench.models.pyramid_adapter": ("PyramidAdapter", "rescaling"),
+    "vitbench.models.map_grid": ("in_cells", "on_grid"),
+    "vitbench.models.pyramid_adapter": (
+        "PyramidAdapter",
+        "level_strides",
+        "pyramid_layers",
+        "rescaling",
+    ),
     "vitbench.neighbors": ("Bank", "Neighbors", "search", "vote"),
     "vitbench.objectives.centering": ("Center",),
     "vitbench.objectives.distillation": (

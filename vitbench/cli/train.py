@@ -1,6 +1,5 @@
 """`vitbench train RECIPE`: train a recipe into a run folder; the same command goes on with it."""
 
-import inspect
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from vitbench import distributed
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.recipe_flags import as_flags, from_flags
+from vitbench.cli.train_help import recipe_help, usage
 from vitbench.data.loading import LoaderConfig
 from vitbench.engine.provenance import environment
 from vitbench.errors import SettingError, Stopped
@@ -19,7 +19,7 @@ from vitbench.settings import checked, plain, setting
 from vitbench.torchrun import torchrun
 from vitbench.training.metric_log import Row
 from vitbench.training.options import CheckpointConfig, ComputeConfig, Inputs, LogConfig, Options
-from vitbench.training.presets import PRESETS, preset_for, presets_of, with_preset
+from vitbench.training.presets import preset_for, presets_of, with_preset
 from vitbench.training.recipe import Recipe
 from vitbench.training.recipes import recipes
 
@@ -32,35 +32,50 @@ class Where:
     """Where a run computes and lives."""
 
     out: Path | None = setting(None, help="folder of the run; left out: runs/RECIPE-DATA-HASH")
-    device: str = setting("auto", help="device that computes: auto, cpu, cuda or cuda:N")
-    processes: int = setting(1, help="processes on this machine; or start with torchrun", minimum=1)
+    device: str = setting("auto", help="device that trains: auto, cpu, cuda or cuda:N")
+    processes: int = setting(
+        1,
+        help="processes that train together on this machine; torchrun is another way to start them",
+        minimum=1,
+    )
     timeout_minutes: float = setting(
         distributed.TIMEOUT_MINUTES,
         help="minutes that processes wait for one another before they give up",
         minimum=0.1,
     )
-    steps: int | None = setting(None, help="stop after so many steps in all", minimum=1)
+    steps: int | None = setting(
+        None,
+        help="number of steps after which the run stops; left out: all of its epochs",
+        minimum=1,
+    )
     allow_changes: bool = setting(
-        False, help="go on from a snapshot though settings or data are others now"
+        False,
+        help="continue from a snapshot even if settings or data differ from those of its start",
     )
 
 
 def run(arguments: list[str]) -> int:
     """Train and print where the checkpoint is."""
     if not arguments or arguments[0].startswith("-"):
-        print("usage: vitbench train RECIPE [--preset NAME] [--data DATA] [--out RUN] [flags]\n")
-        print(f"recipes: {', '.join(recipes.names())}\npresets: {', '.join(PRESETS)}")
+        print(usage())
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
-    maker = recipes.get(arguments[0])
-    recipe = maker()
-    known = ", ".join(presets_of(recipe))
+    recipe = recipes.get(arguments[0])()
+    description = recipe_help(recipe)
     recipe, about, words = with_chosen_preset(recipe, arguments[1:])
     _, rest = taken(words, "--preset")
     flags, where, inputs, loading, computing, saving, watching = parse(
-        (as_flags(recipe), Where, Inputs, LoaderConfig, ComputeConfig, CheckpointConfig, LogConfig),
+        {
+            f"recipe {recipe.name}": as_flags(recipe),
+            "the run": Where,
+            "data": Inputs,
+            "reading images": LoaderConfig,
+            "computation": ComputeConfig,
+            "snapshots": CheckpointConfig,
+            "log": LogConfig,
+        },
         rest,
         prog=f"vitbench train {arguments[0]}",
-        description=f"{inspect.getdoc(maker)}\n\npresets (--preset): {known}",
+        description=description,
     )
     recipe = from_flags(recipe, flags)
     options = Options(

@@ -24,8 +24,10 @@ DATA_VARIABLE = "VITBENCH_DATA"
 READERS = {
     "clips": "vitbench.data.davis:READER",
     "classification": "vitbench.data.classification:READER",
-    "instances": "vitbench.data.coco:READER",
+    "instances": "vitbench.data.objects:READER",
+    "pairs": "vitbench.data.keypoint_pairs:READER",
     "panoptic": "vitbench.data.panoptic:READER",
+    "retrieval": "vitbench.data.retrieval:READER",
     "semantic": "vitbench.data.semantic:READER",
 }
 
@@ -41,6 +43,7 @@ class Reader:
     open: Callable[[Path, str], Dataset[Any]]  # (folder, split) -> dataset
     write_demo: Callable[[Path], None] | None = None  # writes a small set, `--data synthetic`
     splits: tuple[str, ...] = ("train", "val")  # of the small set
+    layout: tuple[str, ...] = ()  # folder layouts that can be read, one a line, for help
 
 
 def _check_reader(found: object, entry: PluginEntry) -> Reader:

@@ -73,6 +73,30 @@ class AggregatedBackbone(Backbone):
         """See `Backbone.check_images`."""
         self.trunk.check_images(height, width)
 
+    def check_all_sizes(self, *, learning: bool = False) -> None:
+        """See `Backbone.check_all_sizes`."""
+        self.trunk.check_all_sizes(learning=learning)
+
+    def check_raw(self) -> None:
+        """See `Backbone.check_raw`."""
+        self.trunk.check_raw()
+
+    def map_size(self, height: int, width: int, layer: int = -1) -> tuple[int, int]:
+        """See `Backbone.map_size`."""
+        return self.trunk.map_size(height, width, layer)
+
+    def branch_depth(self, branch: int) -> float:
+        """See `Backbone.branch_depth`: of the trunk's branches."""
+        return self.trunk.branch_depth(branch)
+
+    def check_drop_path(self) -> None:
+        """See `Backbone.check_drop_path`."""
+        self.trunk.check_drop_path()
+
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`: of the trunk, as `dense_copy` leaves it."""
+        return self.trunk.parameter_layers()
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`: those of the trunk."""
         self.trunk.replace_drop_path(make)
@@ -90,6 +114,10 @@ class AggregatedBackbone(Backbone):
     def attention(self, images: Tensor) -> Tensor:
         """See `Backbone.attention`; there is no class token among the tokens."""
         return self.trunk.attention(images)
+
+    def keys(self, images: Tensor) -> Tensor:
+        """See `Backbone.keys`."""
+        return self.trunk.keys(images)
 
 
 def patch_tokens(features: Features) -> Tensor:

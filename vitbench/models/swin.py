@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -109,6 +110,20 @@ class SwinBackbone(Backbone):
         """See `Backbone.repeated_blocks`."""
         stages: Any = self.layers
         return [block for stage in stages for block in stage.blocks]
+
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`; what joins patches belongs to the block before it."""
+        starts = [0, *accumulate(stage.blocks for stage in self.info.stages)]
+        found = {}
+        for name, _ in self.named_parameters():
+            parts = name.split(".")
+            if parts[0] != "layers":
+                found[name] = self.info.depth + 1 if parts[0] == "norm" else 0
+                continue
+            stage = int(parts[1])
+            in_block = parts[2] == "blocks"
+            found[name] = starts[stage] + int(parts[3]) + 1 if in_block else starts[stage + 1]
+        return found
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""

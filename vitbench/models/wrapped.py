@@ -133,10 +133,7 @@ class WrappedBackbone(Backbone):
         refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         if not norm:
-            raise MissingAbility(
-                f"{self._name} gives its features as they are: nobody knows its final norm.",
-                hint="without --no-norm; or wrap(module, tokens=LAYER) with the layer before it",
-            )
+            self.check_raw()
         unit = self.info.patch_size
         height, width = (side // unit * unit for side in images.shape[-2:])
         if not height or not width:
@@ -153,6 +150,14 @@ class WrappedBackbone(Backbone):
             raise refused_size(self.info, height, width) from error
         return tuple(self._features(found, index, (height, width)) for index in wanted)
 
+    def check_raw(self) -> None:
+        """See `Backbone.check_raw`: the final norm of a network of any code is not known."""
+        raise MissingAbility(
+            f"{self._name} gives its features as they are: nobody knows its final norm.",
+            hint="what compares tokens after the final norm (its own default); fine-tuning and "
+            "--no-norm need a network of timm, a ViT or a Swin",
+        )
+
     def reset_weights(self, seed: int) -> None:
         """See `Backbone.reset_weights`; layers that can reset themselves do, the way of torch."""
         super().reset_weights(seed)
@@ -163,7 +168,7 @@ class WrappedBackbone(Backbone):
                     reset()
 
     def extra_repr(self) -> str:
-        """Log what `wrap` found."""
+        """Tell what `wrap` found."""
         return describe(self)
 
     def _features(self, found: Outputs, index: int, image: tuple[int, int]) -> Features:
@@ -288,7 +293,7 @@ def wrap(
 
 
 def describe(backbone: Backbone) -> str:
-    """Log in words what is known of a backbone's features."""
+    """Tell in words what is known of a backbone's features."""
     info = backbone.info
     size = f"{info.image_size[0]} x {info.image_size[1]} px"
     pooled = {

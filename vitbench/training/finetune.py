@@ -99,7 +99,7 @@ class FineTuneContext:
     workers: int  # threads that make samples
     scratch: Path  # for snapshots; outlives a kill
     output: Path  # for the metric log
-    progress: Callable[[str, int, int], None]
+    progress: Callable[[str, int, int, str], None]
     saving: CheckpointConfig = CheckpointConfig()
 
 
@@ -171,7 +171,7 @@ class FineTuning(Task[list[SampleT]]):
         values = self.loss.backward([(batch[cut], mine[cut]) for cut in cuts])
         self.optimizer.step()
         self.step += 1
-        self.context.progress("fine-tuning", self.step, self.steps)
+        self.context.progress("fine-tuning", self.step, self.steps, "steps")
         return values
 
     def log_values(self) -> Mapping[str, Any]:

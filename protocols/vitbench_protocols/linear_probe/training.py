@@ -154,7 +154,9 @@ class HeadTraining(Task[tuple[Tensor, Vectors]]):
         """Tell of an epoch."""
         epoch = self.step // self.steps_per_epoch - 1
         row = {"epoch": epoch, "scale": self.schedule.scale(epoch), **self.scores(epoch)}
-        self.data.context.progress(f"linear probe, {self.stage}", epoch + 1, self.schedule.epochs)
+        self.data.context.progress(
+            f"linear probe, {self.stage}", epoch + 1, self.schedule.epochs, "epochs"
+        )
         return Milestone(row=row)
 
     def scores(self, epoch: int) -> Mapping[str, float]:

@@ -10,7 +10,6 @@ from vitbench.api import Backbone, Context
 from vitbench.kit import (
     Bank,
     distributed,
-    fitted,
     keyed_uniform,
     resize_indices,
 )
@@ -32,7 +31,7 @@ def remember(settings: DenseKnn, backbone: Backbone, problem: Problem) -> Segmen
         tokens, classes = _remembered(scene, reader, problem)
         chosen = _chosen(len(tokens), share, problem.context.seed, scene.place)
         parts[scene.place] = (tokens[chosen].cpu(), classes[chosen])
-        problem.context.progress("remembering", scene.place + 1, len(problem.train))
+        problem.context.progress("remembering", scene.place + 1, len(problem.train), "images")
     whole = {place: part for found in distributed.gather(parts) for place, part in found.items()}
     ranked = [whole[place] for place in sorted(whole)]
     tokens, classes = (
@@ -47,7 +46,7 @@ def remember(settings: DenseKnn, backbone: Backbone, problem: Problem) -> Segmen
 
 def _remembered(scene: Scene, reader: "PatchReader", problem: Problem) -> tuple[Tensor, Tensor]:
     """Return the labeled patches of an image: features (n, D) and shares of classes (n, C)."""
-    size = fitted(scene.truth.shape, short=problem.inference.short, long=problem.inference.long)
+    size = problem.inference.size_of((scene.truth.shape[0], scene.truth.shape[1]))
     image = padded(normalized(scene.image, size, reader), reader.patch_px)
     tokens = reader.tokens(image)[0]  # (h * w, D)
     shares = class_shares(resize_indices(scene.truth, size), reader.patch_px, len(problem.classes))

@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on_and_ends_alike(
     monkeypatch.setattr(training, "SAVING", CheckpointConfig(save_minutes=-1.0))
     told: list[int] = []
 
-    def kill(task: str, done: int, total: int) -> None:
+    def kill(task: str, done: int, total: int, unit: str = "") -> None:
         if task == "linear probe, finish":
             told.append(done)
             if len(told) == 4:

@@ -63,7 +63,7 @@ def around(folder: Path) -> FineTuneContext:
         workers=2,
         scratch=folder / "scratch",
         output=folder / "output",
-        progress=lambda task, done, total: None,
+        progress=lambda *told: None,
     )
 
 
