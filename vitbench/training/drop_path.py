@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vitbench.keyed_random import keyed_uniform
 from vitbench.models.backbone import Backbone
+from vitbench.models.residual import DrawnDropPath
 
 
 class DropPath:
@@ -33,7 +34,9 @@ class DropPath:
                 depth = (branch // 2) / max(1, backbone.info.depth - 1)
                 rate = first + (last - first) * depth
             rates[branch] = rate
-            return _Branch(self, branch) if rate else nn.Identity()
+            if not rate:
+                return nn.Identity()
+            return DrawnDropPath(lambda: None if self.scales is None else self.scales[:, branch])
 
         replaceable: Any = backbone  # a backbone without drop paths fails here, by name
         replaceable.replace_drop_path(make)
@@ -52,20 +55,6 @@ class DropPath:
             seed, "drop-path", step, np.array(crops)[:, None], indices, count=len(self.keep)
         )
         return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(-1, len(self.keep))
-
-
-class _Branch(nn.Module):
-    """The drop path of one residual branch."""
-
-    def __init__(self, owner: DropPath, branch: int) -> None:
-        super().__init__()
-        self._owner, self._branch = owner, branch
-
-    def forward(self, x: Tensor) -> Tensor:
-        scales = self._owner.scales
-        if scales is None:
-            return x
-        return x * scales[:, self._branch].view(-1, *[1] * (x.ndim - 1))
 
 
 def without_drop_path(backbone: Backbone) -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import accumulate, groupby
 from typing import Any
@@ -13,6 +14,8 @@ from torch._dynamo.exc import TorchDynamoException
 
 from vitbench import distributed
 from vitbench.data.training_loader import CropBatch
+from vitbench.data.upload import send
+from vitbench.models.low_precision import weights_cast_together
 from vitbench.objectives.objective import Branch, Objective, TermLoss
 from vitbench.objectives.progress import Progress
 from vitbench.training.drop_path import DropPath, without_drop_path
@@ -148,7 +151,7 @@ class Trainer:
         values: dict[str, Tensor] = {}
         parts = self.computing.accumulate
         for part in parts_of(batch, parts):
-            with self._autocast():
+            with self._autocast(), self._low_weights():
                 loss, measured = self._loss(part, progress)
             torch.autograd.backward(loss / parts)
             for name, value in measured.items():
@@ -170,7 +173,7 @@ class Trainer:
             scales = self.drop_path.draw(
                 seed=self.recipe.seed, step=progress.step, crops=crops, indices=batch.indices
             )
-            self.drop_path.scales = torch.as_tensor(scales).to(self.device, self.trained[0].dtype)
+            self.drop_path.scales = send(scales, self.device, self.trained[0].dtype)
 
         learned = encode_crops(
             self.student_teacher.student, crops, drop if self.recipe.drop_path else None
@@ -200,6 +203,10 @@ class Trainer:
         """Return the objectives by name, in the order of the terms."""
         objectives: Any = self.objectives
         return iter(objectives.items())
+
+    def _low_weights(self) -> AbstractContextManager[None]:
+        low = self.computing.precision == "bf16" and self.device.type == "cuda"
+        return weights_cast_together(self.student_teacher, torch.bfloat16 if low else None)
 
     def _autocast(self) -> torch.autocast:
         low = self.computing.precision == "bf16"
