@@ -121,16 +121,16 @@ def train_and_infer(data: CocoDataset, folder: Path, lent: Any, given: argparse.
         output=folder / "scratch",
         progress=lent.progress,
     )
-    course = protocol.learning.course(len(task.places), backbone.info)
+    course = protocol.learning.course(len(task.places), detector.taps.parameter_layers())
     tuning = FineTuning(task, course, around)
     ready = [task.sample(position) for position in range(given.batch)]
     batches = tuning.batches()
     theirs = resnet_step([task.sample(p) for p in range(given.batch)], lent)
     times: dict[str, list[float]] = {"loop": [], "bare step": [], "torchvision's R-50": []}
     for _ in range(given.rounds + 1):
-        times["bare step"].append(seconds(lambda: tuning.learn(ready), lent.device))
+        times["bare step"].append(seconds(lambda: tuning.train_step(ready), lent.device))
         tuning.step -= 1
-        times["loop"].append(seconds(lambda: tuning.learn(next(batches)), lent.device))
+        times["loop"].append(seconds(lambda: tuning.train_step(next(batches)), lent.device))
         times["torchvision's R-50"].append(seconds(theirs, lent.device))
     floor = product_speed(lent.device) / operations(detector, task)
     slowest = min(times["torchvision's R-50"][1:])

@@ -103,16 +103,16 @@ def train_and_infer(
         workers=given.workers,
         scratch=folder / decoder,
         output=folder / decoder,
-        progress=lambda task, done, total: None,
+        progress=lambda *told: None,
     )
     tuning = FineTuning(task, learning.course(("pos_embed",)), around)
     ready = [task.sample(position) for position in range(given.batch)]
     batches = tuning.batches()
     bare, loop = [], []
     for _ in range(given.rounds + 1):
-        bare.append(seconds(lambda: tuning.learn(ready), lent.device))
+        bare.append(seconds(lambda: tuning.train_step(ready), lent.device))
         tuning.step -= 1
-        loop.append(seconds(lambda: tuning.learn(next(batches)), lent.device))
+        loop.append(seconds(lambda: tuning.train_step(next(batches)), lent.device))
     rates = [given.batch / min(times[1:]) for times in (bare, loop)]
     floor = speed / operations(network, (given.crop, given.crop), training=True)
     print(f"\n{decoder}, crops of {given.crop} px, batches of {given.batch}")

@@ -23,7 +23,7 @@ from benchmarks.train_peers import Shape, checkout, official_step
 from vitbench.data.image_files import find_images
 from vitbench.data.loading import LoaderConfig
 from vitbench.data.training_loader import TrainingLoader
-from vitbench.training.fit import Clock
+from vitbench.training.loop import Clock
 from vitbench.training.options import ComputeConfig
 from vitbench.training.trainer import Trainer
 

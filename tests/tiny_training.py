@@ -1,9 +1,10 @@
 """A recipe that trains in milliseconds, and data for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.keyed_random import keyed_uniform
-from vitbench.models.architecture import SIZES
-from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
+from vitbench.models.constants import SWIN_SIZES, VIT_SIZES
 from vitbench.training import recipes
-from vitbench.training.optimizer import AdamW
+from vitbench.training.identity import identity_of
+from vitbench.training.loop import Loop
 from vitbench.training.options import ComputeConfig
 from vitbench.training.presets import with_terms
+from vitbench.training.pretraining import Pretraining
 from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
 from vitbench.training.trainer import Trainer
@@ -35,7 +37,7 @@ IMAGES = 16
 def nano_networks() -> Iterator[None]:
     """Let networks of the size "nano" be named as long as the block; a process starts its own."""
     with (
-        patch.dict(SIZES, nano=(16, 2, 2)),
+        patch.dict(VIT_SIZES, nano=(16, 2, 2)),
         patch.dict(SWIN_SIZES, nano=(8, (2, 1), (1, 2))),
     ):
         yield
@@ -84,12 +86,18 @@ def tiny(name: str) -> Recipe:
     """
     method = name.removesuffix("_swin")
     recipe: Recipe = getattr(recipes, method)()
+    return tiny_recipe(recipe, arch="vit_nano_patch8_24" if name == method else SWIN)
+
+
+def tiny_recipe(recipe: Recipe, *, arch: str = "vit_nano_patch8_24") -> Recipe:
+    """Return a recipe made small, in steps that every optimizer can make."""
     widths = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8, "key_dim": 8, "queue": 8}
+    rate: Any = Cosine(0.01, 1e-4, 1)
     return replace(
         with_terms(recipe, **widths),
-        arch="vit_nano_patch8_24" if name == method else SWIN,
+        arch=arch,
         crops=replace(recipe.crops, global_size=24, local_size=24, local_crops=1),
-        optimizer=AdamW(learning_rate=Cosine(0.01, 1e-4, 1)),
+        optimizer=replace(recipe.optimizer, learning_rate=rate, batch_unit=256),
         drop_path=0.5,
         epochs=3,
         batch_size=4,
@@ -97,11 +105,10 @@ def tiny(name: str) -> Recipe:
 
 
 def trained(
-    name: str, steps: int, *, rank: int = 0, processes: int = 1, computing: ComputeConfig
+    recipe: Recipe, steps: int, *, rank: int = 0, processes: int = 1, computing: ComputeConfig
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
-    """Train a tiny recipe on noise; return the values of each step and the state at the end."""
-    recipe = tiny(name)
-    loader = NoiseLoader(recipe.batch_size, rank=rank, processes=processes)
+    """Train a recipe on noise; return the values of each step and the state at the end."""
+    loader = NoiseLoader(recipe.batch_size, recipe.crops, rank=rank, processes=processes)
     trainer = Trainer(
         recipe, steps_per_epoch=loader.steps, device=torch.device("cpu"), computing=computing
     )
@@ -113,13 +120,57 @@ def trained(
     return values, trainer.state_dict()
 
 
-def one_of_two(rank: int, names: tuple[str, ...], steps: int, folder: str) -> None:
-    """Train as one of two processes and leave the result in a folder."""
+def start(recipe: Recipe, folder: Path, **options: Any) -> Any:
+    """Return the loop of a tiny pretraining on noise, whose log has a line a step."""
+    loader = NoiseLoader(recipe.batch_size, recipe.crops)
+    computing = options.pop("computing", ComputeConfig())
+    trainer = Trainer(
+        recipe, steps_per_epoch=loader.steps, device=torch.device("cpu"), computing=computing
+    )
+    allowed = options.pop("allow_changes", False)
+    identity = identity_of(recipe, trainer.computing, data={})
+    task = Pretraining(trainer, loader, folder, identity=identity, allow_changes=allowed)
+    return Loop(task, output=folder, scratch=folder, log_every=1, **options)
+
+
+def several_learn_as_one(
+    processes: int, recipes: Mapping[str, Recipe], steps: int, folder: Path
+) -> None:
+    """Train recipes as several processes and as one; fail where the results differ."""
+    context = torch.multiprocessing.get_context("spawn")
+    started = [
+        context.Process(target=_one_of, args=(rank, processes, recipes, steps, str(folder)))
+        for rank in range(processes)
+    ]
+    for process in started:
+        process.start()
+    exact = ComputeConfig(precision="fp64")
+    with nano_networks():
+        alone = {name: trained(recipe, steps, computing=exact) for name, recipe in recipes.items()}
+    for process in started:
+        process.join(600)
+        assert process.exitcode == 0
+    for name, (expected, state) in alone.items():
+        found = [
+            torch.load(folder / f"{name}{rank}.pt", weights_only=True) for rank in range(processes)
+        ]
+        for _, end in found:
+            torch.testing.assert_close(end, state, atol=1e-6, rtol=0)
+        for row, *parts in zip(expected, *(values for values, _ in found), strict=True):
+            mean = {key: sum(part[key] for part in parts) / processes for key in row}
+            torch.testing.assert_close(mean, row, atol=1e-6, rtol=0)
+
+
+def _one_of(
+    rank: int, processes: int, recipes: Mapping[str, Recipe], steps: int, folder: str
+) -> None:
+    """Train as one of several processes and leave the results in a folder."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    meeting = f"file://{folder}/meet"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
     computing = ComputeConfig(precision="fp64")
     with nano_networks():
-        for name in names:
-            found = trained(name, steps, rank=rank, processes=2, computing=computing)
+        for name, recipe in recipes.items():
+            found = trained(recipe, steps, rank=rank, processes=processes, computing=computing)
             torch.save(found, f"{folder}/{name}{rank}.pt")
     dist.destroy_process_group()

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from vitbench.score_statistics import Items, statistic
 RESAMPLES = 10_000
 LEVEL = 95.0
 CHUNK = 100_000  # drawn indices held at once: they stay in the cache
-ROWS = 100  # resamples whose counts are held at once
+HELD = 1_000_000  # counts of items in resamples that are held at once
+MANY = 5_000  # numbers from which near ones are drawn together
+GROUPS = 256  # that they are put into
+EXTREMES = 64  # lowest and highest numbers that stay alone
 NORMAL = NormalDist()
 
 Values = NDArray[np.float64]
@@ -31,32 +35,48 @@ class Difference:
     wins: float | None = None  # percent of items where the one is higher; ties count half
 
 
-def score_interval(items: Items, metric: str, *, seed: int = 0) -> tuple[float, float] | None:
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """A score of some items, and of samples of as many of them with replacement."""
+
+    value: float  # of the items, in the metric's unit
+    drawn: Values  # (R,) of the samples; NaN where the score is not defined
+
+
+class Resample(Protocol):
+    """How scores of samples are come by: `resampled_score`, or what keeps its results."""
+
+    def __call__(self, items: Items, metric: str, *, seed: int = 0) -> Resampled | None:
+        """Resample a score; None for fewer than two items, or where they do not hold it."""
+
+
+def score_interval(
+    items: Items, metric: str, *, seed: int = 0, resample: Resample | None = None
+) -> tuple[float, float] | None:
     """Give the 95 % bootstrap interval of a score, in its unit.
 
     Args:
         items: What each item adds to the score; see `vitbench.score_statistics`.
         metric: The key of the score.
         seed: Draws the resamples; the same seed gives the same interval.
+        resample: Takes the place of `resampled_score`.
 
     Returns:
         Lower and upper end; None for fewer than two items, or where they do not hold the metric.
     """
     if _plain_mean(items, metric):
         return mean_interval(np.asarray(items[metric], dtype=np.float64), seed=seed)
-    found = statistic(items, metric)
-    if found is None or len(items["ids"]) < 2:
+    found = (resample or resampled_score)(items, metric, seed=seed)
+    drawn = _defined(found.drawn) if found else np.zeros(0)
+    if found is None or not len(drawn) or math.isnan(found.value):
         return None
-    count = len(items["ids"])
-    value = float(found.of(np.ones((1, count)))[0])
-    drawn = resampled(found.of, count, found.resamples, seed=seed)
-    if not len(drawn) or math.isnan(value):
-        return None
-    low, high = interval(centered(drawn, value), count)
+    low, high = interval(centered(drawn, found.value), len(items["ids"]))
     return (low if drawn.min() < 0 else max(low, 0.0)), high  # what is never negative stays so
 
 
-def paired_difference(one: Items, other: Items, metric: str, *, seed: int = 0) -> Difference | None:
+def paired_difference(
+    one: Items, other: Items, metric: str, *, seed: int = 0, resample: Resample | None = None
+) -> Difference | None:
     """Compare two scores on the items that both have.
 
     Returns:
@@ -67,20 +87,32 @@ def paired_difference(one: Items, other: Items, metric: str, *, seed: int = 0) -
         _, left, right = np.intersect1d(one["ids"], other["ids"], return_indices=True)
         a, b = np.asarray(one[metric])[left], np.asarray(other[metric])[right]
         return paired_mean(a.astype(np.float64), b.astype(np.float64), seed=seed)
-    first, second = statistic(one, metric), statistic(other, metric)
-    same = np.array_equal(one["ids"], other["ids"]) and len(one["ids"]) > 1
-    if first is None or second is None or not same:
+    if not np.array_equal(one["ids"], other["ids"]):
         return None
-
-    def subtract(counts: Values) -> Values:
-        return first.of(counts) - second.of(counts)
-
-    items = len(one["ids"])
-    drawn = resampled(subtract, items, first.resamples, seed=seed)
-    value = float(subtract(np.ones((1, items)))[0])
-    if not len(drawn) or math.isnan(value):
+    draw = resample or resampled_score
+    first, second = draw(one, metric, seed=seed), draw(other, metric, seed=seed)
+    if first is None or second is None:
         return None
-    return difference(value, centered(drawn, value), items)
+    value, gaps = first.value - second.value, _defined(first.drawn - second.drawn)
+    if not len(gaps) or math.isnan(value):
+        return None
+    return difference(value, centered(gaps, value), len(one["ids"]))
+
+
+def resampled_score(items: Items, metric: str, *, seed: int = 0) -> Resampled | None:
+    """Form a score of its items, and of resamples of them.
+
+    Resamples of equally many items are the same for the same seed, whatever the score: so two
+    runs can be compared by their differences.
+
+    Returns:
+        None for fewer than two items, or where they do not hold the metric.
+    """
+    found, count = statistic(items, metric), len(items["ids"])
+    if found is None or count < 2:
+        return None
+    value = float(found.of(np.ones((1, count)))[0])
+    return Resampled(value, resampled(found.of, count, found.resamples, seed=seed))
 
 
 def mean_interval(values: Values, *, seed: int = 0) -> tuple[float, float] | None:
@@ -155,7 +187,8 @@ def resampled_means(values: Values, *, seed: int = 0) -> Values:
     """Draw the means of `RESAMPLES` samples of the items with replacement, shape (RESAMPLES,).
 
     Where few distinct values occur (right or wrong), a resample is a draw of how often each
-    occurs: the same distribution, and the cost does not grow with the items.
+    occurs: the same distribution, and the cost does not grow with the items. Of more than `MANY`
+    numbers near ones are drawn together.
     """
     generator = np.random.default_rng(seed)
     distinct, counts = np.unique(values, return_counts=True)
@@ -164,6 +197,8 @@ def resampled_means(values: Values, *, seed: int = 0) -> Values:
         drawn = generator.multinomial(n, counts / n, size=RESAMPLES)
         means: Values = drawn @ distinct / n
         return means
+    if n > MANY:
+        return _means_of_groups(values, generator)
     rows = max(1, CHUNK // n)
     parts = [
         values[generator.integers(0, n, size=(min(rows, RESAMPLES - start), n))].mean(axis=1)
@@ -172,10 +207,28 @@ def resampled_means(values: Values, *, seed: int = 0) -> Values:
     return np.concatenate(parts)
 
 
+def _means_of_groups(values: Values, generator: np.random.Generator) -> Values:
+    """Draw the means of resamples by how often groups of near numbers occur in each.
+
+    The sum of what is drawn within a group is taken as normal, with the mean and variance of its
+    numbers: the resampled means have the mean and variance of plain resampling. The extremes, whose
+    sums are not normal, are groups of one.
+    """
+    ends = np.arange(1, EXTREMES + 1)
+    middle = np.linspace(EXTREMES, len(values) - EXTREMES, GROUPS + 1).astype(int)[1:-1]
+    groups = np.split(np.sort(values), [*ends, *middle, *(len(values) - ends[::-1])])
+    shares = np.array([len(group) for group in groups]) / len(values)
+    drawn = generator.multinomial(len(values), shares, size=RESAMPLES)  # (R, groups)
+    sums = drawn @ np.array([group.mean() for group in groups])
+    variances = drawn @ np.array([group.var() for group in groups])
+    means: Values = sums + generator.standard_normal(RESAMPLES) * np.sqrt(variances)
+    return means / len(values)
+
+
 def resampled(
     score: Callable[[Values], Values], items: int, resamples: int, *, seed: int = 0
 ) -> Values:
-    """Form a score on resamples of its items, (R,); those where it is not defined are left out.
+    """Form a score on resamples of its items, (R,); NaN where it is not defined.
 
     Args:
         score: Takes how often each item occurs, (rows, items), and gives the scores, (rows,).
@@ -185,12 +238,12 @@ def resampled(
     """
     generator = np.random.default_rng(seed)
     parts = []
-    for start in range(0, resamples, ROWS):
-        drawn = generator.integers(0, items, size=(min(ROWS, resamples - start), items))
+    rows = max(1, HELD // items)
+    for start in range(0, resamples, rows):
+        drawn = generator.integers(0, items, size=(min(rows, resamples - start), items))
         counts = np.stack([np.bincount(row, minlength=items) for row in drawn])
         parts.append(score(counts.astype(np.float64)))
-    found = np.concatenate(parts)
-    return found[~np.isnan(found)]
+    return np.concatenate(parts)
 
 
 def centered(drawn: Values, value: float) -> Values:
@@ -201,6 +254,10 @@ def centered(drawn: Values, value: float) -> Values:
     """
     moved: Values = drawn + (value - drawn.mean())
     return moved
+
+
+def _defined(values: Values) -> Values:
+    return values[~np.isnan(values)]
 
 
 def _plain_mean(items: Items, metric: str) -> bool:

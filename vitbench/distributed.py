@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = "auto, cpu, cuda, cuda:N"
+TIMEOUT_MINUTES = 30.0
 T = TypeVar("T")
 
 
@@ -37,17 +39,28 @@ def is_main() -> bool:
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
-    """Join the processes that `torchrun` started, and leave at the end; alone, do nothing."""
+def process_group(timeout_minutes: float = TIMEOUT_MINUTES) -> Iterator[None]:
+    """Join the processes that `torchrun` started, and leave at the end; alone, do nothing.
+
+    Tensors on a CPU are exchanged by gloo, those on a GPU by NCCL, whichever device is chosen.
+
+    Args:
+        timeout_minutes: How long processes wait for one another, such as for the main process
+            while it alone reads, scores or writes.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _group():
         yield
         return
     import torch
     import torch.distributed as dist
 
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    if place < gpus:
+        torch.cuda.set_device(place)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timedelta(minutes=timeout_minutes)
+    )
     try:
         yield
     finally:
@@ -122,6 +135,17 @@ def sum_over_processes(tensor: "torch.Tensor") -> "torch.Tensor":
     if group := _group():
         group.all_reduce(tensor)
     return tensor
+
+
+def largest(*numbers: int) -> tuple[int, ...]:
+    """Return the largest of every process's numbers, one by one; no device is waited for."""
+    if not (group := _group()):
+        return numbers
+    import torch
+
+    found = torch.tensor(numbers)
+    group.all_reduce(found, op=group.ReduceOp.MAX)
+    return tuple(found.tolist())
 
 
 def gather_rows(tensor: "torch.Tensor") -> "torch.Tensor":

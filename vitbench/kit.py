@@ -62,25 +62,46 @@ if TYPE_CHECKING:
     from vitbench.engine.class_table import write_class_table as write_class_table
     from vitbench.keyed_random import keyed_uniform as keyed_uniform
     from vitbench.keyed_random import permutation as permutation
+    from vitbench.models.aggregated import patch_tokens as patch_tokens
     from vitbench.models.backbone import Aggregates as Aggregates
     from vitbench.models.batch_norm import GlobalBatchNorm2d as GlobalBatchNorm2d
+    from vitbench.models.batch_norm import keep_statistics as keep_statistics
     from vitbench.models.constants import PositionRule as PositionRule
     from vitbench.models.initialization import seeded as seeded
+    from vitbench.models.map_grid import in_cells as in_cells
+    from vitbench.models.map_grid import on_grid as on_grid
+    from vitbench.models.patch_mask import PatchMask as PatchMask
     from vitbench.models.pyramid_adapter import PyramidAdapter as PyramidAdapter
+    from vitbench.models.pyramid_adapter import level_strides as level_strides
+    from vitbench.models.pyramid_adapter import pyramid_layers as pyramid_layers
     from vitbench.models.pyramid_adapter import rescaling as rescaling
     from vitbench.neighbors import Bank as Bank
     from vitbench.neighbors import Neighbors as Neighbors
     from vitbench.neighbors import search as search
     from vitbench.neighbors import vote as vote
     from vitbench.objectives.centering import Center as Center
+    from vitbench.objectives.crop_features import CropFeatures as CropFeatures
+    from vitbench.objectives.dino import view_loss as view_loss
     from vitbench.objectives.distillation import DistillationObjective as DistillationObjective
+    from vitbench.objectives.distillation import entropy as entropy
+    from vitbench.objectives.distillation import targets as targets
+    from vitbench.objectives.gradient_sums import (
+        gather_rows_with_gradient as gather_rows_with_gradient,
+    )
     from vitbench.objectives.heads import ProjectionHead as ProjectionHead
+    from vitbench.objectives.objective import Annotations as Annotations
     from vitbench.objectives.objective import Branch as Branch
     from vitbench.objectives.objective import Objective as Objective
     from vitbench.objectives.objective import TermLoss as TermLoss
     from vitbench.objectives.positives import neighbor_similarities as neighbor_similarities
+    from vitbench.objectives.precision import single_precision as single_precision
     from vitbench.objectives.progress import Progress as Progress
+    from vitbench.objectives.settings import Dino as Dino
+    from vitbench.objectives.settings import Distillation as Distillation
+    from vitbench.objectives.settings import Moby as Moby
     from vitbench.objectives.settings import ObjectiveSettings as ObjectiveSettings
+    from vitbench.objectives.settings import Patch as Patch
+    from vitbench.objectives.settings import Region as Region
     from vitbench.records import atomic as atomic
     from vitbench.records import safe_name as safe_name
     from vitbench.score_statistics import statistic as statistic
@@ -90,9 +111,17 @@ if TYPE_CHECKING:
     from vitbench.training.finetune import FineTuneContext as FineTuneContext
     from vitbench.training.finetune import FineTuning as FineTuning
     from vitbench.training.finetune import Shuffled as Shuffled
+    from vitbench.training.layout import Layout as Layout
+    from vitbench.training.loop import Loop as Loop
+    from vitbench.training.loop import Milestone as Milestone
+    from vitbench.training.loop import Task as Task
     from vitbench.training.metric_log import read_metrics as read_metrics
+    from vitbench.training.optimizer import SGD as SGD
     from vitbench.training.optimizer import AdamW as AdamW
+    from vitbench.training.optimizer import OptimizerConfig as OptimizerConfig
     from vitbench.training.options import CheckpointConfig as CheckpointConfig
+    from vitbench.training.recipes import Presets as Presets
+    from vitbench.training.recipes import offered_with as offered_with
     from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import (
         CosineWithOverlappingWarmup as CosineWithOverlappingWarmup,
@@ -105,6 +134,22 @@ if TYPE_CHECKING:
     from vitbench.training.trainer import Trainer as Trainer
 
 _HOMES = {
+    "vitbench.training.recipes": (
+        "Presets",
+        "offered_with",
+    ),
+    "vitbench.training.loop": (
+        "Loop",
+        "Milestone",
+        "Task",
+    ),
+    "vitbench.training.layout": ("Layout",),
+    "vitbench.objectives.gradient_sums": ("gather_rows_with_gradient",),
+    "vitbench.objectives.crop_features": ("CropFeatures",),
+    "vitbench.objectives.precision": ("single_precision",),
+    "vitbench.objectives.dino": ("view_loss",),
+    "vitbench.models.patch_mask": ("PatchMask",),
+    "vitbench.models.aggregated": ("patch_tokens",),
     "vitbench.score_statistics": ("statistic",),
     "vitbench.bootstrap": ("mean_interval",),
     "vitbench.data.adjacency": ("STEPS",),
@@ -133,28 +178,50 @@ _HOMES = {
     "vitbench.keyed_random": ("permutation", "keyed_uniform"),
     "vitbench.engine.class_table": ("write_class_table",),
     "vitbench.models.backbone": ("Aggregates",),
-    "vitbench.models.batch_norm": ("GlobalBatchNorm2d",),
+    "vitbench.models.batch_norm": ("GlobalBatchNorm2d", "keep_statistics"),
     "vitbench.models.constants": ("PositionRule",),
     "vitbench.models.initialization": ("seeded",),
-    "vitbench.models.pyramid_adapter": ("PyramidAdapter", "rescaling"),
+    "vitbench.models.map_grid": ("in_cells", "on_grid"),
+    "vitbench.models.pyramid_adapter": (
+        "PyramidAdapter",
+        "level_strides",
+        "pyramid_layers",
+        "rescaling",
+    ),
     "vitbench.neighbors": ("Bank", "Neighbors", "search", "vote"),
     "vitbench.objectives.centering": ("Center",),
-    "vitbench.objectives.distillation": ("DistillationObjective",),
+    "vitbench.objectives.distillation": (
+        "DistillationObjective",
+        "entropy",
+        "targets",
+    ),
     "vitbench.objectives.heads": ("ProjectionHead",),
     "vitbench.objectives.objective": (
+        "Annotations",
         "Branch",
         "Objective",
         "TermLoss",
     ),
     "vitbench.objectives.progress": ("Progress",),
-    "vitbench.objectives.settings": ("ObjectiveSettings",),
+    "vitbench.objectives.settings": (
+        "Dino",
+        "Distillation",
+        "Moby",
+        "ObjectiveSettings",
+        "Patch",
+        "Region",
+    ),
     "vitbench.objectives.positives": ("neighbor_similarities",),
     "vitbench.records": ("atomic", "safe_name"),
     "vitbench.training.curves": ("write_curves",),
     "vitbench.training.drop_path": ("DropPath",),
     "vitbench.training.finetune": ("FineTuneConfig", "FineTuning", "Shuffled", "FineTuneContext"),
     "vitbench.training.metric_log": ("read_metrics",),
-    "vitbench.training.optimizer": ("AdamW",),
+    "vitbench.training.optimizer": (
+        "AdamW",
+        "OptimizerConfig",
+        "SGD",
+    ),
     "vitbench.training.schedules": (
         "Cosine",
         "CosineWithOverlappingWarmup",

@@ -76,41 +76,59 @@ def average_precision(items: Items, kind: str, ious: slice) -> Statistic:
         np.asarray(items[f"{kind}_{name}"], dtype=bool)[:, ious] for name in ("matched", "ignored")
     )
     truths = np.asarray(items[f"{kind}_truths"], dtype=np.float64)
-    ranked = np.argsort(-score, kind="stable")
-    groups = [ranked[category[ranked] == index] for index in range(truths.shape[1])]
+    order = np.lexsort((-score, category))  # by category, its best detection first
+    groups = np.split(order, np.searchsorted(category[order], np.arange(1, truths.shape[1])))
 
     def evaluate(counts: Counts) -> NDArray[np.float64]:
-        objects = counts @ truths  # (R, categories)
-        found = np.full((matched.shape[1], *objects.shape), np.nan)
+        objects, by_image = (counts @ truths).T.copy(), counts.T.copy()
+        found = np.empty((matched.shape[1], *objects.shape))  # (IoUs, categories, R)
         for index, group in enumerate(groups):
-            drawn = counts[:, image[group]]  # (R, detections)
+            drawn = by_image[image[group]]  # (detections, R)
+            seen = _running_sums(drawn.copy())
             for level in range(matched.shape[1]):
-                counted = ~ignored[group, level]
-                hits = np.flatnonzero(matched[group, level] & counted)
-                wrong = np.cumsum(drawn * (counted & ~matched[group, level]), axis=1)
-                found[level, :, index] = _precision_at_recalls(
-                    np.cumsum(drawn[:, hits], axis=1), wrong[:, hits], objects[:, index]
-                )
-        return 100 * _mean_defined(found, axis=(0, 2))
+                skipped = ignored[group, level]
+                hits = np.flatnonzero(matched[group, level] & ~skipped)
+                counted = seen[hits] - _seen_of(drawn, np.flatnonzero(skipped), hits)
+                found[level, index] = _precision_at_recalls(drawn[hits], counted, objects[index])
+        return 100 * _mean_defined(found, axis=(0, 1))
 
     return Statistic(evaluate, 1_000)
 
 
-def _precision_at_recalls(
-    right: NDArray[np.float64], wrong: NDArray[np.float64], objects: NDArray[np.float64]
+def _seen_of(
+    drawn: NDArray[np.float64], some: NDArray[np.intp], hits: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Average the best precision at or beyond each recall; (R, d), (R, d), (R,) -> (R,).
+    """Count how often some detections were drawn up to each of the hits; (d, R) -> (hits, R)."""
+    sums = np.zeros((len(some) + 1, drawn.shape[1]))
+    sums[1:] = drawn[some]
+    return _running_sums(sums)[np.searchsorted(some, hits)]
 
-    Right and wrong detections are counted up to each of the d that are right: recall and the best
-    precision change nowhere else.
+
+def _precision_at_recalls(
+    hits: NDArray[np.float64], counted: NDArray[np.float64], objects: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Average the best precision at or beyond each recall; (d, R), (d, R), (R,) -> (R,).
+
+    Given are how often each of the d right detections was drawn, how many detections count up to
+    it, and the objects. Recall and the best precision change at right detections alone.
     """
-    precision = _divide(right, right + wrong, otherwise=0.0)
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    recall = _divide(right, objects[:, None], otherwise=0.0)
-    passed = np.searchsorted(RECALLS, recall, side="right")
-    summed = (best * np.diff(passed, axis=1, prepend=0)).sum(axis=1)
+    right = _running_sums(hits)
+    best = _divide(right, counted, otherwise=0.0)
+    for row in range(len(best) - 1, 0, -1):
+        np.maximum(best[row - 1], best[row], out=best[row - 1])
+    some = np.maximum(objects, 1.0)
+    below = (100 * right / some).astype(np.intp)  # recalls below; the next may be equal
+    passed = below + (RECALLS.take(below, mode="clip") <= right / some)
+    summed = (best * np.diff(passed, axis=0, prepend=0)).sum(axis=0)
     values: NDArray[np.float64] = np.where(objects > 0, summed / len(RECALLS), np.nan)
     return values
+
+
+def _running_sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add to each row those above it, in place; with long rows far quicker than `cumsum`."""
+    for row in range(1, len(rows)):
+        np.add(rows[row - 1], rows[row], out=rows[row])
+    return rows
 
 
 def _mean_iou(hits: Counts, predicted: Counts, true: Counts) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ KEY = "vitbench"
 
 @dataclass(frozen=True, slots=True)
 class FieldFacts:
-    """What a setting says of itself beside its type and default."""
+    """Help text and limits of one setting."""
 
     help: str
     minimum: float | None
@@ -27,6 +27,7 @@ class FieldFacts:
     identity: bool  # False: the value can't move a score (an engine, a number of workers)
     artifact: bool = False  # the value decides which files are made beside the record
     remedy: str = ""  # what to do about a value outside the limits
+    off: str = ""  # help of the flag that switches the setting off, `--no-NAME`
 
 
 def setting(
@@ -39,6 +40,7 @@ def setting(
     identity: bool = True,
     artifact: bool = False,
     remedy: str = "",
+    off: str = "",
 ) -> Any:
     """Declare one setting of a component.
 
@@ -52,6 +54,7 @@ def setting(
         artifact: Whether the value asks for files beside the record (a video, pictures). It enters
             no identity, but a record without those files does not answer for them.
         remedy: What to do about a value outside the limits, where people often give one.
+        off: Help of `--no-NAME`, the flag of a setting that is on by default: what is done then.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -60,12 +63,14 @@ def setting(
         >>> Knn().k
         20
     """
-    facts = FieldFacts(help, minimum, maximum, choices, identity and not artifact, artifact, remedy)
+    facts = FieldFacts(
+        help, minimum, maximum, choices, identity and not artifact, artifact, remedy, off
+    )
     return field(default=default, metadata={KEY: facts})
 
 
 def facts(item: "dataclasses.Field[Any]") -> FieldFacts:
-    """Return what a dataclass field says of itself; an undeclared one has no limits."""
+    """Return help text and limits of a dataclass field; one without `setting` has neither."""
     found = item.metadata.get(KEY)
     return found if isinstance(found, FieldFacts) else FieldFacts("", None, None, (), True)
 

@@ -1,5 +1,6 @@
 """k-NN classification on frozen features: a weighted vote of the nearest training images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -30,7 +31,10 @@ KS = (10, 20, 100, 200)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knn:
-    """Weighted k-nearest-neighbor classification of frozen image-level features.
+    """Accuracy of a weighted k-nearest-neighbor vote among frozen image-level features.
+
+    The 10, 20, 100 and 200 training images whose features are most similar to those of a
+    validation image vote on its class, each with the weight exp(cosine / temperature).
 
     Source:
         Caron et al., DINO, ICCV 2021, appendix F.1. Reference: facebookresearch/dino, eval_knn.py
@@ -52,17 +56,33 @@ class Knn:
         for top in (1, 5)
     )
     presets: ClassVar[Presets] = {"dino": {}}
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "dino": "as DINO's paper (Caron et al., ICCV 2021); one forward pass over train and val"
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval knn dino-vits16 --data imagenet",
+        "vitbench eval knn ckpt.pth --arch vit_small_patch16_224 --data imagenet"
+        " --limit train=10000 val=1000",
+    )
 
-    temperature: float = setting(0.07, help="of the votes: exp(cosine / T)", minimum=1e-3)
-    resize: int = setting(256, help="short side before the crop, px", minimum=8)
-    crop: int = setting(224, help="center crop, px", minimum=8)
+    temperature: float = setting(
+        0.07,
+        help="temperature T of the votes: a neighbor's weight is exp(cosine / T)",
+        minimum=1e-3,
+    )
+    resize: int = setting(
+        256, help="short side of an image before the center crop, in pixels", minimum=8
+    )
+    crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
     engine: Literal["faiss", "torch"] = setting(
-        "faiss", help="exact search; both give the same neighbors", identity=False
+        "faiss",
+        help="library that searches for the neighbors; both find the same, exactly",
+        identity=False,
     )
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Size (H, W) of every image that passes, in pixels."""
+        """Size (H, W) in pixels of every image that the backbone sees."""
         return self.crop, self.crop
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:

@@ -24,7 +24,7 @@ class Component:
 
 
 def read(*words: str, **defaults: object) -> object:
-    (found,) = parse((Component,), words, prog="test", description="", defaults=defaults)
+    (found,) = parse({"flags": Component}, words, prog="test", description="", defaults=defaults)
     return found
 
 

@@ -91,8 +91,9 @@ def augment(counts: Counts) -> None:
 RECIPES = ("dino", "selfpatch", "esvit", "moby", "moby-selfpatch")
 CASES: dict[str, Case] = {
     "augment": augment,
-} | {
-    f"train {recipe} {label}": partial(train_step, recipe=recipe, arch=arch)
-    for label, arch in (("vit-s/16", VIT), ("swin-t", SWIN))
-    for recipe in RECIPES
+    **{
+        f"train {recipe} {label}": partial(train_step, recipe=recipe, arch=arch)
+        for label, arch in (("vit-s/16", VIT), ("swin-t", SWIN))
+        for recipe in RECIPES
+    },
 }

@@ -57,7 +57,7 @@ def on_cuda(tensor: Tensor) -> bool:
     return device.type == "cuda"
 
 
-class Counts(TorchDispatchMode):
+class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator; answers those that need values with what a run would likely have.
 
     Args:
@@ -65,7 +65,7 @@ class Counts(TorchDispatchMode):
     """
 
     def __init__(self, *, lines: bool = False) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.by_line = lines
         self._live: dict[int, int] = {}  # bytes of each storage on the device
         self.now = 0

@@ -27,20 +27,22 @@ STUB = Path(__file__).with_name("stub.c")
 KINDS = {"libfakecudart.so": [], "libcuda.so.1": ["-DDRIVER", "-Wl,-soname,libcuda.so.1"]}
 plain_attention = functional.scaled_dot_product_attention
 aten: Any = torch.ops.aten
+library: Any = torch._C
+BUILT: bool = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]
 
 
 def why_not() -> str:
     """Say why there can be no fake device here; empty if there can."""
     if torch.cuda.is_available():
         return "a real CUDA device is here, and the tests marked gpu"
-    if torch.backends.cuda.is_built() and shutil.which("cc") is None:
+    if BUILT and shutil.which("cc") is None:
         return "the CUDA path is tested with a stub that wants a C compiler (cc), and there is none"
     return ""
 
 
 def environment(folder: Path) -> dict[str, str]:
     """Compile the stub into a folder; return the environment of a process that runs on it."""
-    if not torch.backends.cuda.is_built():
+    if not BUILT:
         return dict(os.environ)
     for name, words in KINDS.items():
         command = ["cc", "-shared", "-fPIC", *words, "-o", str(folder / name), str(STUB)]
@@ -90,7 +92,7 @@ def _stand_ins() -> list[tuple[Any, str, Any]]:
         (torch, "empty", empty),
         (torch.Tensor, "pin_memory", lambda own, *_: own),
         (torch.Tensor, "record_stream", lambda *_: None),
-        (torch._C, "_select_conv_backend", lambda *_a, **_k: torch._C._ConvBackend.Cudnn),
+        (torch._C, "_select_conv_backend", lambda *_a, **_k: library._ConvBackend.Cudnn),
         (torch._C, "_conv_determine_backend_memory_format", lambda *_: torch.contiguous_format),
         (functional, "scaled_dot_product_attention", _attention),
         (torch.cuda, "is_available", lambda: True),

@@ -9,7 +9,7 @@ import torch
 
 from vitbench.objectives.heads import ProjectionHead
 from vitbench.objectives.progress import Progress
-from vitbench.objectives.settings import Distillation
+from vitbench.objectives.settings import Dino
 from vitbench.training.schedules import Cosine
 
 VALUES = Path(__file__).parent / "values"
@@ -66,14 +66,14 @@ def test_a_cosine_schedule_has_the_official_values(
     [
         (
             "teacher_temp_30_300",
-            Distillation(teacher_temperature=0.07, warmup_teacher_temperature_epochs=30),
+            Dino(teacher_temperature=0.07, warmup_teacher_temperature_epochs=30),
             300,
         ),
-        ("teacher_temp_default_10", Distillation(), 10),
+        ("teacher_temp_default_10", Dino(), 10),
     ],
 )
 def test_the_teacher_temperature_has_the_official_values(
-    key: str, settings: Distillation, epochs: int
+    key: str, settings: Dino, epochs: int
 ) -> None:
     expected = np.load(VALUES / "schedules_dino.npz", allow_pickle=False)[key]
     ours = [settings.teacher_temperature_at(Progress(7 * i, 7, epochs)) for i in range(epochs)]

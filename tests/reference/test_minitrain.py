@@ -77,10 +77,10 @@ def check_weight(name: str, weight: Tensor, expected: Any) -> None:
 
 def check_export(trainer: Trainer, values: Any, method: str, folder: Path) -> None:
     """Export the trained pair: the official names, each with the official tensor."""
-    Snapshots(folder / SNAPSHOTS, CheckpointConfig()).save(
-        {**trainer.state_dict(), "epoch": 3}, step=1
-    )
-    save_backbone(trainer.student_teacher.teacher.backbone, folder / RUN_FILE, method=method)
+    snapshots = Snapshots(folder / SNAPSHOTS, CheckpointConfig())
+    snapshots.save({**trainer.state_dict(), "epoch": 3}, step=1)
+    snapshots.wait()
+    save_backbone(trainer.student_teacher.target.backbone, folder / RUN_FILE, method=method)
     path = export(str(folder), method, folder / "official.pth")
     content = torch.load(path, weights_only=False)
     for side, prefix in (("student", "module."), ("teacher", "")):
@@ -125,7 +125,7 @@ def build(
         if key.startswith("init:")
     }
     trainer.student_teacher.student.load_state_dict(first)
-    trainer.student_teacher.teacher.load_state_dict(first)
+    trainer.student_teacher.target.load_state_dict(first)
     return trainer
 
 
@@ -162,6 +162,7 @@ def test_dino_trains_as_the_official_loop_does(
         set_to = recipe.optimizer.values(progress, 3)
         np.testing.assert_allclose(set_to["learning_rate"], values["lr"][step], atol=1e-12)
         np.testing.assert_allclose(set_to["weight_decay"], values["wd"][step], atol=1e-12)
+        assert recipe.teacher_momentum is not None
         np.testing.assert_allclose(recipe.teacher_momentum.at(progress), values["mom"][step])
         crops = [torch.tensor(values[f"it{step % 2}_crop{crop}"]) for crop in range(4)]
         losses.append(trainer.train_step(batch_of(crops))["loss"].item())

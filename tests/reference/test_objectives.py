@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vitbench.models.backbone import Backbone, BackboneInfo, Features
+from tests.stored_features import stored_branch, stored_vectors
+from vitbench.models.backbone import BackboneInfo, Features
 from vitbench.objectives.objective import Branch
 from vitbench.objectives.patch import PatchObjective
 from vitbench.objectives.progress import Progress
@@ -29,13 +30,6 @@ def of_width(width: int) -> BackboneInfo:
     return cast("BackboneInfo", info)
 
 
-def view_branch(logits: list[Tensor], crops: tuple[int, ...]) -> Branch:
-    """Return a branch whose pooled features are logits already."""
-    groups = tuple(Features(part, part) for part in logits)
-    nobody = cast("Backbone", nn.Identity())
-    return Branch(groups, crops, nn.Identity(), nobody, tuple(None for _ in groups))
-
-
 def test_dino_gives_the_official_losses_gradients_and_centers() -> None:
     values = np.load(VALUES / "dino_loss.npz", allow_pickle=False)
     objective = Dino(prototypes=64, **WARMED).build(of_width(64))
@@ -43,7 +37,7 @@ def test_dino_gives_the_official_losses_gradients_and_centers() -> None:
         student = torch.tensor(values[f"student{step}"], requires_grad=True)
         teacher = torch.tensor(values[f"teacher{step}"])
         loss = objective(
-            view_branch([student], (6,)), view_branch([teacher], (2,)), Progress(step, 1, 5)
+            stored_vectors([student], (6,)), stored_vectors([teacher], (2,)), Progress(step, 1, 5)
         )
         loss.value.backward()
         objective.end_step()
@@ -70,7 +64,6 @@ def test_selfpatch_gives_the_official_losses_gradients_and_centers(
     values = np.load(VALUES / "selfpatch_loss.npz", allow_pickle=False)
     views = Dino(prototypes=32, center_crops="all", **WARMED).build(of_width(32))
     patches: PatchObjective = Patch(prototypes=20, **WARMED).build(of_width(20))
-    nobody = cast("Backbone", nn.Identity())
 
     def side(name: str, step: int) -> tuple[Branch, list[Tensor], list[Tensor]]:
         tokens, classes = [], []
@@ -83,7 +76,7 @@ def test_selfpatch_gives_the_official_losses_gradients_and_centers(
             grid = int(token.shape[1] ** 0.5)
             maps = token.transpose(1, 2).reshape(len(token), -1, grid, grid)
             groups.append(Features(seen.squeeze(1), maps))
-        branch = Branch(tuple(groups), (2, 2), nn.Identity(), nobody, (None, None))
+        branch = stored_branch(groups, (2, 2))
         return branch, learned[:2], learned[2:]
 
     for step in range(3):

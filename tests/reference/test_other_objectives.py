@@ -11,20 +11,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.stored_features import stored_branch
 from vitbench.models.architecture import infer
-from vitbench.models.backbone import Backbone, BackboneInfo, Features
+from vitbench.models.backbone import BackboneInfo, Features
 from vitbench.models.timm_backbone import TimmBackbone
+from vitbench.objectives.crop_features import CropFeatures
 from vitbench.objectives.moby import contrast, spread
 from vitbench.objectives.objective import Branch
 from vitbench.objectives.progress import Progress
 from vitbench.objectives.settings import Dino, Moby, Region
 from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup
 from vitbench.training.student_teacher import Network, StudentTeacher
-from vitbench.training.trainer import encode_crops
 
 VALUES = Path(__file__).parent / "values"
 CLOSE: Any = {"atol": 2e-5, "rtol": 1e-4}
-NOBODY = cast("Backbone", nn.Identity())
 
 
 def stored(name: str) -> Any:
@@ -78,7 +78,7 @@ def test_esvit_gives_the_official_losses_gradients_and_centers(name: str) -> Non
                 strict=False,
             )
         )
-        branch = Branch(groups, counts, nn.Identity(), NOBODY, (None,) * len(counts))
+        branch = stored_branch(groups, counts)
         return branch, views, regions
 
     for step in range(3):
@@ -112,9 +112,9 @@ def test_esvit_sees_views_and_regions_as_the_official_wrapper_does() -> None:
     backbone.to_empty(device="cpu").load_state_dict(state)
     crops = [torch.tensor(values[f"crop{crop}"]) for crop in range(5)]
     with torch.no_grad():
-        branch = encode_crops(Network(backbone, {}), crops)
-    views = branch.image_features().flatten(0, 1)
-    regions = torch.cat([crop.flatten(0, 1) for crop in branch.patch_features()])
+        branch = Branch(CropFeatures(backbone, crops), nn.Identity())
+        views = branch.image_features().flatten(0, 1)
+        regions = torch.cat([crop.flatten(0, 1) for crop in branch.patch_features()])
     np.testing.assert_allclose(views, values["cls"], **CLOSE)
     np.testing.assert_allclose(regions, values["fea"], **CLOSE)
     found = [branch.patch_features()[crop].shape[1] for crop in (0, 4)]
@@ -191,7 +191,7 @@ def test_moby_trains_as_the_official_module_does() -> None:
 
     student, teacher, predictor = states("init:")
     pair.student.load_state_dict(student)
-    pair.teacher.load_state_dict(teacher)
+    pair.target.load_state_dict(teacher)
     objective.predictor.load_state_dict(predictor)
     objective.queues.copy_(torch.tensor(np.stack([values["init:queue1"], values["init:queue2"]])))
     parts = [*pair.student.parameters(), *objective.parameters()]
@@ -199,11 +199,13 @@ def test_moby_trains_as_the_official_module_does() -> None:
     momentum = Cosine(0.99, 1.0, ahead=1)
     for step in range(6):
         crops = [torch.tensor(values[f"x{view}_{step}"]) for view in (1, 2)]
-        with torch.no_grad():
-            seen = encode_crops(pair.teacher, crops)
-        learned = encode_crops(pair.student, crops)
-        seen = replace(seen, head=pair.teacher.heads["moby"])
-        learned = replace(learned, head=pair.student.heads["moby"])
+        learned, seen = (
+            Branch(
+                CropFeatures(network.backbone, crops, gradient=network is pair.student),
+                network.heads["moby"],
+            )
+            for network in (pair.student, pair.target)
+        )
         loss = objective(learned, seen, Progress(step, 10, 1)).value
         optimizer.zero_grad()
         loss.backward()
@@ -217,7 +219,7 @@ def test_moby_trains_as_the_official_module_does() -> None:
             queues = np.stack([values[f"queue{view}_{step}"] for view in (1, 2)])
             np.testing.assert_allclose(objective.queues, queues, **CLOSE)
     for found, expected in zip(
-        (pair.student.state_dict(), pair.teacher.state_dict(), objective.predictor.state_dict()),
+        (pair.student.state_dict(), pair.target.state_dict(), objective.predictor.state_dict()),
         states("final:"),
         strict=True,
     ):

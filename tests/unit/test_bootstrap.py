@@ -25,6 +25,21 @@ def test_many_distinct_values_agree_with_the_normal_approximation() -> None:
     assert high == pytest.approx(values.mean() + half, abs=0.02)
 
 
+@pytest.mark.parametrize("tail", [0.2, 1.5])  # of a lognormal; the second has far outliers
+def test_many_numbers_drawn_in_groups_spread_as_they_do_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, tail: float
+) -> None:
+    values = np.random.default_rng(3).lognormal(sigma=tail, size=2_000)
+    one_by_one = bootstrap.resampled_means(values)
+    monkeypatch.setattr(bootstrap, "MANY", 1_000)
+    grouped = bootstrap.resampled_means(values, seed=1)
+    levels, deviation = [0.5, 2.5, 25, 50, 75, 97.5, 99.5], one_by_one.std()
+    gaps = np.percentile(grouped, levels) - np.percentile(one_by_one, levels)
+    assert np.abs(gaps).max() < 0.12 * deviation  # the outermost by chance alone about 0.05
+    assert grouped.std() == pytest.approx(deviation, rel=0.03)
+    assert grouped.mean() == pytest.approx(values.mean(), abs=0.04 * deviation)
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     values = np.random.default_rng(2).normal(size=100)
     assert bootstrap.mean_interval(values, seed=3) == bootstrap.mean_interval(values, seed=3)

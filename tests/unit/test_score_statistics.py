@@ -70,6 +70,18 @@ def test_average_precision_of_a_resample_is_what_pycocotools_gives_on_repeated_i
     assert found.of(counts[None].astype(float))[0] == pytest.approx(expected, abs=1e-9)
 
 
+def test_resamples_do_not_depend_on_how_many_are_held_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    items = coco_items(coco_scene(images=5))
+    found = bootstrap.resampled_score(items, "ap_box")
+    monkeypatch.setattr(bootstrap, "HELD", 7 * 5)
+    again = bootstrap.resampled_score(items, "ap_box")
+    assert found is not None
+    assert again is not None
+    np.testing.assert_array_equal(found.drawn, again.drawn)
+
+
 def test_an_interval_of_ap_holds_the_score_where_few_images_show_a_category() -> None:
     images = 12
     truths = np.eye(images, dtype=np.int64)  # a category an image

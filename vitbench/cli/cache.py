@@ -14,7 +14,13 @@ VERBS = ("ls", "clear")
 USAGE = f"""usage: vitbench cache ls
        vitbench cache clear WHAT… [--yes]
 
-WHAT: {", ".join(PARTS)}, {ALL}; the key of a feature store, or the data it is of"""
+List or remove the files that are kept to save time; every one of them can be made again.
+
+  ls     list the feature stores, then the size of each part of the cache
+  clear  remove parts of the cache, after a question
+
+WHAT is one of {", ".join([*PARTS, ALL])}; the key of a feature store; or the name of a data set,
+for the feature stores of its images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +28,11 @@ class Options:
     """What to remove."""
 
     what: tuple[str, ...] = setting(
-        (), help=f"{', '.join(PARTS)}, {ALL}; a feature store's key, or the name of its data"
+        (),
+        help=f"parts of the cache to remove: {', '.join(PARTS)} or {ALL}; the key of a feature"
+        " store; or the name of a data set, for its feature stores",
     )
-    yes: bool = setting(False, help="remove without a question")
+    yes: bool = setting(False, help="remove without asking first")
 
 
 def run(arguments: list[str]) -> int:
@@ -37,10 +45,10 @@ def run(arguments: list[str]) -> int:
     if arguments[0] == "ls":
         return _list()
     (options,) = parse(
-        (Options,),
+        {"flags": Options},
         arguments[1:],
         prog="vitbench cache clear",
-        description="Remove what is kept for reuse; all of it can be made again.",
+        description="Remove cached files; every one of them can be made again.",
         positional=("what",),
     )
     return _clear(options)

@@ -3,27 +3,35 @@
 from dataclasses import dataclass
 
 from vitbench import distributed
-from vitbench.cli.checkpoints import Which, resolve_one
+from vitbench.cli.checkpoints import CHECKPOINT_FLAGS, Which, resolve_one
 from vitbench.cli.flags import parse
 from vitbench.engine.options import Reporter
 from vitbench.errors import SettingError, VitbenchError
 from vitbench.settings import setting
+
+ABOUT = """\
+Load each checkpoint, say what was found in it, and compare its features of a few built-in images
+with what features of trained weights look like. Exit code 2 if one does not pass.
+
+examples:
+  vitbench check dino-vits16
+  vitbench check ckpt.pth --arch vit_small_patch16_224"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """Where to run."""
 
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    device: str = setting("auto", help="device of the forward passes: auto, cpu, cuda or cuda:N")
 
 
 def run(arguments: list[str]) -> int:
     """Check every checkpoint, print what was found."""
     which, where = parse(
-        (Which, Where),
+        {CHECKPOINT_FLAGS: Which, "the run": Where},
         arguments,
         prog="vitbench check",
-        description="Sanity check: is this checkpoint what it says it is, and does it behave so?",
+        description=ABOUT,
         positional=("checkpoints",),
     )
     if not which.checkpoints:

@@ -5,10 +5,14 @@ from vitbench.errors import UnknownName
 
 USAGE = """usage: vitbench check-plugin NAME [--preset NAME] [--data DATA]
 
-NAME is that of a protocol, scorer, backbone, reader or recipe; all that have the name are checked.
+Check that a plug-in keeps its contract. NAME is the name of a protocol, scorer, backbone, reader or
+recipe; if several have it, each is checked. Exit code 2 if a check fails.
 
-  --preset NAME  settings of a protocol that make its run short
-  --data DATA    a small data set: what a protocol runs on, and what a reader reads"""
+  --preset NAME  preset of the protocol to run it with, for a run that is short
+  --data DATA    small data set that the protocol runs on or the reader reads (default synthetic)
+
+example:
+  vitbench check-plugin knn"""
 
 
 def run(arguments: list[str]) -> int:

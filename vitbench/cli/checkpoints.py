@@ -10,66 +10,81 @@ from vitbench.settings import setting
 if TYPE_CHECKING:
     from vitbench.models.checkpoint import Checkpoint
 
+CHECKPOINT_FLAGS = "facts about the checkpoints, where their files do not say them"
 OF_255 = "values of 0 to 255 are divided by 255: 127 becomes 0.498"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Which:
-    """Which checkpoints, and facts that their files do not say."""
+    """The checkpoints, and facts that their files do not say."""
 
     checkpoints: tuple[str, ...] = setting(
         (),
-        help="paths, manifest names, timm:NAME, hf-hub:ID, random:ARCH[?seed=N], run folders,"
-        " package.module:function",
+        help="checkpoint: path of a file or folder, name of a manifest (`vitbench list"
+        " checkpoints`), timm:NAME, hf-hub:ID, random:ARCH[?seed=N], folder of a training run,"
+        " package.module:function. Facts about one checkpoint stand behind it:"
+        " ckpt.pth@arch=vit_small_patch16_224,mean=0.5,std=0.5",
     )
-    arch: str | None = setting(None, help="architecture; a bare file does not say its heads")
+    arch: str | None = setting(
+        None,
+        help="architecture (`vitbench list architectures`) of checkpoints that do not know their"
+        " own: the shapes of a ViT's weights do not tell its number of attention heads",
+    )
     num_heads: int | None = setting(
         None,
-        help="attention heads of a ViT, where neither its file nor a name says them",
+        help="attention heads of a ViT, if neither its file nor a name tells them",
         minimum=1,
     )
     native_px: int | None = setting(
         None,
-        help="image size in pixels that a Swin was made for, where nothing else says it",
+        help="image size in pixels that a Swin was made for, if nothing else tells it",
         minimum=1,
     )
     mean: Triple | None = setting(
         None,
-        help="mean of the input's RGB values in 0 to 1, for a file that does not say",
+        help="mean of the RGB input, in 0 to 1, of checkpoints that do not know their own; left"
+        " out: ImageNet's",
         minimum=0.0,
         maximum=1.0,
         remedy=OF_255,
     )
     std: Triple | None = setting(
         None,
-        help="standard deviation of the input's RGB values in 0 to 1, likewise",
+        help="standard deviation of the RGB input, in 0 to 1, of checkpoints that do not know"
+        " their own; left out: ImageNet's",
         minimum=0.001,
         maximum=1.0,
         remedy=OF_255,
     )
-    position_rule: PositionRule | None = setting(None, help="how the position table is resized")
-    state_key: str | None = setting(None, help="where the weights are in the file: model.teacher")
+    position_rule: PositionRule | None = setting(
+        None, help="how the position table is resized to other image sizes; left out: as published"
+    )
+    state_key: str | None = setting(
+        None, help="dotted path of the weights inside the file, such as model.teacher"
+    )
     tokens: str | None = setting(
-        None, help="output or layer that gives the features of a network from code: layer4"
+        None,
+        help="output or layer that gives the features of a network from code, such as layer4",
     )
     prefix: str = setting(
-        "", help="how the keys of the network begin in its file: backbone.; other keys are left out"
+        "",
+        help="start of the backbone's keys in the file, such as backbone.; other keys are left out",
     )
     ignore: tuple[str, ...] = setting(
-        (), help="shell patterns of keys of the file that are left out: head.* criterion.*"
+        (), help="shell patterns of keys to leave out, such as head.* criterion.*"
     )
-    pooling: Pooling | None = setting(None, help="image-level feature, where there is a choice")
+    pooling: Pooling | None = setting(
+        None, help="image-level feature, if the network offers several; left out: its usual one"
+    )
 
 
 def resolve_one(spec: str, which: Which, reporter: Reporter) -> "Checkpoint":
-    """Find, open and check the checkpoint of one word."""
+    """Find, open and check the checkpoint of one word; `--arch`, `--mean`, `--std` are defaults."""
     from vitbench.models.checkpoint import resolve
+    from vitbench.models.user_facts import DefaultFacts
 
     return resolve(
         spec,
-        arch=which.arch,
-        mean=which.mean,
-        std=which.std,
         position_rule=which.position_rule,
         state_key=which.state_key,
         prefix=which.prefix,
@@ -78,5 +93,6 @@ def resolve_one(spec: str, which: Which, reporter: Reporter) -> "Checkpoint":
         tokens=which.tokens,
         heads=which.num_heads,
         native_px=which.native_px,
+        defaults=DefaultFacts(arch=which.arch, mean=which.mean, std=which.std),
         progress=lambda done, total: reporter.progress(f"download {spec}", done, total),
     )

@@ -10,28 +10,39 @@ from vitbench.errors import UnknownName
 from vitbench.settings import setting
 
 VERBS = ("pack",)
+ABOUT = """\
+Write small copies of the images of a folder as WebDataset shards, for quick trainings: of train/
+and val/ if the folder has them, else of all its images as training images.
+
+example:
+  vitbench data pack imagenet small/ --size 128"""
+USAGE = f"""usage: vitbench data pack SOURCE OUT [flags]
+
+{ABOUT}
+
+`vitbench data pack --help` lists the flags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class What:
     """What to pack, and where it goes."""
 
-    source: str = setting(help="a folder of images, or a name under $VITBENCH_DATA")
-    out: Path = setting(help="folder for the shards")
+    source: str = setting(help="folder of images, or the name of one under $VITBENCH_DATA")
+    out: Path = setting(help="folder that the shards are written to")
 
 
 def run(arguments: list[str]) -> int:
     """Pack the images and print what was written."""
     if not arguments or arguments[0] in {"-h", "--help"}:
-        print("usage: vitbench data pack SOURCE OUT [--size 128]")
+        print(USAGE)
         return 0 if arguments else 2
     if arguments[0] not in VERBS:
         raise UnknownName("data command", arguments[0], VERBS)
     what, packing = parse(
-        (What, Packing),
+        {"source and target": What, "the copies": Packing},
         arguments[1:],
         prog="vitbench data pack",
-        description="Write small copies of images as WebDataset shards.",
+        description=ABOUT,
         positional=("source", "out"),
     )
     size = pack_folder(find_root(what.source), what.out, packing, callback=print)

@@ -15,17 +15,23 @@ from vitbench.settings import setting
 VIEW = ("--resize", "64", "--crop", "64")
 PATCHES = ("--image-px", "128", "--patch-px", "16")
 
+ABOUT = """\
+Train DINO and SelfPatch on built-in images, score them beside random weights, and write an HTML
+report: about 4 minutes on 2 CPU cores. Each step is an ordinary command, printed before it runs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Where the demo writes."""
 
-    out: Path = setting(Path("results/demo"), help="folder for runs, records and the page")
+    out: Path = setting(
+        Path("results/demo"), help="folder that runs, records and the HTML page are written to"
+    )
 
 
 def run(arguments: list[str]) -> int:
     """Run every step, then name the files that were written."""
-    (options,) = parse((Options,), arguments, prog="vitbench demo", description=__doc__ or "")
+    (options,) = parse({"flags": Options}, arguments, prog="vitbench demo", description=ABOUT)
     start = time.perf_counter()
     for words in steps(options.out):
         print(f"\n$ vitbench {shlex.join(words)}", flush=True)

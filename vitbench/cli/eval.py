@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 from vitbench import distributed
-from vitbench.cli.checkpoints import Which, resolve_one
-from vitbench.cli.flags import about, parse, taken
+from vitbench.cli.checkpoints import CHECKPOINT_FLAGS, Which, resolve_one
+from vitbench.cli.component_help import component_help, index
+from vitbench.cli.flags import parse, taken
 from vitbench.cli.reporter import speaking
+from vitbench.engine.describe import describe
 from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
@@ -21,21 +23,30 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
     """Evaluate, print one line a checkpoint, and return the exit code."""
     if not arguments or arguments[0].startswith("-"):
-        print("usage: vitbench eval PROTOCOL CHECKPOINT… [--preset NAME] [flags]\n")
-        print(f"protocols: {', '.join(protocols.names())}")
+        print(usage())
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
     kind = protocols.get(arguments[0])
     preset, rest = taken(arguments[1:], "--preset")
-    known = f"presets (--preset): {', '.join(kind.presets)}" if kind.presets else ""
     protocol, which, options = parse(
-        (kind, Which, RunOptions),
+        {f"settings of {kind.name}": kind, CHECKPOINT_FLAGS: Which, "the run": RunOptions},
         rest,
         prog=f"vitbench eval {kind.name}",
-        description=f"{about(kind)}\n\n{known}",
+        description=component_help(kind, "eval", preset),
         defaults=preset_settings(kind, preset),
         positional=("checkpoints",),
     )
     return _all(protocol, which, options)
+
+
+def usage() -> str:
+    """Return the help of the command without a protocol."""
+    told = {name: describe(protocols.get(name), "eval") for name in protocols.names()}
+    return (
+        "usage: vitbench eval PROTOCOL CHECKPOINT… [--preset NAME] [flags]\n\n"
+        "Score checkpoints with a protocol: one record each, below results/.\n\n"
+        f"protocols:\n{index(told)}\n\n"
+        "`vitbench eval PROTOCOL --help` says what a protocol measures, and its presets and flags."
+    )
 
 
 def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int:

@@ -1,20 +1,20 @@
-"""Flags from settings: every field of a component and of the options becomes one, by tyro."""
+"""The command line of settings: every field of a component and of the options becomes a flag."""
 
 import dataclasses
-import inspect
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar
 
-import tyro
-
+from vitbench.cli.flag_spec import Flag, flags_of, values_of
+from vitbench.cli.help_text import FlagGroup, help_text
 from vitbench.errors import SettingError
-from vitbench.settings import facts, is_component, problems
+from vitbench.settings import is_component, problems
 
 T = TypeVar("T")
+HELP = frozenset({"-h", "--help"})
 
 
 def parse(
-    kinds: Sequence[type],
+    kinds: Mapping[str, type],
     arguments: Sequence[str],
     *,
     prog: str,
@@ -25,11 +25,13 @@ def parse(
     """Read the flags of several settings classes from one command line.
 
     Args:
-        kinds: Dataclasses whose fields become flags; those of a field that is settings itself are
-            named after it, `--crops.local-size`.
-        arguments: The words after the command.
-        prog: The command, as help shows it.
-        description: What it does, for help.
+        kinds: Dataclasses whose fields become flags, by the title of their flags in the help. The
+            fields of a field that holds settings of its own are named after it, as in
+            `--crops.local-size`. Where two classes have a field of one name, the first class gets
+            the flag and the other keeps its default.
+        arguments: The words after the command. `--help` prints the help and ends the program.
+        prog: The command, as the help shows it.
+        description: What the command does, for the help.
         defaults: Defaults that replace the fields' own (a preset's).
         positional: Names of fields that are given without a flag.
 
@@ -40,75 +42,20 @@ def parse(
     Raises:
         SettingError: Values outside the limits that their settings declare, all of them at once.
     """
-    fields = [field for kind in kinds for field in _fields(kind, defaults or {}, positional)]
-    found: Any = tyro.cli(
-        dataclasses.make_dataclass("Settings", fields, frozen=True, kw_only=True),
-        args=list(arguments),
-        prog=prog,
-        description=description,
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
-    )
-    made = [_made(kind, found, defaults or {}) for kind in kinds]
+    defaults = defaults or {}
+    groups = _groups(kinds, defaults, positional)
+    if HELP & {*arguments}:
+        print(help_text(prog, description, groups), end="")
+        raise SystemExit(0)
+    found = _read([one for group in groups for one in group.flags], arguments, prog)
+    made = [
+        _made(kind, found, defaults, {one.name for one in group.flags})
+        for kind, group in zip(kinds.values(), groups, strict=True)
+    ]
     outside = [text for settings in made for text in problems(settings)]
     if outside:
         raise SettingError(outside)
     return made
-
-
-def _fields(
-    kind: type, defaults: Mapping[str, Any], positional: Sequence[str] = ()
-) -> list[tuple[str, Any, Any]]:
-    hints = get_type_hints(kind)
-    return [
-        _field(
-            item,
-            hints[item.name],
-            defaults.get(item.name, item.default),
-            item.name in positional,
-        )
-        for item in dataclasses.fields(kind)
-    ]
-
-
-def _field(
-    item: "dataclasses.Field[Any]", hint: Any, default: Any, positional: bool
-) -> tuple[str, Any, Any]:
-    if is_component(default):  # settings of their own: the default says which
-        hint = dataclasses.make_dataclass(
-            type(default).__name__,
-            _fields(type(default), _values(default)),
-            frozen=True,
-            kw_only=True,
-        )
-        return item.name, hint, dataclasses.field(default_factory=hint)
-    limits = facts(item)
-    text = limits.help
-    if limits.choices:
-        text += f" ({', '.join(map(str, limits.choices))})"
-    annotated: Any = Annotated[hint, tyro.conf.arg(help=text)]
-    if positional:
-        annotated = Annotated[annotated, tyro.conf.Positional]
-    return item.name, annotated, dataclasses.field(default=default)
-
-
-def _made(kind: type, found: Any, defaults: Mapping[str, Any]) -> Any:
-    """Make settings of a class out of what tyro found."""
-    values = {}
-    for item in dataclasses.fields(kind):
-        value, default = getattr(found, item.name), defaults.get(item.name, item.default)
-        values[item.name] = (
-            _made(type(default), value, _values(default)) if is_component(default) else value
-        )
-    return kind(**values)
-
-
-def _values(component: Any) -> dict[str, Any]:
-    return {item.name: getattr(component, item.name) for item in dataclasses.fields(component)}
-
-
-def about(component: type) -> str:
-    """Return the first paragraph of a component's docstring."""
-    return (inspect.getdoc(component) or "").split("\n\n")[0]
 
 
 def taken(arguments: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
@@ -120,3 +67,58 @@ def taken(arguments: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
         if word.startswith(f"{flag}="):
             return word.partition("=")[2], rest[:index] + rest[index + 1 :]
     return None, rest
+
+
+def _groups(
+    kinds: Mapping[str, type], defaults: Mapping[str, Any], positional: Sequence[str]
+) -> list[FlagGroup]:
+    """Return the flags of each class, without names that an earlier class has."""
+    groups: list[FlagGroup] = []
+    names: set[str] = set()
+    for title, kind in kinds.items():
+        flags = [one for one in flags_of(kind, defaults, positional) if one.name not in names]
+        names |= {one.name for one in flags}
+        groups.append(FlagGroup(title, flags))
+    return groups
+
+
+def _read(flags: Sequence[Flag], arguments: Sequence[str], prog: str) -> Any:
+    """Return an object with the value of every flag, read from the command line by tyro."""
+    import tyro  # help does without
+
+    return tyro.cli(
+        _dataclass("Settings", flags),
+        args=list(arguments),
+        prog=prog,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
+    )
+
+
+def _dataclass(name: str, flags: Sequence[Flag]) -> type:
+    """Make the dataclass that tyro reads."""
+    import tyro
+
+    fields: list[tuple[str, Any, Any]] = []
+    for one in flags:
+        if one.inner:
+            kind = _dataclass(one.name.title(), one.inner)
+            fields.append((one.name, kind, dataclasses.field(default_factory=kind)))
+            continue
+        hint = Annotated[one.hint, tyro.conf.Positional] if one.positional else one.hint
+        fields.append((one.name, hint, dataclasses.field(default=one.default)))
+    return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
+
+
+def _made(kind: type, found: Any, defaults: Mapping[str, Any], names: set[str]) -> Any:
+    """Make settings of a class out of the values that were read."""
+    values = {}
+    for item in dataclasses.fields(kind):
+        default = defaults.get(item.name, item.default)
+        if item.name not in names:
+            continue
+        value = getattr(found, item.name)
+        if is_component(default):
+            inner = values_of(default)
+            value = _made(type(default), value, inner, {*inner})
+        values[item.name] = value
+    return kind(**values)

@@ -1,58 +1,125 @@
-"""`vitbench list [KIND]`: components and plug-ins, datasets, printed rows. Imports no torch."""
+"""`vitbench list [KIND [PATTERN]]`: components, data, architectures, printed rows; no torch."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vitbench.data.overview import seen_in
-from vitbench.errors import UnknownName
+from vitbench.engine.describe import Command, describe
+from vitbench.engine.protocol import protocols, scorers
+from vitbench.errors import UnknownName, VitbenchError
+from vitbench.models.architecture_names import matching, own_names, timm_names
 from vitbench.models.manifest import find_manifest, manifest_names
 from vitbench.records import Record
-from vitbench.registry import GROUPS, Registry
+from vitbench.registry import BUNDLED, GROUPS, PluginEntry, Registry
 from vitbench.reports.published import published_records, row_id
 
-KINDS = (*GROUPS, "datasets", "published")
+KINDS = {
+    "protocols": "what each protocol measures, its data and its presets",
+    "scorers": "what can be scored without a checkpoint",
+    "backbones": "networks that plug-ins bring",
+    "readers": "kinds of data and the folder layouts of each",
+    "recipes": "trainings",
+    "checkpoints": "published weight files that are downloaded by name",
+    "architectures": "names for --arch; PATTERN is a part of the name, or has * and ?",
+    "datasets": "folders under $VITBENCH_DATA: kind, size, and whether the set is whole",
+    "published": "printed scores that reports can show",
+}
+USAGE = "usage: vitbench list [KIND…]\n       vitbench list architectures [PATTERN]\n\nkinds:\n"
+PATTERNED = "architectures"  # the kind whose names are so many that they are listed alone
 
 
 def run(arguments: list[str]) -> int:
-    """Print the names of each kind asked for, or of all kinds."""
+    """Print the names of each kind asked for, or of all kinds but the architectures."""
     if arguments and arguments[0] in {"-h", "--help"}:
-        print(f"usage: vitbench list [{'|'.join(KINDS)}]")
+        print(USAGE + "\n".join(f"  {name:14} {about}" for name, about in KINDS.items()))
         return 0
+    if arguments and arguments[0] == PATTERNED:
+        return _architectures(arguments[1:])
     for kind in arguments or KINDS:
         if kind not in KINDS:
             raise UnknownName("list of", kind, KINDS)
         print(f"{kind}:")
-        for text in _lines(kind):
+        for text in _LINES[kind]():
             print(f"  {text}")
     return 0
 
 
-def _lines(kind: str) -> list[str]:
-    if kind == "checkpoints":
-        manifests = [find_manifest(name) for name in manifest_names()]
-        return [f"{m.name:24} {m.method:12} {m.arch:28} {m.license}" for m in manifests]
-    if kind == "datasets":
-        return ["synthetic                built in, drawn on first use", *_folders()]
-    if kind == "published":
-        return _printed_rows()
+def _architectures(patterns: Sequence[str]) -> int:
+    """Print the names that match any of the patterns, ours first."""
+    wanted = patterns or ("*",)
+    for title, names in (("of vitbench", own_names()), ("of timm", timm_names())):
+        found = dict.fromkeys(name for pattern in wanted for name in matching(names, pattern))
+        print(f"{title}, {len(found):,} of {len(names):,} names:")
+        for name in found:
+            print(f"  {name}")
+    print("vit_SIZE_patchP_PX and swin_SIZE_patchP_windowW_PX of vitbench take any P, W and PX.")
+    return 0
+
+
+def _components(command: Command, registry: Registry[Any]) -> Iterator[str]:
+    """Say what each protocol or scorer measures, its data and presets; a broken one is named."""
+    _warn(registry)
+    for entry in registry.entries():
+        try:
+            told = describe(registry.get(entry.name), command)
+        except VitbenchError as error:
+            print(f"warning: {error}", file=sys.stderr)
+            continue
+        usual = f", {told.usual} if --data is left out" if told.usual else ""
+        yield f"{entry.name:15} {told.summary}{_origin(entry)}"
+        yield f"{'':15} reports {told.reports}"
+        yield f"{'':15} data    {told.kind}{usual}"
+        if told.presets:
+            yield f"{'':15} presets {', '.join(told.presets)}"
+
+
+def _readers() -> Iterator[str]:
+    from vitbench.data.dataset import readers
+
+    _warn(readers)
+    for entry in readers.entries():
+        yield f"{entry.name:15} {entry.distribution}"
+        yield from (f"{'':15} {layout}" for layout in readers.get(entry.name).layout)
+
+
+def _named(kind: str) -> Iterator[str]:
+    """Name the components of a kind with the distribution that brings each."""
     registry: Registry[object] = Registry(kind, GROUPS[kind], lambda found, _: found)
+    _warn(registry)
+    yield from (f"{entry.name:24} {entry.distribution}" for entry in registry.entries())
+
+
+def _checkpoints() -> Iterator[str]:
+    for manifest in map(find_manifest, manifest_names()):
+        facts = f"{manifest.method:12} {manifest.arch:28} {manifest.license}"
+        yield f"{manifest.name:24} {facts}"
+
+
+def _architecture_counts() -> Iterator[str]:
+    yield f"{len(own_names())} forms of vitbench, {len(timm_names()):,} names of timm:"
+    yield "vitbench list architectures PATTERN"
+
+
+def _origin(entry: PluginEntry) -> str:
+    return "" if entry.distribution == BUNDLED else f" (from {entry.distribution})"
+
+
+def _warn(registry: Registry[Any]) -> None:
     for problem in registry.problems():
         print(f"warning: {problem}", file=sys.stderr)
-    return [f"{entry.name:24} {entry.distribution}" for entry in registry.entries()]
 
 
-def _printed_rows() -> list[str]:
-    """Log of each row that others printed its id, name, place, and scores."""
+def _printed_rows() -> Iterator[str]:
+    """Say of each row that others printed its id, name, place, and scores."""
     rows: dict[str, list[Record]] = {}
     for record in published_records():
         rows.setdefault(row_id(record), []).append(record)
     width = max(map(len, rows))
-    return [
-        f"{name:{width}}  {_scores(records)}  {records[0].subject.name}"
-        for name, records in rows.items()
-    ]
+    for name, records in rows.items():
+        yield f"{name:{width}}  {_scores(records)}  {records[0].subject.name}"
 
 
 def _scores(records: Sequence[Record]) -> str:
@@ -65,13 +132,25 @@ def _scores(records: Sequence[Record]) -> str:
     )
 
 
-def _folders() -> list[str]:
-    """Log of each folder of data what kind it is, how many items each split has, what it lacks."""
+def _datasets() -> Iterator[str]:
+    """Say of each folder of data what kind it is, how many items each split has, what it lacks."""
+    yield "synthetic                built in, drawn on first use: every kind"
     base = os.environ.get("VITBENCH_DATA", "")
     if not base or not Path(base).is_dir():
-        return []
-    return [
-        f"{path.name:24} {'; '.join(seen_in(path)) or 'no layout that is known'}"
-        for path in sorted(Path(base).iterdir())
-        if path.is_dir()
-    ]
+        yield "folders of data are listed here if VITBENCH_DATA names the folder around them"
+        return
+    for path in sorted(path for path in Path(base).iterdir() if path.is_dir()):
+        yield f"{path.name:24} {'; '.join(seen_in(path)) or 'no layout that is known'}"
+
+
+_LINES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "protocols": lambda: _components("eval", protocols),
+    "scorers": lambda: _components("score", scorers),
+    "backbones": lambda: _named("backbones"),
+    "readers": _readers,
+    "recipes": lambda: _named("recipes"),
+    "checkpoints": _checkpoints,
+    PATTERNED: _architecture_counts,
+    "datasets": _datasets,
+    "published": _printed_rows,
+}

@@ -10,40 +10,48 @@ from errno import ENOSPC
 from importlib import import_module
 
 from vitbench import __version__
-from vitbench.errors import UnknownName, VitbenchError
+from vitbench.errors import STOPPED_AFTER_SAVING, UnknownName, VitbenchError
+from vitbench.torchrun import leave_exit_code, loses_exit_codes
 
 COMMANDS = {
-    "train": "train a recipe: dino, selfpatch, …",
-    "resume": "go on with a run that was stopped",
-    "eval": "score checkpoints with a protocol",
-    "export": "write a run or checkpoint in a method's own layout",
-    "score": "score a file or folder of predictions",
-    "report": "compare records",
-    "demo": "train, evaluate and report on built-in data, in minutes",
-    "list": "what there is: protocols, checkpoints, datasets, recipes",
-    "check": "sanity check: is this checkpoint what it says it is?",
-    "check-plugin": "does a protocol keep the contract?",
-    "results": "records of a results folder: ls, rm",
-    "cache": "what is kept for reuse: ls, clear",
-    "data": "pack: small copies of images as WebDataset shards",
+    "eval": "score checkpoints with a protocol: knn, linear-probe, davis, …",
+    "score": "score predictions that any program wrote",
+    "report": "compare the scores of a results folder",
+    "train": "train a backbone without labels: dino, selfpatch, …",
+    "resume": "continue a training run that was stopped",
+    "export": "write a checkpoint in the file layout of another code base",
+    "demo": "train, evaluate and report on built-in data in about 4 minutes",
+    "list": "list protocols, checkpoints, architectures, datasets, recipes, …",
+    "check": "sanity check of a checkpoint: what is in it, and are its features plausible?",
+    "check-plugin": "check that a plug-in keeps its contract",
+    "results": "list or remove the records of a results folder",
+    "cache": "list or remove cached features, downloads and other files kept to save time",
+    "data": "write small copies of images as WebDataset shards",
 }
 EXAMPLES = (
-    "vitbench train selfpatch --preset small --data synthetic --out runs/mine",
-    "vitbench eval knn ckpt.pth --arch vit_small_patch16_224",
+    "vitbench eval knn dino-vits16 --data imagenet",
+    "vitbench eval knn ckpt.pth --arch vit_small_patch16_224 --data path/to/images",
     "vitbench eval knn 'random:vit_small_patch16_224?seed=1' --data synthetic",
-    "vitbench report --compare dino selfpatch --format markdown",
+    "vitbench report --compare dino selfpatch",
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = leave_exit_code(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    if code == STOPPED_AFTER_SAVING and loses_exit_codes():
+        _tell(f"torchrun turns exit code {code} into 1; python -m vitbench.torchrun passes it on")
+    return code
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(usage())
         return 0
     if words[0] in {"-V", "--version"}:
         print(f"vitbench {__version__}")
         return 0
+    wait_without_spinning()
     try:
         if words[0] not in COMMANDS:
             raise UnknownName("command", words[0], COMMANDS, hint="vitbench --help")
@@ -67,6 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+def wait_without_spinning() -> None:
+    """Let the threads of a computation sleep where they wait for each other, unless told otherwise.
+
+    By default they spin at each of the thousands of barriers of a step: beside another busy process
+    most of them then spin for one that has no core. Read when torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def usage() -> str:
     """Return the help of the whole program."""
     width = max(map(len, COMMANDS))
@@ -75,7 +92,8 @@ def usage() -> str:
     return (
         "usage: vitbench COMMAND …\n\n"
         "How good are this Vision Transformer's features, really?\n\n"
-        f"{commands}\n\n  `vitbench COMMAND --help` tells the rest.\n\nexamples:\n{examples}"
+        f"commands:\n{commands}\n\nexamples:\n{examples}\n\n"
+        "`vitbench COMMAND --help` says what a command does and lists its flags."
     )
 
 

@@ -2,11 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
-import tyro
-
-from vitbench.settings import facts, setting
+from vitbench.settings import setting
 from vitbench.training.recipe import Recipe, Term
 
 SKIPPED = ("name", "terms")
@@ -22,14 +20,14 @@ def as_flags(recipe: Recipe) -> type:
     fields: list[tuple[str, Any, Any]] = [
         _field(item, hints[item.name], getattr(recipe, item.name))
         for item in dataclasses.fields(recipe)
-        if item.name not in SKIPPED
+        if item.name not in _skipped(recipe)
     ]
     for term in recipe.terms:
         name = term.objective.name
         mirrored = _mirror(term.objective)
-        weight: Any = setting(term.weight, help=f"share of the term {name!r} in the loss")
+        weight: Any = setting(term.weight, help=f"weight of the term {name!r} in the loss")
         fields += [
-            (name, type(mirrored), dataclasses.field(default=mirrored)),
+            (name, type(mirrored), setting(mirrored, help=f"settings of the loss term {name!r}")),
             (f"{name}_weight", float, weight),
         ]
     return dataclasses.make_dataclass("RecipeFlags", fields, frozen=True, kw_only=True)
@@ -47,9 +45,14 @@ def from_flags(recipe: Recipe, found: Any) -> Recipe:
     changes: Mapping[str, Any] = {
         item.name: _restored(getattr(recipe, item.name), getattr(found, item.name))
         for item in dataclasses.fields(recipe)
-        if item.name not in SKIPPED
+        if item.name not in _skipped(recipe)
     }
     return dataclasses.replace(recipe, terms=terms, **changes)
+
+
+def _skipped(recipe: Recipe) -> set[str]:
+    """Return the fields that are no flags: what a recipe lacks has no settings either."""
+    return {*SKIPPED, *(["teacher_momentum"] if recipe.teacher_momentum is None else [])}
 
 
 def _field(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> tuple[str, Any, Any]:
@@ -60,12 +63,12 @@ def _field(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> tuple[str, 
 
 
 def _mirror(component: Any) -> Any:
-    """Copy a component into a class whose fields say what they hold and carry their help."""
+    """Copy a component into a class whose fields have the types of its values."""
     hints = get_type_hints(type(component))
-    fields = []
-    for item in dataclasses.fields(component):
-        name, hint, default = _field(item, hints[item.name], getattr(component, item.name))
-        fields.append((name, Annotated[hint, tyro.conf.arg(help=facts(item).help)], default))
+    fields = [
+        _field(item, hints[item.name], getattr(component, item.name))
+        for item in dataclasses.fields(component)
+    ]
     return dataclasses.make_dataclass(type(component).__name__, fields, frozen=True, kw_only=True)()
 
 

@@ -13,32 +13,47 @@ from vitbench.reports.table import Table, build_table
 from vitbench.reports.trackers import Target, send
 from vitbench.settings import setting
 
-ABOUT = "Show the runs of a results folder side by side, with published values beside them."
+ABOUT = """\
+Show the runs of a results folder side by side, with published values beside them. Runs share a
+column only if protocol, settings and data are equal.
+
+examples:
+  vitbench report
+  vitbench report --compare dino selfpatch --format markdown
+  vitbench report --format html --out report.html --open"""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What to show, and how."""
 
-    results: Path = setting(Path("results"), help="folder with the records")
-    compare: tuple[str, ...] = setting((), help="runs or methods to show, in this order")
-    format: Form = setting("rich", help="form of the report")
+    results: Path = setting(Path("results"), help="folder that holds the records")
+    compare: tuple[str, ...] = setting(
+        (), help="names of runs or methods to show, in this order; left out: all runs"
+    )
+    format: Form = setting("rich", help="format of the report; rich is a table in the terminal")
     published: str = setting(
         "",
-        help='printed rows to show: "all", "none", ids such as table3/selfpatch (vitbench list'
-        ' published), or words such as "table 3 vit-ti"',
+        help='published rows to show beside the runs: "all", "none", ids such as table3/selfpatch'
+        ' (see `vitbench list published`), or words such as "table 3 vit-ti"',
     )
-    strict: bool = setting(False, help="refuse runs whose settings or data differ")
+    strict: bool = setting(
+        False, help="end with an error if the runs differ in settings or data, instead of saying so"
+    )
     out: str = setting(
-        "", help="file to write instead of standard output, or where --to sends the runs"
+        "",
+        help="file to write the report to; with --to: the folder or server that runs are sent to;"
+        " left out: standard output",
     )
-    to: Target | None = setting(None, help="send the runs to a tracking tool instead")
-    open: bool = setting(False, help="open the written file in the browser")
+    to: Target | None = setting(
+        None, help="tracking tool to send the runs to, in place of a report"
+    )
+    open: bool = setting(False, help="open the file of --out in the browser")
 
 
 def run(arguments: list[str]) -> int:
     """Run the sub-command; returns the exit status."""
-    (options,) = parse([Options], arguments, prog="vitbench report", description=ABOUT)
+    (options,) = parse({"flags": Options}, arguments, prog="vitbench report", description=ABOUT)
     if not options.results.is_dir() and not options.compare and not options.published:
         raise RecordError(
             f"no results folder {str(options.results)!r}.",

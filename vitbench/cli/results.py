@@ -14,7 +14,13 @@ from vitbench.settings import setting
 
 VERBS = ("ls", "rm")
 USAGE = """usage: vitbench results ls [--results DIR]
-       vitbench results rm NAME|ID… [--results DIR] [--yes]"""
+       vitbench results rm NAME|ID… [--results DIR] [--yes]
+
+  ls  list the records of a results folder: id, size, checkpoint, protocol, data, score
+  rm  remove records with their per-item scores and the files that belong to them
+
+example:
+  vitbench results rm 3f2a91c4"""
 
 Found = tuple[Path, Record | Unreadable]
 
@@ -23,7 +29,7 @@ Found = tuple[Path, Record | Unreadable]
 class Place:
     """Where the records are."""
 
-    results: Path = setting(Path("results"), help="folder of the records")
+    results: Path = setting(Path("results"), help="folder that holds the records")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +37,11 @@ class Removal:
     """Which records to remove."""
 
     names: tuple[str, ...] = setting(
-        (), help="names of checkpoints, ids (8 digits or more), or names of record files"
+        (),
+        help="which records to remove: names of checkpoints, ids of records (8 digits or more), or"
+        " names of record files",
     )
-    yes: bool = setting(False, help="remove without a question")
+    yes: bool = setting(False, help="remove without asking first")
 
 
 def run(arguments: list[str]) -> int:
@@ -45,17 +53,19 @@ def run(arguments: list[str]) -> int:
         raise UnknownName("results command", arguments[0], VERBS)
     prog = f"vitbench results {arguments[0]}"
     if arguments[0] == "ls":
-        (place,) = parse((Place,), arguments[1:], prog=prog, description="List the records.")
+        (place,) = parse(
+            {"flags": Place}, arguments[1:], prog=prog, description="List the records."
+        )
         print(
             "\n".join(_line(*one) for one in _records(place.results))
             or f"no records in {place.results}"
         )
         return 0
     removal, place = parse(
-        (Removal, Place),
+        {"removal": Removal, "place": Place},
         arguments[1:],
         prog=prog,
-        description="Remove records with their per-item scores and artifacts.",
+        description="Remove records with their per-item scores and the files that belong to them.",
         positional=("names",),
     )
     return _remove(removal, _records(place.results))

@@ -8,11 +8,19 @@ from vitbench.cli.flags import taken
 from vitbench.errors import TrainingError
 from vitbench.models.run_folder import RUN_DOCUMENT
 
+USAGE = """usage: vitbench resume RUN [flags of vitbench train]
+
+Continue a training run from its last snapshot, with the command that started it. Flags that are
+given here replace those of that command.
+
+example:
+  vitbench resume runs/mine --processes 2"""
+
 
 def run(arguments: list[str]) -> int:
     """Train a run to its end; flags behind its folder take the place of those of its start."""
     if not arguments or arguments[0].startswith("-"):
-        print("usage: vitbench resume RUN [flags of vitbench train]")
+        print(USAGE)
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
     folder = Path(arguments[0])
     document = folder / RUN_DOCUMENT

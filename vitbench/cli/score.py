@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitbench.cli.component_help import component_help, index
 from vitbench.cli.eval import summary
-from vitbench.cli.flags import about, parse, taken
+from vitbench.cli.flags import parse, taken
 from vitbench.cli.reporter import speaking
+from vitbench.engine.describe import describe
 from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import scorers
@@ -16,22 +18,21 @@ from vitbench.settings import setting
 class Which:
     """Which predictions."""
 
-    predictions: Path = setting(help="file or folder of predictions")
+    predictions: Path = setting(help="file or folder of the predictions")
 
 
 def run(arguments: list[str]) -> int:
     """Score, print the scores, and return the exit code."""
     if not arguments or arguments[0].startswith("-"):
-        print("usage: vitbench score KIND PREDICTIONS [flags]\n")
-        print(f"kinds: {', '.join(scorers.names())}")
+        print(usage())
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
     kind = scorers.get(arguments[0])
     preset, rest = taken(arguments[1:], "--preset")
     scorer, which, options = parse(
-        (kind, Which, RunOptions),
+        {f"settings of {kind.name}": kind, "predictions": Which, "the run": RunOptions},
         rest,
         prog=f"vitbench score {kind.name}",
-        description=about(kind),
+        description=component_help(kind, "score", preset),
         defaults=preset_settings(kind, preset),
         positional=("predictions",),
     )
@@ -41,3 +42,14 @@ def run(arguments: list[str]) -> int:
         done = score(scorer, which.predictions, options, reporter)
     print(summary(done))
     return 0
+
+
+def usage() -> str:
+    """Return the help of the command without a kind of predictions."""
+    told = {name: describe(scorers.get(name), "score") for name in scorers.names()}
+    return (
+        "usage: vitbench score KIND PREDICTIONS [--preset NAME] [flags]\n\n"
+        "Score predictions that any program wrote; no checkpoint is loaded.\n\n"
+        f"kinds of predictions:\n{index(told)}\n\n"
+        "`vitbench score KIND --help` says what is measured, and the flags."
+    )

@@ -1,6 +1,5 @@
 """`vitbench train RECIPE`: train a recipe into a run folder; the same command goes on with it."""
 
-import inspect
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,13 +11,15 @@ from typing import Any
 from vitbench import distributed
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.recipe_flags import as_flags, from_flags
+from vitbench.cli.train_help import recipe_help, usage
 from vitbench.data.loading import LoaderConfig
 from vitbench.engine.provenance import environment
 from vitbench.errors import SettingError, Stopped
 from vitbench.settings import checked, plain, setting
+from vitbench.torchrun import torchrun
 from vitbench.training.metric_log import Row
 from vitbench.training.options import CheckpointConfig, ComputeConfig, Inputs, LogConfig, Options
-from vitbench.training.presets import PRESETS, preset_for, presets_of, with_preset
+from vitbench.training.presets import preset_for, presets_of, with_preset
 from vitbench.training.recipe import Recipe
 from vitbench.training.recipes import recipes
 
@@ -31,30 +32,50 @@ class Where:
     """Where a run computes and lives."""
 
     out: Path | None = setting(None, help="folder of the run; left out: runs/RECIPE-DATA-HASH")
-    device: str = setting("auto", help="device that computes: auto, cpu, cuda or cuda:N")
-    processes: int = setting(1, help="processes on this machine; or start with torchrun", minimum=1)
-    steps: int | None = setting(None, help="stop after so many steps in all", minimum=1)
+    device: str = setting("auto", help="device that trains: auto, cpu, cuda or cuda:N")
+    processes: int = setting(
+        1,
+        help="processes that train together on this machine; torchrun is another way to start them",
+        minimum=1,
+    )
+    timeout_minutes: float = setting(
+        distributed.TIMEOUT_MINUTES,
+        help="minutes that processes wait for one another before they give up",
+        minimum=0.1,
+    )
+    steps: int | None = setting(
+        None,
+        help="number of steps after which the run stops; left out: all of its epochs",
+        minimum=1,
+    )
     allow_changes: bool = setting(
-        False, help="go on from a snapshot though settings or data are others now"
+        False,
+        help="continue from a snapshot even if settings or data differ from those of its start",
     )
 
 
 def run(arguments: list[str]) -> int:
     """Train and print where the checkpoint is."""
     if not arguments or arguments[0].startswith("-"):
-        print("usage: vitbench train RECIPE [--preset NAME] [--data DATA] [--out RUN] [flags]\n")
-        print(f"recipes: {', '.join(recipes.names())}\npresets: {', '.join(PRESETS)}")
+        print(usage())
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
-    maker = recipes.get(arguments[0])
-    recipe = maker()
-    known = ", ".join(presets_of(recipe))
+    recipe = recipes.get(arguments[0])()
+    description = recipe_help(recipe)
     recipe, about, words = with_chosen_preset(recipe, arguments[1:])
     _, rest = taken(words, "--preset")
     flags, where, inputs, loading, computing, saving, watching = parse(
-        (as_flags(recipe), Where, Inputs, LoaderConfig, ComputeConfig, CheckpointConfig, LogConfig),
+        {
+            f"recipe {recipe.name}": as_flags(recipe),
+            "the run": Where,
+            "data": Inputs,
+            "reading images": LoaderConfig,
+            "computation": ComputeConfig,
+            "snapshots": CheckpointConfig,
+            "log": LogConfig,
+        },
         rest,
         prog=f"vitbench train {arguments[0]}",
-        description=f"{inspect.getdoc(maker)}\n\npresets (--preset): {known}",
+        description=description,
     )
     recipe = from_flags(recipe, flags)
     options = Options(
@@ -65,10 +86,11 @@ def run(arguments: list[str]) -> int:
         if recipe.batch_size % where.processes:  # before torchrun buries the message
             text = f"expected a multiple of {where.processes} processes"
             raise SettingError([f"--batch-size is {recipe.batch_size}, {text}"])
-        _become_several(where.processes, arguments)
+        start = ["--standalone", "--nproc-per-node", str(where.processes)]
+        return torchrun([*start, "-m", "vitbench", "train", *arguments])
     from vitbench.training.train import train  # imports torch, which help does without
 
-    with distributed.process_group(), _watching(recipe.name) as callback:
+    with distributed.process_group(where.timeout_minutes), _watching(recipe.name) as callback:
         device = distributed.find_device(where.device)
         # a change is allowed once, not by every `vitbench resume` that comes after
         command = [arguments[0], *(word for word in words if word != ALLOW)]
@@ -103,7 +125,7 @@ def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, st
     """
     named, rest = taken(words, "--preset")
     data, _ = taken(rest, "--data")
-    preset = named or preset_for(data or "")
+    preset = named or preset_for(recipe, data or "")
     others = ", ".join(name for name in presets_of(recipe) if name != preset)
     if preset is None:
         return recipe, f"{recipe.name}, no preset: its code's defaults (--preset: {others})", rest
@@ -117,13 +139,6 @@ def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, st
 def _log(text: str) -> None:
     if distributed.is_main():
         print(text, file=sys.stderr, flush=True)
-
-
-def _become_several(processes: int, arguments: list[str]) -> None:
-    """Replace this process by torchrun's, which starts the command once for each process."""
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *words, "-m", "vitbench", "train", *arguments])
 
 
 @contextmanager

@@ -33,4 +33,12 @@ def open_classification(root: Path, split: str) -> ClassifiedImages:
     return open_folders(root, split)
 
 
-READER = Reader(open_classification)
+READER = Reader(
+    open_classification,
+    layout=(
+        "train/CLASS/NAME.jpg and val/CLASS/NAME.jpg (val may be called validation, valid or test)",
+        "train-000.tar, val-000.tar: WebDataset shards of NAME.jpg with NAME.cls or NAME.json",
+        "train-000.parquet, …: Parquet files of the Hugging Face Hub",
+        "train/CLASS/NAME.jpg and a flat val/ with ImageNet's ground truth beside it",
+    ),
+)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol, Self
 
+import numpy as np
 from PIL import Image
 
 from vitbench.data.decode import decode
-from vitbench.data.kinds import Sample, T, part_of
+from vitbench.data.kinds import Sample, part_of
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
 
@@ -89,7 +89,7 @@ def classified(
     root: Path,
     split: str,
     store: Store,
-    entries: Sequence[tuple[str, int, int]],
+    items: tuple[Sequence[str], Sequence[int], Sequence[int]],
     class_names: Sequence[str],
     *,
     shared_files: Sequence[Path] = (),
@@ -101,20 +101,20 @@ def classified(
         root: The folder of the dataset, which is called like it.
         split: As it was asked for.
         store: Where the images lie.
-        entries: Id, class and place of each item, in their order.
+        items: The id of each item, its class, and its place in the store.
         class_names: By number.
         shared_files: Files that say the classes.
         notes: What the reader of a record must know.
     """
+    ids, targets, places = items
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind=KIND,
-        items=len(entries),
+        items=len(ids),
         classes=len(class_names),
         item_noun="images",
     )
-    ids, targets, places = map(list, zip(*entries, strict=True)) if entries else ([], [], [])
     return ClassifiedImages(
         info=info,
         store=store,
@@ -127,15 +127,23 @@ def classified(
     )
 
 
-def take_turns(groups: Iterable[Sequence[T]]) -> list[T]:
+def turn_order(targets: Sequence[int]) -> list[int]:
     """Order items so that the classes take turns: the first of each, then the second of each, ….
 
     The first items are a fair sample then.
+
+    Args:
+        targets: The class of each item.
+
+    Returns:
+        Positions of the items.
     """
-    found: list[T] = []
-    for turn in zip_longest(*groups):
-        found += [item for item in turn if item is not None]
-    return found
+    classes = np.asarray(targets, np.int64)
+    by_class = np.argsort(classes, kind="stable")
+    grouped = classes[by_class]
+    turns = np.arange(len(classes)) - np.searchsorted(grouped, grouped)  # which of its class
+    order: list[int] = by_class[np.argsort(turns, kind="stable")].tolist()
+    return order
 
 
 def check_classes(where: str, present: Iterable[str], classes: Sequence[str]) -> None:

@@ -1,20 +1,25 @@
 """COCO's annotation files: where one lies, how it is read, and what can't be so in it."""
 
-from collections import Counter
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Annotated, TypeVar
 
-from pydantic import PositiveInt, TypeAdapter, ValidationError
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 
 LONGEST = 65_535  # px, a side
 MOST_PIXELS = 178_956_970  # where PIL takes an image for a decompression bomb
 LONGEST_NAME = 255  # bytes of a file or folder name
-HIGHEST_ID = (1 << 63) - 1
 YEARS = ("2017", "2014", "")  # of the file's and the image folder's name, looked for in this order
+NOT_OF_THE_FORM = (msgspec.MsgspecError, ValueError, RecursionError)  # what decoding can raise
+
+Side = Annotated[int, msgspec.Meta(gt=0)]
+FormT = TypeVar("FormT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +28,8 @@ class ImageEntry:
 
     id: int
     file_name: str
-    height: PositiveInt
-    width: PositiveInt
+    height: Side
+    width: Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +78,34 @@ def read_annotations(path: Path) -> bytes:
     return content
 
 
-def parse_annotations(path: Path, content: bytes, adapter: TypeAdapter[Any]) -> Any:
-    """Parse an annotation file, or say what is wrong with its first three problems.
+def parse_annotations(path: Path, content: bytes, form: type[FormT]) -> FormT:
+    """Parse an annotation file; numbers may be written as text.
 
     Raises:
-        DatasetError: It is no JSON, or not of the adapter's form.
+        DatasetError: It is no JSON, or not of this form.
     """
     try:
-        return adapter.validate_json(content)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, detail['loc'])) or 'file'}: {detail['msg']}"
-            for detail in error.errors(include_url=False, include_input=False)[:3]
-        ]
-        raise DatasetError(
-            f"the annotation file {str(path)!r} can't be read as COCO's.",
-            expected="a JSON object with 'images', 'annotations' and 'categories'",
-            found="; ".join(problems),
-            hint="take the file again from its source",
-        ) from error
+        return msgspec.json.decode(content, type=form, strict=False)
+    except NOT_OF_THE_FORM as error:
+        raise not_of_the_form(path, error) from error
+
+
+def not_of_the_form(path: Path, error: Exception, above: str = "") -> DatasetError:
+    """Make the error for an annotation file, or a part of it, that can't be decoded.
+
+    Args:
+        path: The file.
+        error: Of the decoder.
+        above: Where the part lies in the file: `annotations.3`.
+    """
+    text, _, place = str(error).partition(" - at `$")
+    steps = [*([above] if above else []), *re.findall(r"\w+", place)]
+    return DatasetError(
+        f"the annotation file {str(path)!r} can't be read as COCO's.",
+        expected="a JSON object with 'images', 'annotations' and 'categories'",
+        found=f"{'.'.join(steps) or 'file'}: {text}",
+        hint="take the file again from its source",
+    )
 
 
 def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
@@ -104,9 +118,10 @@ def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
         raise contradiction(path, "lists no image", "'images': []")
     check_unique(path, "image", [entry.id for entry in images])
     for entry in images:
-        name = PurePosixPath(entry.file_name)
-        if name.is_absolute() or not name.parts or not all(map(is_file_name, name.parts)):
-            raise contradiction(path, "names an image outside its folder", repr(entry.file_name))
+        name = entry.file_name
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/") or not parts or not all(map(is_file_name, parts)):
+            raise contradiction(path, "names an image outside its folder", repr(name))
         if entry.height * entry.width > MOST_PIXELS or max(entry.height, entry.width) > LONGEST:
             raise contradiction(
                 path,
@@ -120,33 +135,43 @@ def is_file_name(name: str) -> bool:
     return name not in ("", ".", "..") and "\0" not in name and len(name.encode()) <= LONGEST_NAME
 
 
-def check_unique(path: Path, what: str, ids: Sequence[int]) -> None:
-    """Check that no id occurs twice.
+def check_unique(path: Path, what: str, ids: ArrayLike) -> None:
+    """Check that ids fit into 64 bits and that none occurs twice.
 
     Raises:
-        DatasetError: One does.
+        DatasetError: They don't, or one does.
     """
-    if max(map(abs, ids), default=0) > HIGHEST_ID:
-        odd = next(number for number in ids if abs(number) > HIGHEST_ID)
-        raise contradiction(path, f"has {what} ids beyond 64 bits", str(odd))
-    twice = sorted(number for number, times in Counter(ids).items() if times > 1)
+    found, times = np.unique(whole_numbers(path, what, ids), return_counts=True)
+    twice = found[times > 1].tolist()
     if twice:
         raise contradiction(path, f"has {what} ids twice", listed([str(i) for i in twice]))
 
 
-def check_known(path: Path, what: str, used: Sequence[int], known: Sequence[int]) -> None:
+def check_known(path: Path, what: str, used: ArrayLike, known: ArrayLike) -> None:
     """Check that annotations use ids that the file declares.
 
     Raises:
         DatasetError: They don't.
     """
-    unknown = sorted(set(used) - set(known))
-    if unknown:
+    unknown = np.setdiff1d(whole_numbers(path, what, used), whole_numbers(path, what, known))
+    if len(unknown):
         raise contradiction(
             path,
             f"has annotations of {what} ids that it doesn't list",
-            listed([str(i) for i in unknown]),
+            listed([str(i) for i in unknown.tolist()]),
         )
+
+
+def whole_numbers(path: Path, what: str, ids: ArrayLike) -> NDArray[np.int64]:
+    """Return ids as an array.
+
+    Raises:
+        DatasetError: One does not fit into 64 bits.
+    """
+    try:
+        return np.asarray(ids, np.int64)
+    except OverflowError as error:
+        raise contradiction(path, f"has {what} ids beyond 64 bits", str(error)) from error
 
 
 def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:

@@ -74,7 +74,7 @@ def hue(crops: Tensor, share: Tensor) -> None:
     angle = (green + blue).sub_(red).sub_(base).div_(chroma.clamp(min=1e-3))
     angle.copysign_(side).add_(turn)  # sectors, red at 0
     angle.sub_(torch.mul(angle, 1 / SECTORS, out=side).round_(), alpha=SECTORS)  # -3 to 3
-    for channel, center in zip(crops.split(1, dim=1), CENTERS, strict=True):
+    for channel, center in zip(torch.split(crops, 1, dim=1), CENTERS, strict=True):
         torch.sub(angle, center, out=channel)
     crops.abs_().sub_(3).abs_().clamp_(1, 2)  # 1 and the color's share of the chroma
     torch.addcmul(base.add_(0.5), crops, chroma, out=crops).floor_()

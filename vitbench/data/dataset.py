@@ -41,6 +41,7 @@ class Reader:
     open: Callable[[Path, str], Dataset[Any]]  # (folder, split) -> dataset
     write_demo: Callable[[Path], None] | None = None  # writes a small set, `--data synthetic`
     splits: tuple[str, ...] = ("train", "val")  # of the small set
+    layout: tuple[str, ...] = ()  # folder layouts that can be read, one a line, for help
 
 
 def _check_reader(found: object, entry: PluginEntry) -> Reader:

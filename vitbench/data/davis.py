@@ -63,7 +63,14 @@ def open_clips(root: Path, split: str) -> ClipDataset:
     return ClipDataset(info, clips)
 
 
-READER = Reader(open_clips, splits=("val",))
+READER = Reader(
+    open_clips,
+    splits=("val",),
+    layout=(
+        "JPEGImages/480p/CLIP/00000.jpg, Annotations/480p/CLIP/00000.png and"
+        " ImageSets/2017/val.txt, as DAVIS",
+    ),
+)
 
 
 def _split_list(root: Path, split: str) -> Path:

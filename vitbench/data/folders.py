@@ -10,7 +10,7 @@ from vitbench.data.classified import (
     ClassifiedImages,
     check_classes,
     classified,
-    take_turns,
+    turn_order,
 )
 from vitbench.data.decode import read_file
 from vitbench.data.flat_labels import FlatLabels, find_flat_labels
@@ -71,15 +71,15 @@ def open_folders(root: Path, split: str) -> ClassifiedImages:
     else:
         classes = known or sorted(set(flat.classes.values()))
         images = _images_of_list(flat, classes)
-    turns = take_turns([[(name, number) for name in of] for number, of in enumerate(images)])
-    entries = [
-        (f"{folder.name}/{name}", number, place) for place, (name, number) in enumerate(turns)
-    ]
+    paths = [path for of in images for path in of]
+    targets = [number for number, of in enumerate(images) for _ in of]
+    order = turn_order(targets)
+    ids = [f"{folder.name}/{paths[place]}" for place in order]
     return classified(
         root,
         split,
-        FileStore(root, [entry[0] for entry in entries]),
-        entries,
+        FileStore(root, ids),
+        (ids, [targets[place] for place in order], range(len(ids))),
         classes,
         shared_files=flat.files if flat else (),
         notes=(*alias_notes(split, folder.name), *(flat.notes if flat else ())),
@@ -92,10 +92,12 @@ def _images_of_classes(folder: Path, classes: Sequence[str]) -> list[list[str]]:
     if not present:
         raise _no_class_folders(folder)
     check_classes(repr(str(folder)), present, classes)
-    images = [
-        [f"{name}/{image}" for image in image_names(folder / name)] if name in present else []
-        for name in classes
-    ]
+    of_class: dict[str, list[str]] = {name: [] for name in classes}
+    for path in image_names(folder):
+        name, _, image = path.partition("/")
+        if image and name in of_class:  # not beside the folders of the classes
+            of_class[name].append(path)
+    images = list(of_class.values())
     empty = [name for name, found in zip(classes, images, strict=True) if not found]
     if empty and (folder.name == TRAIN or len(empty) == len(classes)):
         raise DatasetError(

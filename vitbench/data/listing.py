@@ -7,6 +7,7 @@ folder that a link leads back into is entered once.
 import os
 from pathlib import Path, PurePosixPath
 
+from vitbench.data.kept_listing import Facts, folder_facts, keep_listing, read_listing
 from vitbench.errors import DatasetError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"})
@@ -20,18 +21,25 @@ def image_names(folder: Path) -> list[str]:
     Raises:
         DatasetError: A folder can't be listed, a name is not UTF-8, or a link leads nowhere.
     """
-    found = []
-    waiting: list[tuple[Path, str, frozenset[Place]]] = [(folder, "", frozenset({_place(folder)}))]
+    kept = read_listing(folder)
+    if kept is not None:
+        return kept
+    found, folders = [], {}
+    waiting: list[tuple[Path, str, frozenset[Place]]] = [(folder, "", frozenset())]
     while waiting:
         path, prefix, above = waiting.pop()
+        facts = _facts(path)
+        if facts[:2] in above:  # a link back
+            continue
+        folders[prefix] = facts
         for entry in _entries(path):
             if entry.is_dir():
-                place = _place(Path(entry))
-                if place not in above:
-                    waiting.append((Path(entry), f"{prefix}{entry.name}/", above | {place}))
+                waiting.append((Path(entry), f"{prefix}{entry.name}/", above | {facts[:2]}))
             elif is_image(entry.name):
                 found.append(prefix + _checked(entry))
-    return sorted(found)
+    found.sort()
+    keep_listing(folder, found, folders)
+    return found
 
 
 def folder_names(folder: Path) -> list[str]:
@@ -95,9 +103,8 @@ def _utf8(entry: "os.DirEntry[str]") -> str:
     return entry.name
 
 
-def _place(folder: Path) -> Place:
+def _facts(folder: Path) -> Facts:
     try:
-        found = folder.stat()
+        return folder_facts(folder)
     except OSError:
-        return -1, -1  # listing the folder says what is wrong
-    return found.st_dev, found.st_ino
+        return -1, -1, 0, 0  # listing the folder says what is wrong

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitbench.data.listing import folder_names, image_names, is_image
+from vitbench.data.listing import image_names
 from vitbench.data.split_folders import names_of, split_files
 from vitbench.data.voc import is_voc
 from vitbench.errors import VitbenchError
@@ -62,9 +62,8 @@ def _classification(root: Path, split: str) -> Seen | None:
                 return Seen(len(files), noun)
         folder = root / name
         if folder.is_dir():
-            classes = folder_names(folder)
-            flat = sum(is_image(path.name) for path in folder.iterdir())
-            return Seen(sum(len(image_names(folder / one)) for one in classes) or flat, "images")
+            names = image_names(folder)
+            return Seen(sum("/" in name for name in names) or len(names), "images")
     return None
 
 

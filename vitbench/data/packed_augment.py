@@ -67,7 +67,7 @@ def augment_packed(
         out = torch.empty(
             part.shape[1] // len(images), len(images), 3, *part.shape[2:], device=device
         )
-        views = part.unflatten(1, out.shape[:2]).permute(1, 2, 0, 3, 4)
+        views = part.view(3, *out.shape[:2], *part.shape[2:]).permute(1, 2, 0, 3, 4)
         torch.addcmul(sent["shift"], views, sent["scale"], out=out)
         made += out.unbind(0)
     return made

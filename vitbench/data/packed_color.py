@@ -36,7 +36,7 @@ class Colors:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What the device gets."""
         names = ("rounds", "hue", "turned", "solarize", "of_tile")
-        return {name: getattr(self, name) for name in names} | {"luma": np.float32(LUMA)}
+        return {name: getattr(self, name) for name in names} | {"luma": np.array(LUMA, np.float32)}
 
 
 def colors(draws: CropDraws, sizes: Ints) -> Colors:

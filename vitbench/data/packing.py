@@ -25,10 +25,12 @@ TRAIN, HELD_OUT = "train", "val"
 class Packing:
     """How images are made small."""
 
-    size: int = setting(128, help="shorter side, pixels; smaller images keep theirs", minimum=1)
-    quality: int = setting(75, help="of the JPEG files", minimum=1, maximum=95)
-    shard_megabytes: int = setting(10, help="size of a shard, MB", minimum=1)
-    workers: int = setting(2, help="threads", minimum=1)
+    size: int = setting(
+        128, help="shorter side of a copy in pixels; smaller images keep their size", minimum=1
+    )
+    quality: int = setting(75, help="JPEG quality of the copies", minimum=1, maximum=95)
+    shard_megabytes: int = setting(10, help="size of a shard in megabytes", minimum=1)
+    workers: int = setting(2, help="threads that decode and encode", minimum=1)
 
 
 def pack_folder(

@@ -1,14 +1,12 @@
 """COCO panoptic: `<root>/annotations/panoptic_val2017.json` and one PNG of segments an image."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
+import msgspec
 import numpy as np
-from pydantic import TypeAdapter
 
+from vitbench.data.annotated_images import AnnotatedImages
 from vitbench.data.coco_files import (
     Category,
     ImageEntry,
@@ -23,39 +21,31 @@ from vitbench.data.coco_files import (
     read_annotations,
 )
 from vitbench.data.dataset import Reader
-from vitbench.data.decode import read_file, read_image
-from vitbench.data.kinds import Sample, part_of
 from vitbench.data.label_images import read_label_image
 from vitbench.data.label_maps import BACKGROUND, LabelMap, Labels
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
+class _Segment(msgspec.Struct, gc=False):
     id: int
     category_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Annotation:
+class _Annotation(msgspec.Struct):
     image_id: int
     file_name: str
     segments_info: list[_Segment]
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(msgspec.Struct):
     images: list[ImageEntry]
     annotations: list[_Annotation]
     categories: list[Category]
 
 
-class PanopticDataset:
+class PanopticDataset(AnnotatedImages[LabelMap]):
     """Images with their segments, things and stuff, sorted by image id."""
-
-    class_names: Sequence[str] = ()  # in the annotation file
-    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -66,44 +56,13 @@ class PanopticDataset:
         annotations: Mapping[int, _Annotation],
         categories: Mapping[int, str],
     ) -> None:
-        self.info = info
-        self.shared_files = (file,)  # the annotations, class names among them
-        self.categories = categories  # category id -> name
-        self.ids = [entry.file_name for entry in images]
-        self.files = [folders[0] / entry.file_name for entry in images]
-        self._maps = [folders[1] / Path(annotations[entry.id].file_name).name for entry in images]
-        self._images, self._annotations = images, annotations
-
-    def image_files(self, index: int) -> tuple[Path, ...]:
-        """Return the file of one image."""
-        return (self.files[index],)
+        super().__init__(info, file, folders[0], images, categories)
+        self._maps, self._annotations = folders[1], annotations
 
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return the segment map of one image."""
-        return (self._maps[index],)
-
-    def encoded(self, index: int) -> tuple[str, bytes]:
-        """Return the path and the bytes of one image."""
-        return str(self.files[index]), read_file(self.files[index])
-
-    def subset(self, indices: Sequence[int]) -> Self:
-        """Return some items, in the order given."""
-        part = copy(self)
-        part.info = part_of(self.info, len(indices))
-        part.ids = [self.ids[index] for index in indices]
-        part.files = [self.files[index] for index in indices]
-        part._maps = [self._maps[index] for index in indices]
-        part._images = [self._images[index] for index in indices]
-        return part
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> Sample[LabelMap]:
-        target, path = self.target(index), self.files[index]
-        image = read_image(path)
-        check_size(path, image.size, (self._images[index].width, self._images[index].height))
-        return Sample(self.ids[index], image, target)
+        annotation = self._annotations[self.entries[index].id]
+        return (self._maps / Path(annotation.file_name).name,)
 
     def target(self, index: int) -> LabelMap:
         """Return the segments of one image; pixels of no segment are background.
@@ -111,7 +70,7 @@ class PanopticDataset:
         Raises:
             DatasetError: The PNG is broken, of another size, or its ids are not the file's.
         """
-        entry, path = self._images[index], self._maps[index]
+        entry, (path,) = self.entries[index], self.label_files(index)
         mode, colors = read_label_image(path)  # (H, W, 3)
         if mode != "RGB":
             raise DatasetError(
@@ -150,25 +109,30 @@ def open_panoptic(root: Path, split: str) -> PanopticDataset:
     """
     path = find_annotations(root, "panoptic", split)
     content = read_annotations(path)
-    parsed: _File = parse_annotations(path, content, TypeAdapter(_File))
+    parsed = parse_annotations(path, content, _File)
     maps = path.with_suffix("")
     _check(path, maps, parsed)
     folder = root / path.stem.removeprefix("panoptic_")
     annotations = {item.image_id: item for item in parsed.annotations}
-    images = sorted(parsed.images, key=lambda entry: entry.id)
     info = DatasetInfo(
         name=root.name,
         split=split,
         kind="panoptic",
-        items=len(images),
+        items=len(parsed.images),
         classes=len(parsed.categories),
         item_noun="images",
     )
     names = {category.id: category.name for category in parsed.categories}
-    return PanopticDataset(info, path, (folder, maps), images, annotations, names)
+    return PanopticDataset(info, path, (folder, maps), parsed.images, annotations, names)
 
 
-READER = Reader(open_panoptic)
+READER = Reader(
+    open_panoptic,
+    layout=(
+        "annotations/panoptic_val2017.json, annotations/panoptic_val2017/NAME.png and"
+        " val2017/NAME.jpg, as COCO",
+    ),
+)
 
 
 def _check(path: Path, maps: Path, parsed: _File) -> None:

@@ -50,24 +50,45 @@ class PositiveRule:
     """
 
     labels: Kind = setting(
-        "categories", help="what counts as the same: the category, or the very segment (object)"
+        "categories",
+        help="what two patches must share: the category, or the very segment (object)",
     )
-    overlap: Order = setting("small-on-top", help="who covers whom where objects overlap")
-    crowd: bool = setting(True, help="paint crowd regions")
-    empty_images: bool = setting(False, help="count images without any annotation")
+    overlap: Order = setting(
+        "small-on-top", help="which of two overlapping objects a pixel belongs to"
+    )
+    crowd: bool = setting(
+        True, help="give crowd regions their category", off="count crowd regions as background"
+    )
+    empty_images: bool = setting(False, help="also count images without any annotation")
     geometry: GeometryKind = setting(
-        "resize-crop", help="how an image gets square: short side 256/224 too large, or as large"
-        " as the crop; or squashed",
-    )  # fmt: skip
-    image_px: int = setting(224, help="pixels of the square image's sides", minimum=1)
-    patch_px: int = setting(16, help="pixels of a patch's sides", minimum=1)
-    descriptor: Descriptor = setting("one-hot-map", help="what a patch is described by")
-    background: Background = setting("class", help="background as a class of its own, or as zeros")
-    neighbors: int = setting(8, help="neighbors of a patch", choices=(4, 8))
-    border: Border = setting("valid", help="grids end at their border, or wrap round")
+        "resize-crop",
+        help="how an image becomes square: short side resized to 256/224 of the crop, then center"
+        " crop; short side resized to the crop, then center crop; or both sides resized",
+    )
+    image_px: int = setting(224, help="side of the square image, in pixels", minimum=1)
+    patch_px: int = setting(16, help="side of a patch, in pixels", minimum=1)
+    descriptor: Descriptor = setting(
+        "one-hot-map", help="vector of labels that describes a patch in the ground truth"
+    )
+    background: Background = setting(
+        "class", help="unlabeled pixels: a class of their own, or zeros in the descriptor"
+    )
+    neighbors: int = setting(
+        8, help="number of neighbors that a patch is compared with", choices=(4, 8)
+    )
+    border: Border = setting(
+        "valid", help="neighbors beyond the border: none, or those at the opposite border"
+    )
     patches: Selection = setting("all", help="which patches are counted")
-    threshold: float = setting(0.95, help="cosine that makes a positive", minimum=-1.0, maximum=1.0)
-    comparison: Comparison = setting("at-least", help="at the threshold is enough, or above it")
+    threshold: float = setting(
+        0.95,
+        help="cosine of two descriptors from which on a neighbor is positive",
+        minimum=-1.0,
+        maximum=1.0,
+    )
+    comparison: Comparison = setting(
+        "at-least", help="whether a cosine equal to the threshold is enough, or must exceed it"
+    )
 
 
 @dataclass(frozen=True, slots=True)

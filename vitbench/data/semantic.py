@@ -158,7 +158,15 @@ def _info(root: Path, split: str, items: int, classes: ClassList) -> DatasetInfo
     )
 
 
-READER = Reader(open_semantic)
+READER = Reader(
+    open_semantic,
+    layout=(
+        "images/training/NAME.jpg, images/validation/NAME.jpg, annotations/training/NAME.png and"
+        " annotations/validation/NAME.png, as ADE20K",
+        "JPEGImages/NAME.jpg, SegmentationClass/NAME.png and ImageSets/Segmentation/train.txt and"
+        " val.txt, as PASCAL VOC",
+    ),
+)
 
 
 def _refuse_full_ade20k(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Classified images that lie many in a file, shards or tables: which classes there are."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from vitbench.data.classified import (
     Store,
     check_classes,
     classified,
-    take_turns,
+    turn_order,
 )
 from vitbench.data.split_folders import alias_notes, split_files
 from vitbench.errors import DatasetError, listed
@@ -68,20 +69,13 @@ def open_stored(root: Path, split: str, name: str, suffix: str, scan: Scanner) -
         check_classes(f"{str(root)!r} ({name})", map(str, found.labels), named)
         number = {label: place for place, label in enumerate(named)}
         targets = [number[str(label)] for label in found.labels]
-    entries = [
-        (item, target, place)
-        for place, (item, target) in enumerate(zip(found.ids, targets, strict=True))
-    ]
-    if found.in_turns:
-        groups: list[list[tuple[str, int, int]]] = [[] for _ in named]
-        for entry in entries:
-            groups[entry[1]].append(entry)
-        entries = take_turns(groups)
+    order = turn_order(targets) if found.in_turns else list(range(len(targets)))
+    items = ([found.ids[place] for place in order], [targets[place] for place in order], order)
     return classified(
         root,
         split,
         found.store,
-        entries,
+        items,
         named,
         shared_files=[file] if file else [],
         notes=alias_notes(split, name),
@@ -109,7 +103,7 @@ def _check_labels(root: Path, name: str, found: Scan) -> None:
             found=listed([str(label) for label in sorted(set(negative))]),
         )
     if len(set(found.ids)) < len(found.ids):
-        twice = sorted({item for item in found.ids if found.ids.count(item) > 1})
+        twice = sorted(item for item, times in Counter(found.ids).items() if times > 1)
         raise DatasetError(
             f"{str(root)!r} ({name}) has samples of one name.",
             expected="a name for each sample of a shard",

@@ -42,7 +42,8 @@ class Parcel:
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return an array as it lies in the block."""
         part, kind, shape = self._places[name]
-        return self._bytes[part].view(kind).reshape(shape)
+        array: NDArray[Any] = self._bytes[part].view(kind).reshape(shape)
+        return array
 
     def send(self) -> dict[str, Tensor]:
         """Return all arrays on the device."""

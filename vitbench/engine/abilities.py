@@ -1,5 +1,7 @@
 """What a protocol needs is asked for before any work: a checkpoint, a backbone's skill, a GPU."""
 
+from collections.abc import Callable
+
 import torch
 
 from vitbench.engine.protocol import EvaluationProtocol
@@ -39,16 +41,20 @@ def check_device(protocol: EvaluationProtocol, device: torch.device) -> None:
 
 
 def check_backbone(protocol: EvaluationProtocol, backbone: Backbone, name: str) -> None:
-    """Refuse a backbone that lacks what the protocol asks for.
+    """Refuse a backbone that lacks what the protocol asks for, with its settings.
 
     Raises:
         MissingAbility: Names what is missing.
+        SettingError: Names the setting that the backbone does not allow.
     """
     if "aggregate" in protocol.needs and not isinstance(backbone, Aggregates):
         raise MissingAbility(
             f"{protocol.name} needs a backbone that aggregates patches, as SelfPatch's does.",
             found=f"{name} ({backbone.info.arch}) does not",
         )
+    check: Callable[[Backbone], None] | None = getattr(protocol, "check", None)
+    if check is not None:
+        check(backbone)
 
 
 def _no_checkpoint(given: object) -> CheckpointError:

@@ -19,7 +19,8 @@ PARTS = {  # of the cache, by the word for it: which folders hold it
     "downloads": ("checkpoints",),
     "synthetic": ("synthetic-v*",),
     "named": ("named",),
-    "digests": ("digests", "screened"),
+    "digests": ("digests", "screened", "listings"),
+    "resamples": ("resamples",),
 }
 ALL = "all"
 LOCK = "lock"  # of a folder: whoever works in it holds it

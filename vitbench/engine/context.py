@@ -146,6 +146,7 @@ class RunContext:
     seed: int
     normalization: Normalization
     workers: int
+    batch_size: int | None
     scratch: Path
     output: Path
     data: Data
@@ -186,6 +187,7 @@ class RunContext:
             precision=self.precision,
             device=self.device,
             workers=self.workers,
+            batch_size=self.batch_size,
         )
         table = extract(run, dataset, self.data.images(split), spec, self.progress)
         self.tables.append(table)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from vitbench.cache import cache_root
 from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
 from vitbench.data.transforms import ImageView, Normalization
+from vitbench.engine.options import Progress
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.identity import WeightsIdentity
 from vitbench.records import atomic
@@ -33,7 +34,6 @@ from vitbench.settings import as_dict, digest
 VERSION = 2  # +1 when the numbers of a pass can change
 BATCH = {"cpu": 32, "cuda": 256}
 
-Progress = Callable[[str, int, int], None]
 Pooling = Literal["pooled", "mean"]
 
 
@@ -100,6 +100,7 @@ class Pass:
     precision: Literal["fp32", "bf16"]
     device: torch.device
     workers: int
+    batch_size: int | None = None  # images of a forward pass; None: what suits the device
 
     def identity(self, images: str, view: ImageView) -> dict[str, Any]:
         """Describe the pass over images of a fingerprint; its digest names the store."""
@@ -174,7 +175,7 @@ def _fill(
     progress: Progress,
 ) -> int:
     """Pass every batch that the journal does not have; return how many images that took."""
-    size = BATCH.get(run.device.type, 64)
+    size = run.batch_size or BATCH.get(run.device.type, 64)
     batches = [range(at, min(at + size, len(dataset))) for at in range(0, len(dataset), size)]
     tag = hashlib.sha256(f"{size} {[o.key for o in outputs]}".encode()).hexdigest()[:8]
     parts = {o: store / f"{o.key}.{tag}.part" for o in outputs}
@@ -199,7 +200,8 @@ def _fill(
         journal[number[batch[0]]] = 1
         passed += len(batch)
         done += distributed.world_size()
-        progress(f"features of {dataset.info.split}", min(done * size, len(dataset)), len(dataset))
+        ready = min(done * size, len(dataset))
+        progress(f"features of {dataset.info.split}", ready, len(dataset), "images")
     for array in (*arrays.values(), journal):
         array.flush()
     distributed.barrier()

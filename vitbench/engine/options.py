@@ -3,51 +3,72 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 from vitbench.data.selection import Limit
 from vitbench.settings import setting
 
 Precision = Literal["fp32", "bf16"]
-Progress = Callable[[str, int, int], None]
 Log = Callable[[str], None]
 
 
-def _silent(*_: Any) -> None:
+class Progress(Protocol):
+    """Shows how far a long work is."""
+
+    def __call__(self, task: str, done: int, total: int, unit: str = "", /) -> None:
+        """Show that `done` of `total` units (images, frames, …) of a task are done."""
+
+
+def _show_nothing(task: str, done: int, total: int, unit: str = "") -> None:
+    """Show no progress."""
+
+
+def _log_nothing(text: str) -> None:
     """Log nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How to run; only what is told to enter the identity can move a score."""
+    """How to run; only the options whose help says so are part of the run's identity."""
 
     data: str = setting(
         "",
-        help="data set: a name under $VITBENCH_DATA, a path, torchvision:NAME, hf:OWNER/NAME, or"
-        " synthetic; left out: the protocol's usual one",
+        help="data set: path of a folder, name of a folder under $VITBENCH_DATA, torchvision:NAME,"
+        " hf:OWNER/NAME, or synthetic; left out: the usual one",
     )
-    results: Path = setting(Path("results"), help="folder of the records")
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
-    precision: Precision = setting("fp32", help="of forward passes; enters the identity")
-    seed: int = setting(0, help="every random draw follows from it; enters the identity", minimum=0)
-    workers: int = setting(4, help="threads that read and decode", minimum=1)
+    results: Path = setting(Path("results"), help="folder that records are written to")
+    device: str = setting("auto", help="device of the forward passes: auto, cpu, cuda or cuda:N")
+    precision: Precision = setting(
+        "fp32", help="number format of the forward passes; part of the run's identity"
+    )
+    batch_size: int | None = setting(
+        None,
+        help="most images (of davis: frames) in one forward pass of the frozen backbone; left out:"
+        " what suits the device",
+        minimum=1,
+    )
+    seed: int = setting(0, help="seed of every random draw; part of the run's identity", minimum=0)
+    workers: int = setting(4, help="threads that read and decode files", minimum=1)
     limit: Limit = setting(
         None,
-        help="most items of each split: N, or SPLIT=N … (train=1000 val=500); enters the identity",
+        help="use only the first N items of each split, or of one split by SPLIT=N (train=1000"
+        " val=500); part of the run's identity",
         minimum=1,
     )
     split_list: tuple[str, ...] = setting(
         (),
-        help="file that names the items of the first split, or classes of all splits, one a line;"
-        " SPLIT=FILE for another split; enters the identity",
+        help="text file that names the items of the first split, or the classes of all splits, one"
+        " a line; SPLIT=FILE for another split; part of the run's identity",
     )
-    skip_corrupt: int = setting(0, help="broken images that may be left out", minimum=0)
-    rerun: bool = setting(False, help="run even if the same run has a record")
+    skip_corrupt: int = setting(
+        0, help="number of broken images that may be left out before the run is refused", minimum=0
+    )
+    rerun: bool = setting(False, help="run again even if this run has a record")
 
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
     """How a run tells what it does."""
 
-    progress: Progress = _silent
-    log: Log = _silent
+    progress: Progress = _show_nothing
+    log: Log = _log_nothing

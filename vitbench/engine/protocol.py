@@ -66,6 +66,7 @@ class Context(Protocol):
     seed: int  # every random draw follows from it
     normalization: "Normalization"  # of the input: flag, else preset, else manifest, else ImageNet
     workers: int  # threads or processes that may read and decode
+    batch_size: int | None  # most images of a forward pass, as the user wants it; None: no wish
     scratch: Path  # a folder of this run's identity that outlives a kill: partial work goes here
     output: Path  # where files that the record names go (`Outcome.artifacts`)
 
@@ -78,8 +79,8 @@ class Context(Protocol):
     def autocast(self) -> "torch.autocast":
         """Return the context of a forward pass: `with context.autocast(): backbone(images)`."""
 
-    def progress(self, task: str, done: int, total: int) -> None:
-        """Tell how far a long work is; `task` names its bar."""
+    def progress(self, task: str, done: int, total: int, unit: str = "") -> None:
+        """Show how far a long work is; `task` names its bar, `unit` what is counted (images)."""
 
     def note(self, text: str) -> None:
         """Log something that the reader of the record must know."""
@@ -88,8 +89,10 @@ class Context(Protocol):
 class Scoring(Protocol):
     """What protocols and scorers have in common. The fields of the dataclass are the flags.
 
-    `default_data`, a class variable, may name the usual data set, a folder under `$VITBENCH_DATA`,
-    that is read where nobody names any.
+    Class variables that may be declared: `default_data`, the name of the usual data set, a folder
+    under `$VITBENCH_DATA` that is read where `--data` is left out; `preset_notes`, one line for
+    each preset (paper, cost); `examples`, commands. Help and `vitbench list` show them, together
+    with the first paragraph of the class's docstring, which says what is measured.
     """
 
     name: ClassVar[str]  # as typed on the command line
@@ -136,7 +139,7 @@ def contract_problems(found: Any) -> list[str]:
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         return ["it is no dataclass"]
     fields = {item.name for item in dataclasses.fields(found)}
-    taken = sorted(fields & (RESERVED | {*_DECLARED, "needs", "default_data"}))
+    taken = sorted(fields & (RESERVED | {*_DECLARED, *_OPTIONAL, "needs"}))
     if taken:
         return [f"its settings {', '.join(taken)} have names that vitbench itself uses"]
     missing = [name for name in _DECLARED if not hasattr(found, name)]
@@ -155,6 +158,7 @@ def contract_problems(found: Any) -> list[str]:
     usual = getattr(found, "default_data", "")
     if not isinstance(usual, str):
         sentences.append(f"default_data is {usual!r}, expected the name of a data set")
+    sentences += _wrong_words(declared)
     names = {item.name for item in dataclasses.fields(found)}
     sentences += [
         f"setting {item.name!r} has no help"
@@ -170,7 +174,8 @@ def contract_problems(found: Any) -> list[str]:
     return sentences
 
 
-# Flags of `vitbench eval` and `vitbench score`: no setting of a component may have these names.
+# Flags of `vitbench eval` and `vitbench score` that no setting of a component may have the name of.
+# `--batch-size` may be a component's own: the batch of its training.
 RESERVED = frozenset(
     {
         *("rerun", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
@@ -180,6 +185,19 @@ RESERVED = frozenset(
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
+_OPTIONAL = ("default_data", "preset_notes", "examples", "check")
+
+
+def _wrong_words(declared: Any) -> list[str]:
+    """List what is wrong in the lines that a class declares for help."""
+    sentences = []
+    unknown = sorted({*getattr(declared, "preset_notes", ())} - {*declared.presets})
+    if unknown:
+        sentences.append(f"preset_notes has lines for {unknown}, which are no presets")
+    examples = getattr(declared, "examples", ())
+    if isinstance(examples, str) or not all(text.startswith("vitbench ") for text in examples):
+        sentences.append("examples is no tuple of commands that begin with `vitbench`")
+    return sentences
 
 
 def _checker(*more: str) -> Callable[[object, PluginEntry], Any]:

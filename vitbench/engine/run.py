@@ -21,6 +21,7 @@ from vitbench.engine.presets import preset_of
 from vitbench.engine.protocol import Outcome, Scoring
 from vitbench.engine.provenance import environment, peak_memory
 from vitbench.errors import Stopped, VitbenchError
+from vitbench.kept_resamples import KeptResamples
 from vitbench.records import (
     SCHEMA,
     Cost,
@@ -164,6 +165,7 @@ class Run:
             seed=self.options.seed,
             normalization=self.normalization,
             workers=self.options.workers,
+            batch_size=self.options.batch_size,
             scratch=scratch,
             output=output,
             data=self.data,
@@ -252,10 +254,12 @@ def _recorded(
     component: Scoring, outcome: Outcome, options: RunOptions
 ) -> tuple[RecordedScore, ...]:
     declared = {metric.name: metric for metric in component.metrics}
-    found = []
+    found, resample = [], KeptResamples()
     for one in outcome.scores:
         metric = declared[one.metric]
-        interval = one.interval or score_interval(outcome.items, one.metric, seed=options.seed)
+        interval = one.interval or score_interval(
+            outcome.items, one.metric, seed=options.seed, resample=resample
+        )
         found.append(
             RecordedScore(
                 metric=one.metric,

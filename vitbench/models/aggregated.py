@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from vitbench.models.backbone import Backbone, Features
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.constants import PositionRule
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.state_dict import State
 
 CA_HEAD = "ca_head."  # prefix of class attention among our names
@@ -36,12 +37,21 @@ class AggregatedBackbone(Backbone):
             self.architecture = replace(trunk.architecture, class_attention=blocks)
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`: patches as the trunk gives them, pooled normalized."""
+        found = self.trunk(images, layers, norm=norm, mask=mask)
+        tokens = [patch_tokens(features) for features in found]
+        if mask is not None:
+            tokens = [mask.leave_out(part) for part in tokens]
         return tuple(
-            Features(self.aggregate(patch_tokens(features)), features.patches)
-            for features in self.trunk(images, layers, norm=norm)
+            Features(self.aggregate(part), features.patches)
+            for part, features in zip(tokens, found, strict=True)
         )
 
     def aggregate(self, tokens: Tensor) -> Tensor:
@@ -62,6 +72,30 @@ class AggregatedBackbone(Backbone):
     def check_images(self, height: int, width: int) -> None:
         """See `Backbone.check_images`."""
         self.trunk.check_images(height, width)
+
+    def check_all_sizes(self, *, learning: bool = False) -> None:
+        """See `Backbone.check_all_sizes`."""
+        self.trunk.check_all_sizes(learning=learning)
+
+    def check_raw(self) -> None:
+        """See `Backbone.check_raw`."""
+        self.trunk.check_raw()
+
+    def map_size(self, height: int, width: int, layer: int = -1) -> tuple[int, int]:
+        """See `Backbone.map_size`."""
+        return self.trunk.map_size(height, width, layer)
+
+    def branch_depth(self, branch: int) -> float:
+        """See `Backbone.branch_depth`: of the trunk's branches."""
+        return self.trunk.branch_depth(branch)
+
+    def check_drop_path(self) -> None:
+        """See `Backbone.check_drop_path`."""
+        self.trunk.check_drop_path()
+
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`: of the trunk, as `dense_copy` leaves it."""
+        return self.trunk.parameter_layers()
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`: those of the trunk."""

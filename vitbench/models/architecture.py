@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
-from vitbench.models.constants import Activation, Blocks, Epsilon, Heads, Size, Tokens
+from vitbench.models.constants import (
+    VIT_SIZES,
+    Activation,
+    Blocks,
+    Epsilon,
+    Heads,
+    Size,
+    Tokens,
+)
 from vitbench.models.families import PLAIN_HINT, family_of_keys
 
-SIZES = {  # name: (D, depth, heads)
-    "micro": (64, 4, 2),
-    "mini": (128, 6, 4),
-    "tiny": (192, 12, 3),
-    "small": (384, 12, 6),
-    "base": (768, 12, 12),
-    "large": (1024, 24, 16),
-}
 GRAMMAR = re.compile(r"vit_(?P<size>\w+)_patch(?P<patch>\d+)_(?P<image>\d+)")
 Shape = tuple[int, ...]
 
@@ -69,9 +69,9 @@ def parse_architecture(arch: str) -> Architecture | None:
         arch: `vit_{micro|mini|tiny|small|base|large}_patch{pixels}_{image size}`.
     """
     match = GRAMMAR.fullmatch(arch)
-    if match is None or match["size"] not in SIZES or int(match["image"]) < int(match["patch"]):
+    if match is None or match["size"] not in VIT_SIZES or int(match["image"]) < int(match["patch"]):
         return None
-    dim, depth, heads = SIZES[match["size"]]
+    dim, depth, heads = VIT_SIZES[match["size"]]
     patch = int(match["patch"])
     side = int(match["image"]) // patch
     return Architecture(

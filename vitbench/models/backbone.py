@@ -13,6 +13,7 @@ from vitbench.errors import MissingAbility, SettingError
 from vitbench.models.architecture import Architecture
 from vitbench.models.constants import Pooling, PositionRule, Triple
 from vitbench.models.initialization import initialize
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.python_network import PythonArchitecture, architecture_of_code
 from vitbench.models.state_dict import State
 from vitbench.models.swin_architecture import SwinArchitecture
@@ -119,7 +120,12 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """Return the features of the blocks asked for, from one pass.
 
@@ -127,12 +133,14 @@ class Backbone(nn.Module, ABC):
             images: Normalized images (B, 3, H, W); what exceeds a multiple of the patch is cropped.
             layers: Blocks, 0 to depth - 1 or negative from the end, in any order.
             norm: Pass every layer through the final norm. Without it: the raw residual stream.
+            mask: Patches to hide, for training; None: none.
 
         Returns:
             One `Features` for each layer, in the order of `layers`.
 
         Raises:
             SettingError: If a layer does not exist or an image is smaller than a patch.
+            MissingAbility: If the network can't hide patches.
         """
 
     def own_state(self) -> State:
@@ -161,20 +169,79 @@ class Backbone(nn.Module, ABC):
         if self.info.fixed_size and (height, width) != self.info.image_size:
             raise refused_size(self.info, height, width)
 
+    def check_all_sizes(self, *, learning: bool = False) -> None:
+        """Refuse a network that can't take images of many sizes, without running it.
+
+        Args:
+            learning: Whether it learns from them.
+
+        Raises:
+            MissingAbility: If it can't.
+        """
+        if self.info.fixed_size:
+            height, width = self.info.image_size
+            raise MissingAbility(
+                f"{self.info.arch} takes images of {height} x {width} px only.",
+                found="images of many sizes",
+                hint="another network, or a protocol that shows images at one size",
+            )
+
+    def check_raw(self) -> None:
+        """Refuse features before the final norm (`norm=False`), without running the network.
+
+        Raises:
+            MissingAbility: If the network gives its features as they are only.
+        """
+
+    def map_size(self, height: int, width: int, layer: int = -1) -> tuple[int, int]:
+        """Return the size (h, w) of a layer's map for images of a size in pixels.
+
+        Raises:
+            SettingError: If there is no such layer.
+            MissingAbility: If the network can't take images of this size.
+        """
+        self.check_images(height, width)
+        stride = self.info.stage(layer).stride
+        return height // stride, width // stride
+
+    def parameter_layers(self) -> dict[str, int]:
+        """Return which layer each parameter belongs to, for learning rates that fall with depth.
+
+        0: what makes tokens of an image; i + 1: block i; the highest number: what follows.
+
+        Raises:
+            MissingAbility: If nobody knows the order of the network's parameters.
+        """
+        raise MissingAbility(
+            f"nobody knows which of {self.info.arch}'s parameters come first.",
+            hint="a layer decay of 1: the same learning rate for all",
+        )
+
+    def branch_depth(self, branch: int) -> float:
+        """Return how deep the block of a residual branch lies: 0 for the first, 1 for the last."""
+        return (branch // 2) / max(1, self.info.depth - 1)
+
+    def check_drop_path(self) -> None:
+        """Refuse stochastic depth, without running the network.
+
+        Raises:
+            MissingAbility: If the network has no drop paths that `replace_drop_path` could replace.
+        """
+        if type(self).replace_drop_path is Backbone.replace_drop_path:
+            raise no_drop_path(self.info)
+
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """Put `make(branch, rate)` in the place of each residual branch's drop path.
 
         Args:
-            make: Told the number of the branch, and the rate that it was built with. A block has
-                two branches; branch 2 i is the attention of block i, 2 i + 1 its MLP.
+            make: Told the number of the branch, and the rate that it was built with. A block of a
+                plain ViT or Swin has two branches: 2 i is the attention of block i, 2 i + 1 its
+                MLP; in other networks they are counted as they come, see `branch_depth`.
 
         Raises:
             MissingAbility: If the network has no stochastic depth.
         """
-        raise MissingAbility(
-            f"{self.info.arch} has no stochastic depth that training could control.",
-            hint="only evaluate it, or train another architecture",
-        )
+        raise no_drop_path(self.info)
 
     def dense_copy(
         self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
@@ -208,9 +275,35 @@ class Backbone(nn.Module, ABC):
         Raises:
             MissingAbility: If the network has no attention over the whole image.
         """
+        raise no_attention(self.info)
+
+
+def no_drop_path(info: BackboneInfo) -> MissingAbility:
+    """Return the error for stochastic depth that a network does not have."""
+    return MissingAbility(
+        f"{info.arch} has no stochastic depth that training could control.",
+        hint="a drop path of 0, where there is such a setting, or another architecture",
+    )
+
+
+def no_attention(info: BackboneInfo) -> MissingAbility:
+    """Return the error for attention maps that a network does not have."""
+    return MissingAbility(
+        f"{info.arch} has no attention over the whole image that could be read.",
+        hint="use a ViT checkpoint for what needs attention maps",
+    )
+
+
+def refuse_mask(info: BackboneInfo, mask: PatchMask | None) -> None:
+    """Refuse a mask, of a network that can't hide patches.
+
+    Raises:
+        MissingAbility: There is one.
+    """
+    if mask is not None:
         raise MissingAbility(
-            f"{self.info.arch} has no attention over the whole image.",
-            hint="use a ViT checkpoint for what needs attention maps",
+            f"{info.arch} can't hide patches, which a masked objective needs.",
+            hint="train a plain Vision Transformer, such as --arch vit_small_patch16_224",
         )
 
 

@@ -1,4 +1,4 @@
-"""Batch normalization over the batch of all processes, on any device."""
+"""Batch normalization over the batch of all processes, and one that keeps its statistics."""
 
 from typing import Any
 
@@ -57,3 +57,13 @@ class _Sum(torch.autograd.Function):
 def _sum(tensor: Tensor) -> Tensor:
     summed: Any = _Sum.apply
     return summed(tensor)  # type: ignore[no-any-return]
+
+
+def keep_statistics(module: nn.Module) -> None:
+    """Let the batch norms of a module that trains normalize by their running statistics.
+
+    Their weights and biases still learn.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import torch
 
@@ -11,7 +10,7 @@ from vitbench.errors import CheckpointError, SettingError, listed
 from vitbench.models.aggregated import CA_HEAD
 from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.code_names import network_named
-from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
+from vitbench.models.constants import Pooling, PositionRule, Triple
 from vitbench.models.download import Progress, quiet
 from vitbench.models.factory import assemble, find_architecture, poolings
 from vitbench.models.infer_architecture import infer_architecture
@@ -20,17 +19,26 @@ from vitbench.models.locate import Source, find_source
 from vitbench.models.manifest import Manifest
 from vitbench.models.python_network import PythonArchitecture
 from vitbench.models.recognize_format import Recognized, recognize
+from vitbench.models.spec_facts import split_facts
 from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
 from vitbench.models.state_dict_formats import FORMATS
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_formats import TIMM_FORMATS
 from vitbench.models.timm_state import recognize_timm
+from vitbench.models.user_facts import (
+    DEFAULT,
+    DefaultFacts,
+    UserFacts,
+    check_normalization,
+    choose_arch,
+    choose_normalization,
+    not_applied,
+    settle_normalization,
+)
 from vitbench.models.weight_places import inside, tensors_of
 from vitbench.models.weight_values import check_values
 from vitbench.models.wrapped import describe
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,7 @@ def resolve(
     heads: int | None = None,
     native_px: int | None = None,
     tokens: str | None = None,
+    defaults: DefaultFacts = DefaultFacts(),  # noqa: B008  (frozen)
     progress: Progress = quiet,
 ) -> Checkpoint:
     """Find, open and check a checkpoint.
@@ -77,7 +86,8 @@ def resolve(
     Args:
         spec: A path, a manifest's name, `timm:NAME`, `hf-hub:ID`, `random:ARCH[?seed=N]`,
             `pixels:PATCH`, the folder of a run; `package.module:function` or the name of a
-            plug-in's backbone.
+            plug-in's backbone. Facts may be typed behind it, which win over the arguments:
+            `ckpt.pth@arch=vit_small_patch16_224,mean=0.5,std=0.5`.
         arch: Architecture, for a file that does not say its attention heads.
         mean: Input normalization; overrules what the manifest or the file says.
         std: Likewise.
@@ -90,6 +100,8 @@ def resolve(
         heads: Attention heads of a ViT; overrules whatever else says them.
         native_px: Image size that a Swin Transformer was made for, likewise.
         tokens: Which features of a network from code to take; see `wrap`.
+        defaults: Architecture and normalization of a checkpoint that does not know its own; where
+            it does, `said` tells that they were not applied.
         progress: Told about a download, if there is one.
 
     Raises:
@@ -99,50 +111,59 @@ def resolve(
         SettingError: If a mean or standard deviation is out of its range.
         UnknownName: If the spec is neither a path nor a known name.
     """
-    _check_normalization(mean, std)
-    of_files = {
-        "arch": arch,
-        "position_rule": position_rule,
-        "pooling": pooling,
-        "state_key": state_key,
-        "prefix": prefix or None,
-        "ignore": ignore or None,
-        "heads": heads,
-        "native_px": native_px,
-    }
-    named = network_named(spec, tokens=tokens)
+    spec, typed = split_facts(spec)
+    user = replace(
+        UserFacts(
+            arch=arch,
+            mean=mean,
+            std=std,
+            position_rule=position_rule,
+            pooling=pooling,
+            state_key=state_key,
+            prefix=prefix,
+            ignore=ignore,
+            heads=heads,
+            native_px=native_px,
+            tokens=tokens,
+        ),
+        **typed,
+    )
+    check_normalization(user.mean, user.std)
+    check_normalization(defaults.mean, defaults.std)
+    named = network_named(spec, tokens=user.tokens)
     if named is not None:
-        _refuse(of_files, f"{spec!r} is a network from code, which has its own")
+        _refuse(user.of_files(), f"{spec!r} is a network from code, which has its own")
         network, method = named
-        return checkpoint_of(network, spec=spec, method=method, mean=mean, std=std)
-    _refuse({"tokens": tokens}, f"{spec!r} is no network from code")
+        return checkpoint_of(
+            network, spec=spec, method=method, mean=user.mean, std=user.std, defaults=defaults
+        )
+    _refuse({"tokens": user.tokens}, f"{spec!r} is no network from code")
+    return _from_weights(spec, user, defaults, progress)
+
+
+def _from_weights(
+    spec: str, user: UserFacts, defaults: DefaultFacts, progress: Progress
+) -> Checkpoint:
+    """Open the weights that a spec names, and settle every fact about them."""
     source = find_source(spec, progress)
     manifest, told = source.manifest, source.facts
-    found = _recognized(source, arch, state_key, KeyChoice(prefix=prefix, ignore=ignore))
+    arch, unused = choose_arch(source, user.arch, defaults.arch)
+    choice = KeyChoice(prefix=user.prefix, ignore=user.ignore)
+    found = _recognized(source, arch, user.state_key, choice)
+    if found.format.network is not None and arch and not user.arch:
+        arch, unused = None, (not_applied("arch", f"a {found.format.about} tells its own"),)
     architecture, identified = infer_architecture(
-        found, source, arch, heads=heads, native=native_px
+        found, source, arch, heads=user.heads, native=user.native_px
     )
-    architecture, pooled_from = _pooled(architecture, pooling, told.pooling, source.name)
+    architecture, pooled_from = _pooled(architecture, user.pooling, told.pooling, source.name)
     state, accounting = _account(found, architecture, pooled_from, source.name)
     check_values(state, subject=source.name)
-    mean_used, mean_from = _first(
-        mean, manifest.mean if manifest else None, told.mean, IMAGENET_MEAN, "ImageNet default"
-    )
-    std_used, std_from = _first(
-        std, manifest.std if manifest else None, told.std, IMAGENET_STD, "ImageNet default"
-    )
-    rule, rule_from = _first(
-        position_rule,
-        manifest.position_rule if manifest else None,
-        told.position_rule,
-        found.format.position_rule,
-        "the format",
-    )
+    normalization = choose_normalization(source, user, defaults)
+    rule, rule_from = _position_rule(source, user, found)
     if isinstance(architecture, TimmArchitecture):
         rule, rule_from = "own", "the architecture"
     elif isinstance(architecture, SwinArchitecture) or not architecture.positions:
         rule, rule_from = "none", "the architecture"
-    normalization_from = mean_from if mean_from == std_from else f"{mean_from} / {std_from}"
     said = (
         source.origin,
         f"format {found.format.name} ({found.format.about}), weights in {found.where}",
@@ -151,7 +172,9 @@ def resolve(
         f"image-level feature: {pooled_from}",
         accounting.summary(),
         f"positions resized by rule {rule!r}, from {rule_from}",
-        f"mean {mean_used}, std {std_used}, from {normalization_from}",
+        f"mean {normalization.mean}, std {normalization.std}, from {normalization.origin}",
+        *unused,
+        *normalization.unused,
         *_others(found.others),
     )
     return Checkpoint(
@@ -162,9 +185,9 @@ def resolve(
         architecture=architecture,
         pooled_from=pooled_from,
         position_rule=rule,
-        mean=mean_used,
-        std=std_used,
-        normalization_from=normalization_from,
+        mean=normalization.mean,
+        std=normalization.std,
+        normalization_from=normalization.origin,
         sha256=content_sha256(state),
         file_sha256=source.file_sha256,
         manifest=manifest,
@@ -181,6 +204,7 @@ def checkpoint_of(
     method: str = "",
     mean: Triple | None = None,
     std: Triple | None = None,
+    defaults: DefaultFacts = DefaultFacts(),  # noqa: B008  (frozen)
 ) -> Checkpoint:
     """Return a network that lives in memory as a checkpoint; it stays as it is.
 
@@ -190,20 +214,23 @@ def checkpoint_of(
         method: How the weights were made, where that is known.
         mean: Input normalization; overrules the network's own.
         std: Likewise.
+        defaults: Normalization of a network that does not know its own.
 
     Raises:
         CheckpointError: A weight is no finite number.
         SettingError: If a mean or standard deviation is out of its range.
     """
-    _check_normalization(mean, std)
+    check_normalization(mean, std)
     info = network.info
     architecture = network.architecture or network.code
     state = network.own_state()
     if network.architecture is None:  # it builds no buffer again that no state dict holds
         state = {**state, **dict(network.named_buffers())}
     check_values(state, subject=info.arch)
-    told = "flag" if mean or std else getattr(network, "normalization_from", "network")
-    mean, std = mean or info.mean, std or info.std
+    who = getattr(network, "normalization_from", "network")
+    own = (None, None) if who == DEFAULT else (info.mean, info.std)
+    normalization = settle_normalization(UserFacts(mean=mean, std=std), own, who, defaults)
+    unused = (not_applied("arch", "the code makes the network"),) if defaults.arch else ()
     return Checkpoint(
         spec=spec,
         name=info.arch,
@@ -212,9 +239,9 @@ def checkpoint_of(
         architecture=architecture,
         pooled_from=info.pooled_from,
         position_rule=info.position_rule,
-        mean=mean,
-        std=std,
-        normalization_from=told,
+        mean=normalization.mean,
+        std=normalization.std,
+        normalization_from=normalization.origin,
         sha256=content_sha256(state),
         file_sha256="",
         manifest=None,
@@ -222,7 +249,9 @@ def checkpoint_of(
         said=(
             f"network {architecture.describe()}",
             describe(network),
-            f"mean {mean}, std {std}, from {told}",
+            f"mean {normalization.mean}, std {normalization.std}, from {normalization.origin}",
+            *unused,
+            *normalization.unused,
         ),
         state=state,
         network=network,
@@ -245,6 +274,20 @@ def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu")
     ).to_empty(device=device)
     backbone.fill(checkpoint.state)
     return backbone.eval().requires_grad_(False)
+
+
+def _position_rule(source: Source, user: UserFacts, found: Recognized) -> tuple[PositionRule, str]:
+    """Return how the positional table is resized, and who says it."""
+    manifest = source.manifest
+    said = (
+        (user.position_rule, "flag"),
+        (manifest.position_rule if manifest else None, "manifest"),
+        (source.facts.position_rule, "file"),
+    )
+    return next(
+        ((rule, who) for rule, who in said if rule is not None),
+        (found.format.position_rule, "the format"),
+    )
 
 
 def _recognized(
@@ -303,17 +346,6 @@ def _refuse(facts: Mapping[str, object], why: str) -> None:
         raise SettingError([f"{', '.join(told)}: {why}"], hint=f"without {', '.join(told)}")
 
 
-def _check_normalization(mean: Triple | None, std: Triple | None) -> None:
-    """Demand what RGB in [0, 1] can have."""
-    problems = []
-    if mean is not None and not all(0 <= value <= 1 for value in mean):
-        problems.append(f"mean {mean} is out of range: each from 0 to 1, of RGB in 0 to 1")
-    if std is not None and not all(0 < value <= 1 for value in std):
-        problems.append(f"std {std} is out of range: each above 0 and at most 1, of RGB in 0 to 1")
-    if problems:
-        raise SettingError(problems, hint="values of RGB in 0 to 255, divided by 255")
-
-
 def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
     """Log where else in the file weights lie, and how one gets them."""
     addressed = [path for path in paths if path]
@@ -323,13 +355,3 @@ def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
         f"more weights in the file: {listed(addressed)}; --state-key {addressed[0]} takes "
         f"{'those' if len(addressed) == 1 else 'the first of them'}",
     )
-
-
-def _first(
-    flag: T | None, manifest: T | None, file: T | None, otherwise: T, default: str
-) -> tuple[T, str]:
-    """Return the first value that is said, and who says it."""
-    for value, who in ((flag, "flag"), (manifest, "manifest"), (file, "file")):
-        if value is not None:
-            return value, who
-    return otherwise, default

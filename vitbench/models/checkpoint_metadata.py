@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError
-from vitbench.models.architecture import SIZES
 from vitbench.models.backbone import AnyArchitecture
 from vitbench.models.constants import (
+    VIT_SIZES,
     Activation,
     Epsilon,
     Heads,
@@ -53,9 +53,11 @@ def metadata_of(file: WeightFile) -> CheckpointMetadata:
     arguments = file.content.get("args")
     said = getattr(arguments, "arch", "") if isinstance(arguments, Namespace) else ""
     size = str(said).removeprefix("vit_").removeprefix("deit_")
-    if size not in SIZES:
+    if size not in VIT_SIZES:
         return CheckpointMetadata()
-    return CheckpointMetadata(heads=SIZES[size][2], heads_from=f"the file's arguments, arch {said}")
+    return CheckpointMetadata(
+        heads=VIT_SIZES[size][2], heads_from=f"the file's arguments, arch {said}"
+    )
 
 
 def checked_metadata(told: Mapping[str, Any], where: str) -> CheckpointMetadata:

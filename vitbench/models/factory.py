@@ -4,12 +4,12 @@ import torch
 
 from vitbench.errors import UnknownName
 from vitbench.models.aggregated import AggregatedBackbone
-from vitbench.models.architecture import SIZES, Architecture, parse_architecture
+from vitbench.models.architecture import Architecture, parse_architecture
+from vitbench.models.architecture_names import own_names, timm_names
 from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.class_attention import ClassAttention
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Pooling, PositionRule, Triple
 from vitbench.models.swin import SwinBackbone
-from vitbench.models.swin_architecture import SIZES as SWIN_SIZES
 from vitbench.models.swin_architecture import SwinArchitecture, parse_swin
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import TimmBackbone
@@ -31,13 +31,12 @@ def find_architecture(arch: str) -> AnyArchitecture:
         found: AnyArchitecture | None = known(arch)
         if found is not None:
             return found
-    ours = [f"vit_{size}_patch16_224" for size in SIZES]
-    ours += [f"swin_{size}_patch4_window7_224" for size in SWIN_SIZES]
     raise UnknownName(
         "architecture",
         arch,
-        ours,
-        hint="any other patch or image size, or the name of a network in timm",
+        timm_names(),
+        first=own_names(),
+        hint="vitbench list architectures PATTERN; of ours, any other patch or image size",
     )
 
 

@@ -7,7 +7,11 @@ from typing import Any
 from vitbench.models.weight_places import dictionaries, tensors_of
 
 PLAIN = "the weights of a plain Vision Transformer (DINO, DINOv2, MAE, DeiT, …) or of a Swin"
-PLAIN_HINT = "--arch NAME with timm's name of the network, such as --arch vit_base_patch16_clip_224"
+PLAIN_HINT = (
+    "--arch NAME with timm's name of the network, such as --arch vit_base_patch16_clip_224 "
+    "(vit_base_patch16_clip_quickgelu_224 for OpenAI's activation, of which open_clip's files "
+    "say nothing)"
+)
 
 # (family, patterns of key ends or parts; one hit each is needed), the narrower before the wider
 FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (

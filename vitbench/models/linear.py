@@ -31,8 +31,11 @@ class Linear(nn.Linear):
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x (..., n) times weight (m, n) transposed, plus bias (m), with gradients."""
     if _usable(x, weight):
-        out: Tensor = _Product.apply(x, weight, bias)  # type: ignore[no-untyped-call]
-        return out
+        # of rows: what a Function returns as a view can't be changed in place, as some ReLUs do
+        out: Tensor = _Product.apply(  # type: ignore[no-untyped-call]
+            x.flatten(0, -2), weight, bias
+        )
+        return out.view(*x.shape[:-1], -1)
     return functional.linear(x, weight, bias)
 
 

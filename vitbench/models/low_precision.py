@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from vitbench.models.linear import Linear
 
-TOGETHER = 4  # layers: those of a block, so that their gradients are there when the block's are
+TOGETHER = 8  # layers, of two blocks: their gradients are there when the blocks' are
 
 
 @contextmanager
@@ -23,12 +23,12 @@ def weights_cast_together(module: nn.Module, dtype: torch.dtype | None) -> Itera
         module: Whose layers; a gradient reaches their own weights, in their own type.
         dtype: Of the weights that are read.
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, Linear)]
     if dtype is None:
-        layers = []
+        yield
+        return
+    layers = [layer for layer in module.modules() if isinstance(layer, Linear)]
     for first in range(0, len(layers), TOGETHER):
-        some = layers[first : first + TOGETHER]
-        _lend(some, dtype)
+        _lend(layers[first : first + TOGETHER], dtype)
     try:
         yield
     finally:
@@ -36,7 +36,7 @@ def weights_cast_together(module: nn.Module, dtype: torch.dtype | None) -> Itera
             layer.lent = None
 
 
-def _lend(layers: list[Linear], dtype: torch.dtype | None) -> None:
+def _lend(layers: list[Linear], dtype: torch.dtype) -> None:
     own = [part for layer in layers for part in (layer.weight, layer.bias) if part is not None]
     run: Any = _Cast.apply
     cast = iter(run(dtype, *own))
@@ -48,15 +48,18 @@ class _Cast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.kind = tensors[0].dtype
+        ctx.set_materialize_grads(False)  # a layer that is not used gets no gradient, not zeros
         return _cast(tensors, dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *_cast(gradients, ctx.kind)
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        cast = iter(_cast([each for each in gradients if each is not None], ctx.kind))
+        return None, *(None if each is None else next(cast) for each in gradients)
 
 
-def _cast(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+def _cast(tensors: tuple[Tensor, ...] | list[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
     cast = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
-    torch._foreach_copy_(cast, tensors)
+    if cast:
+        torch._foreach_copy_(cast, tensors)
     return cast

@@ -1,14 +1,52 @@
-"""Feature maps of a ViT, all of one stride, brought to strides 4, 8, 16 and 32."""
+"""Feature maps of a backbone brought to strides 4, 8, 16 and 32: which layers, by what."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
+from math import log2
 
 import torch
 from torch import Tensor, nn
 
 from vitbench.errors import SettingError
+from vitbench.models.backbone import BackboneInfo, Stage
 from vitbench.models.batch_norm import GlobalBatchNorm2d
 
 STRIDES = (4, 8, 16, 32)  # px
+
+
+def pyramid_layers(info: BackboneInfo) -> tuple[int, ...] | None:
+    """Return four layers of a network that is a pyramid by itself, for strides 4, 8, 16 and 32.
+
+    Each is the last layer of the stage whose stride is nearest by ratio, the finer one of two; so
+    a network with fewer stages gives one of its maps twice.
+
+    Returns:
+        None for a network whose maps have one stride.
+    """
+    if not info.stages:
+        return None
+    ends = list(accumulate(stage.blocks for stage in info.stages))
+    strides = [stage.stride for stage in info.stages]
+
+    def nearest(stride: int) -> int:
+        return min(
+            range(len(ends)),
+            key=lambda at: (abs(log2(strides[at] / stride)), strides[at], -at),
+        )
+
+    return tuple(ends[nearest(stride)] - 1 for stride in STRIDES)
+
+
+def level_strides(stages: Sequence[Stage]) -> tuple[int, ...]:
+    """Return the strides that four maps are taken for.
+
+    Maps of different strides are the levels of a pyramid. Maps of one stride are taken for the
+    nearest of 4, 8, 16 and 32 px, as patches of 14 px are for 16.
+    """
+    strides = [stage.stride for stage in stages]
+    if len(set(strides)) > 1:
+        return STRIDES
+    return (min(STRIDES, key=lambda stride: abs(log2(strides[0] / stride))),) * len(strides)
 
 
 class PyramidAdapter(nn.Module):
@@ -16,7 +54,7 @@ class PyramidAdapter(nn.Module):
 
     Args:
         dim: Channels of the maps, before and after.
-        patch_px: 8, 16 or 32, the stride of the maps that come in.
+        patch_px: 4, 8, 16 or 32, the stride of the maps that come in.
 
     Raises:
         SettingError: For another patch size.
@@ -31,10 +69,10 @@ class PyramidAdapter(nn.Module):
 
     def __init__(self, dim: int, patch_px: int) -> None:
         super().__init__()
-        if patch_px not in STRIDES[1:]:
+        if patch_px not in STRIDES:
             raise SettingError(
                 [f"maps of stride {patch_px} can't be brought to strides 4, 8, 16 and 32"],
-                hint="a backbone of patch size 8, 16 or 32",
+                hint="maps of stride 4, 8, 16 or 32; see `level_strides`",
             )
         self.fpn1, self.fpn2, self.fpn3, self.fpn4 = (
             rescaling(dim, patch_px, stride, norm=GlobalBatchNorm2d) for stride in STRIDES

@@ -1,6 +1,7 @@
 """A Swin Transformer as a `Backbone`: shifted windows, four stages, images of any size."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -9,10 +10,11 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from vitbench.errors import SettingError
-from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage
+from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refuse_mask
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.kept import kept
 from vitbench.models.linear import put_linear_layers
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.residual import add_branch
 from vitbench.models.swin_architecture import SwinArchitecture
 
@@ -79,9 +81,15 @@ class SwinBackbone(Backbone):
         )
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`."""
+        refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         last = len(self.layers) - 1
         found: dict[int, Features] = {}
@@ -98,6 +106,20 @@ class SwinBackbone(Backbone):
                 break
             x = stage.downsample(x)
         return tuple(found[index] for index in wanted)
+
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`; what joins patches belongs to the block before it."""
+        starts = [0, *accumulate(stage.blocks for stage in self.info.stages)]
+        found = {}
+        for name, _ in self.named_parameters():
+            parts = name.split(".")
+            if parts[0] != "layers":
+                found[name] = self.info.depth + 1 if parts[0] == "norm" else 0
+                continue
+            stage = int(parts[1])
+            in_block = parts[2] == "blocks"
+            found[name] = starts[stage] + int(parts[3]) + 1 if in_block else starts[stage + 1]
+        return found
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""

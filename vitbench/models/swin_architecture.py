@@ -7,16 +7,9 @@ from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
 from vitbench.models.architecture import Shape, count_blocks
-from vitbench.models.constants import Blocks, Epsilon, Heads, Size, Tokens
+from vitbench.models.constants import SWIN_SIZES, Blocks, Epsilon, Heads, Size, Tokens
 
 PerStage = tuple[int, ...]
-SIZES: dict[str, tuple[int, PerStage, PerStage]] = {  # D of the first stage, blocks, heads of each
-    "mini": (32, (1, 1, 2, 1), (1, 2, 4, 8)),
-    "tiny": (96, (2, 2, 6, 2), (3, 6, 12, 24)),
-    "small": (96, (2, 2, 18, 2), (3, 6, 12, 24)),
-    "base": (128, (2, 2, 18, 2), (4, 8, 16, 32)),
-    "large": (192, (2, 2, 18, 2), (6, 12, 24, 48)),
-}
 GRAMMAR = re.compile(r"swin_(?P<size>\w+)_patch(?P<patch>\d+)_window(?P<window>\d+)_(?P<image>\d+)")
 NATIVE_PX = 224  # where nothing says another
 
@@ -57,9 +50,9 @@ def parse_swin(arch: str) -> SwinArchitecture | None:
         arch: `swin_{mini|tiny|small|base|large}_patch{pixels}_window{tokens}_{image size}`.
     """
     match = GRAMMAR.fullmatch(arch)
-    if match is None or match["size"] not in SIZES:
+    if match is None or match["size"] not in SWIN_SIZES:
         return None
-    dim, depths, heads = SIZES[match["size"]]
+    dim, depths, heads = SWIN_SIZES[match["size"]]
     return SwinArchitecture(
         name=arch,
         patch_size=int(match["patch"]),

@@ -18,6 +18,7 @@ from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Activation, PositionRule, Triple
 from vitbench.models.initialization import initialize
 from vitbench.models.linear import put_linear_layers
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.positions import resize_positions
 from vitbench.models.residual import add_branch
 
@@ -74,16 +75,21 @@ class TimmBackbone(Backbone):
         self._resized: dict[Any, Tensor] = {}  # positions by image size, while frozen
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`."""
         wanted = [self.info.absolute(layer) for layer in layers]
-        tokens, grid = self._embed(images)
+        tokens, grid = self._embed(images, mask)
         found: dict[int, Features] = {}
         for index, block in enumerate(islice(self.blocks, max(wanted, default=-1) + 1)):
             tokens = self._run(block, tokens)
             if index in wanted:
-                found[index] = self._features(self.norm(tokens) if norm else tokens, grid)
+                found[index] = self._features(self.norm(tokens) if norm else tokens, grid, mask)
         return tuple(found[index] for index in wanted)
 
     def attention(self, images: Tensor) -> Tensor:
@@ -97,6 +103,16 @@ class TimmBackbone(Backbone):
         query, key, _ = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
         logits: Tensor = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
         return logits.softmax(dim=-1)
+
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`."""
+        return {name: self._layer_of(name) for name, _ in self.named_parameters()}
+
+    def _layer_of(self, name: str) -> int:
+        first, _, rest = name.partition(".")
+        if first == "blocks":
+            return 1 + int(rest.partition(".")[0])
+        return self.info.depth + 1 if first == "norm" else 0
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""
@@ -156,7 +172,9 @@ class TimmBackbone(Backbone):
         branch = block.ls2(block.mlp(block.norm2(tokens)))
         return add_branch(tokens, branch, block.drop_path2)
 
-    def _embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    def _embed(
+        self, images: Tensor, mask: PatchMask | None = None
+    ) -> tuple[Tensor, tuple[int, int]]:
         """Turn images into tokens with positions (B, T, D), and say their grid (h, w)."""
         height, width = images.shape[-2:]
         patch = self.info.patch_size
@@ -166,6 +184,8 @@ class TimmBackbone(Backbone):
                 [f"an image of {height} x {width} is smaller than a patch ({patch})"]
             )
         tokens = self.patch_embed.proj(images).flatten(2).transpose(1, 2)  # (B, N, D)
+        if mask is not None:
+            tokens = mask.replace(tokens)
         prefix = [token for token in (self.cls_token, self.reg_token) if token is not None]
         positions = self._positions(grid, square=height == width)
         if positions is not None and self.architecture.prefix_positions and prefix:
@@ -174,6 +194,8 @@ class TimmBackbone(Backbone):
             positions = positions[:, count:]
         if positions is not None:
             tokens = tokens + positions
+        if mask is not None:
+            tokens = mask.leave_out(tokens)
         if prefix:
             batch = len(images)
             tokens = torch.cat([*(part.expand(batch, -1, -1) for part in prefix), tokens], dim=1)
@@ -202,9 +224,11 @@ class TimmBackbone(Backbone):
         )
         return torch.cat([table[:, :count], patches], dim=1) if count else patches
 
-    def _features(self, tokens: Tensor, grid: tuple[int, int]) -> Features:
+    def _features(self, tokens: Tensor, grid: tuple[int, int], mask: PatchMask | None) -> Features:
         patches = tokens[:, self.info.prefix_tokens :]
         pooled = patches.mean(dim=1) if self.info.pooled_from == "mean_pool" else tokens[:, 0]
+        if mask is not None:
+            patches = mask.put_back(patches)
         return Features(pooled, patches.reshape(len(patches), *grid, -1).permute(0, 3, 1, 2))
 
 

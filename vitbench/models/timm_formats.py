@@ -45,6 +45,13 @@ GATED = (  # the MLP of DINOv3's largest networks
     (r"\.mlp\.w2\.", ".mlp.fc1_x."),
     (r"\.mlp\.w3\.", ".mlp.fc2."),
 )
+HF_BEIT = (
+    *HUGGING_FACE,
+    (r"\.lambda_([12])$", r".gamma_\1"),
+    (r"\.relative_position_bias\.relative_position_bias_table$", ".relative_position_bias_table"),
+    (r"^encoder\.(relative_position_bias_table)$", r"rel_pos_bias.\1"),
+    (r"^pooler\.layernorm\.", "fc_norm."),
+)
 ANY = r"(?:\w+\.)?"  # the name that transformers puts before a trunk inside a model with a head
 
 TIMM_FORMATS = (
@@ -191,20 +198,25 @@ TIMM_FORMATS = (
         activation="quick_gelu",
     ),
     Format(
+        name="hf-beit-masked",
+        about="BEiT and its head for masked images, with a norm each, by Hugging Face's names",
+        at=("",),
+        signs=(r"beit\.layernorm\.weight", r"layernorm\.weight", r"lm_head\.weight"),
+        anywhere=True,
+        rename=((r"^layernorm\.", "lm_norm."), (r"^beit\.", ""), *HF_BEIT),
+        ignore=("mask_token", "lm_norm.*", "lm_head.*", "*relative_position_index"),
+        convert=lambda state: biases_of_query_and_value(join_qkv(state)),
+        network=beit,
+        norm_eps=1e-12,
+    ),
+    Format(
         name="hf-beit",
         about="BEiT by Hugging Face's names",
         at=("",),
         signs=(rf"{ANY}encoder\.layer\.0\.lambda_1", r".*patch_embeddings\.projection\.weight"),
         anywhere=True,
         strip=r"(?!pooler\.)(?:\w+\.)?(?=(?:embeddings|encoder|layernorm|pooler)\.)",
-        rename=(
-            *HUGGING_FACE,
-            (r"\.lambda_([12])$", r".gamma_\1"),
-            (r"\.relative_position_bias\.relative_position_bias_table$",
-             ".relative_position_bias_table"),
-            (r"^encoder\.(relative_position_bias_table)$", r"rel_pos_bias.\1"),
-            (r"^pooler\.layernorm\.", "fc_norm."),
-        ),
+        rename=HF_BEIT,
         ignore=(
             *("mask_token", "classifier.*", "lm_head.*", "*relative_position_index"),
             *("fpn*", "decode_head.*", "auxiliary_head.*"),

@@ -16,7 +16,7 @@ from vitbench.models.architecture import Architecture
 from vitbench.models.constants import Activation, Pooling, Triple
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_backbone import ACTIVATIONS, timm_vit
-from vitbench.models.timm_network import described
+from vitbench.models.timm_info import described
 
 ATTENTION: Any = vars(vision_transformer)["Attention"]
 POOLINGS: dict[str, Pooling] = {"token": "cls_token", "avg": "mean_pool"}  # by timm's names

@@ -2,28 +2,44 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import groupby
-from typing import Any, Literal, TypeVar
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 import torch
-from timm import create_model
-from timm.layers.drop import DropPath
-from timm.models import model_entrypoint
-from timm.models._manipulate import reinit_non_persistent_buffers
+from timm.models._manipulate import group_parameters, reinit_non_persistent_buffers
 from torch import Tensor, nn
 
 from vitbench.errors import MissingAbility, SettingError
-from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
-from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
+from vitbench.models.backbone import (
+    Backbone,
+    Features,
+    no_attention,
+    no_drop_path,
+    refuse_mask,
+    refused_size,
+)
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
 from vitbench.models.initialization import seeded
 from vitbench.models.linear import put_linear_layers
+from vitbench.models.patch_mask import PatchMask
+from vitbench.models.recorded_attention import fuse, last_attention
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_build import (
+    REFUSALS,
+    Size,
+    create,
+    drop_paths,
+    map_sizes,
+    rebuild,
+    takes_any,
+    way_to_take,
+)
+from vitbench.models.timm_info import describe_network
 
 COUNTERS = ".num_batches_tracked"  # of batch norms; they move no feature, and old files lack them
-T = TypeVar("T")
-KEPT_SIZES = 256  # image sizes whose check is remembered
+KEPT_NETWORKS = 8  # rebuilt for other sizes of images
 
 
 class TimmNetwork(Backbone):
@@ -38,7 +54,9 @@ class TimmNetwork(Backbone):
     be wider than the map. Of earlier layers, and of raw ones (`norm=False`), `pooled` is the class
     token of networks that pool by one and give it, else the mean of the map.
 
-    Images of a size that is no multiple of the patch are cropped where timm would refuse them.
+    Images of a size that is no multiple of the patch are cropped where timm would refuse them. A
+    network that timm builds for one size is built again for another, its weights converted as timm
+    converts them on loading with `img_size`; where timm can't, the size is refused.
 
     Args:
         architecture: What to build.
@@ -63,15 +81,10 @@ class TimmNetwork(Backbone):
         super().__init__()
         self.architecture: TimmArchitecture = architecture
         with torch.device("meta"):
-            network = _create(architecture, drop_path)
+            network = create(architecture, drop_path)
         put_linear_layers(network)
         self.network = network
-        self._drop_paths = [
-            (name, getattr(module, "drop_prob", None) or 0.0)
-            for name, module in network.named_modules()
-            if name.rpartition(".")[2].startswith("drop_path")
-            and isinstance(module, DropPath | nn.Identity)
-        ]
+        self._drop_path = drop_path
         prefix = getattr(network, "num_prefix_tokens", None) or 0
         accepted = inspect.signature(network.forward_intermediates).parameters
         self._prefix = prefix if "return_prefix_tokens" in accepted else 0
@@ -80,26 +93,36 @@ class TimmNetwork(Backbone):
         # timm's encoders of vision-language models have no head, so they don't pool
         self._pools = pooled_from == "own" and not type(network).__name__.endswith("Encoder")
         # one grid of tokens for all layers; pyramids pad by themselves
-        self._crops = _takes_any(network) and hasattr(network, "blocks")
-        self.info = _info(architecture, network, self._pools, prefix, mean, std)
+        dynamic = bool(getattr(network, "dynamic_img_size", False))
+        self._crops = dynamic and hasattr(network, "blocks")
+        self._any_size = takes_any(network)
+        self._rebuilt: dict[Any, Any] = {}  # for other sizes of images, while frozen
+        self.info = describe_network(architecture, network, self._pools, prefix, mean, std)
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`.
 
         Raises:
             MissingAbility: If the network can't take images of this size.
         """
+        refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         if not wanted:
             return ()
         images = self._cropped(images)
+        network = self._network_for((images.shape[-2], images.shape[-1]))
         try:
-            found = self._run(images, sorted(set(wanted)), norm)
+            found = self._run(network, images, sorted(set(wanted)), norm)
         except torch.OutOfMemoryError:
             raise
-        except (AssertionError, RuntimeError, ValueError) as error:
+        except REFUSALS as error:
             height, width = images.shape[-2:]
             if (height, width) == self.info.image_size:
                 raise
@@ -114,6 +137,7 @@ class TimmNetwork(Backbone):
     def fill(self, state: State) -> None:
         """See `Backbone.fill`; what timm derives from the architecture is computed anew."""
         super().fill(state)
+        self._rebuilt.clear()
         with torch.no_grad():
             for name, buffer in self.network.named_buffers():
                 if name.endswith(COUNTERS):
@@ -122,26 +146,134 @@ class TimmNetwork(Backbone):
 
     def reset_weights(self, seed: int) -> None:
         """See `Backbone.reset_weights`; the first values are drawn as timm draws them."""
-        fresh = seeded(_create, self.architecture, seed=seed)
+        fresh = seeded(create, self.architecture, seed=seed)
         if any(parameter.is_meta for parameter in self.parameters()):
             self.to_empty(device="cpu")
         self.fill(fresh.state_dict())
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; what was rebuilt is forgotten when weights may change."""
+        if mode:
+            self._rebuilt.clear()
+        return super().train(mode)
+
     def check_images(self, height: int, width: int) -> None:
         """See `Backbone.check_images`."""
-        unit = self.info.patch_size if self._crops else 1
-        size = (height // unit * unit, width // unit * unit)
-        if size != self.info.image_size and not _takes(self.architecture, size):
+        size = self._size_seen(height, width)
+        if size != self.info.image_size and way_to_take(self.architecture, size) == "not at all":
             raise refused_size(self.info, height, width)
+
+    def check_all_sizes(self, *, learning: bool = False) -> None:
+        """See `Backbone.check_all_sizes`."""
+        super().check_all_sizes(learning=learning)
+        if learning and not self._any_size:
+            raise self._only_frozen()
+
+    def map_size(self, height: int, width: int, layer: int = -1) -> Size:
+        """See `Backbone.map_size`."""
+        self.check_images(height, width)
+        size = self._size_seen(height, width)
+        return map_sizes(self.architecture, size)[self.info.absolute(layer)]
+
+    def parameter_layers(self) -> dict[str, int]:
+        """See `Backbone.parameter_layers`: as timm groups them."""
+        if not hasattr(self.network, "group_matcher"):
+            return super().parameter_layers()
+        matcher = self.network.group_matcher(coarse=False)
+        found: dict[str, int] = group_parameters(self.network, matcher, reverse=True)
+        return {f"network.{name}": layer for name, layer in found.items()}
+
+    def branch_depth(self, branch: int) -> float:
+        """See `Backbone.branch_depth`: by timm's own schedule."""
+        return drop_paths(self.architecture)[branch][1]
+
+    def check_drop_path(self) -> None:
+        """See `Backbone.check_drop_path`."""
+        if not drop_paths(self.architecture):
+            raise no_drop_path(self.info)
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""
-        if not self._drop_paths:
-            super().replace_drop_path(make)
-        for branch, (name, rate) in enumerate(self._drop_paths):
-            self.network.set_submodule(name, make(branch, rate))
+        self.check_drop_path()
+        for branch, (name, depth) in enumerate(drop_paths(self.architecture)):
+            parent, _, leaf = name.rpartition(".")
+            made = make(branch, depth * self._drop_path)
+            setattr(self.network.get_submodule(parent), leaf, made)  # some have None there
 
-    def _run(self, images: Tensor, indices: list[int], norm: bool) -> dict[int, Features]:
+    def dense_copy(
+        self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
+    ) -> Backbone:
+        """See `Backbone.dense_copy`; positions are resized as timm does."""
+        self._rebuilt.clear()
+        copy = super().dense_copy(rule=rule, image_px=image_px, heads=heads)
+        if image_px is None or way_to_take(self.architecture, (image_px,) * 2) != "rebuilt":
+            return copy
+        sized = {**dict(self.architecture.options), "img_size": (image_px, image_px)}
+        other = TimmNetwork(
+            replace(
+                self.architecture,
+                image_size=(image_px, image_px),
+                options=tuple(sorted(sized.items())),
+            ),
+            pooled_from="own" if self._pools else "mean_pool",
+            mean=self.info.mean,
+            std=self.info.std,
+        )
+        other.network = rebuild(self.architecture, self.network, (image_px, image_px))
+        return deepcopy(other).requires_grad_(True)  # the weights were shared
+
+    def attention(self, images: Tensor) -> Tensor:
+        """See `Backbone.attention`: of PyTorch's attention in the last block."""
+        images = self._cropped(images)
+        size = (images.shape[-2], images.shape[-1])
+        network = self._network_for(size)
+        h, w = self.map_size(*size)
+        fuse(network)
+        found = last_attention(
+            lambda: self._run(network, images, [self.info.depth - 1], False),
+            self.info.prefix_tokens + h * w,
+        )
+        if found is None:
+            raise no_attention(self.info)
+        return found
+
+    def _network_for(self, size: Size) -> Any:
+        """Return the network for images of a size: the own one, or one built again.
+
+        Raises:
+            MissingAbility: If the size is not possible, or only while the network is frozen.
+        """
+        if self._any_size or size == self.info.image_size:
+            return self.network
+        way = way_to_take(self.architecture, size)
+        if way == "not at all":
+            raise refused_size(self.info, *size)
+        if way == "as it is":
+            return self.network
+        if self.training:
+            raise self._only_frozen()
+        first = next(self.network.parameters())
+        key = (size, first.device, first.dtype, first.data_ptr())
+        if key not in self._rebuilt:
+            while len(self._rebuilt) >= KEPT_NETWORKS:
+                self._rebuilt.pop(next(iter(self._rebuilt)))
+            with torch.inference_mode(mode=False):
+                self._rebuilt[key] = rebuild(self.architecture, self.network, size)
+        return self._rebuilt[key]
+
+    def _only_frozen(self) -> MissingAbility:
+        return MissingAbility(
+            f"{self.info.arch} can't learn from images of several sizes: it is built for one.",
+            hint="leave it frozen, or another network",
+        )
+
+    def _size_seen(self, height: int, width: int) -> Size:
+        unit = self.info.patch_size if self._crops else 1
+        return height // unit * unit, width // unit * unit
+
+    def _run(
+        self, network: Any, images: Tensor, indices: list[int], norm: bool
+    ) -> dict[int, Features]:
         """Return the features of the layers asked for, in rising order."""
         last = self.info.depth - 1
         options: dict[str, Any] = {"indices": indices, "norm": norm and self._normed}
@@ -149,13 +281,13 @@ class TimmNetwork(Backbone):
             options["return_prefix_tokens"] = True
         whole = self._pools and norm and indices[-1] == last
         if whole:
-            final, maps = self.network.forward_intermediates(images, **options)
+            final, maps = network.forward_intermediates(images, **options)
         else:
             early = {"stop_early": True, "intermediates_only": True}
-            maps = self.network.forward_intermediates(images, **options, **early)
+            maps = network.forward_intermediates(images, **options, **early)
         found = {index: self._features(each) for index, each in zip(indices, maps, strict=True)}
         if whole:
-            pooled: Tensor = self.network.forward_head(final, pre_logits=True)
+            pooled: Tensor = network.forward_head(final, pre_logits=True)
             found[last] = Features(pooled, found[last].patches)
         return found
 
@@ -177,130 +309,3 @@ class TimmNetwork(Backbone):
         if not self._crops:
             return images
         return images[..., : height // patch * patch, : width // patch * patch]
-
-
-def described(network: Any, arch: str) -> TimmArchitecture:
-    """Return what builds a network again, from the network as timm built it."""
-    _, height, width = network.pretrained_cfg["input_size"]
-    options = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in getattr(network, "_model_args", {}).items()
-        if name not in ("num_classes", "drop_path_rate", "drop_rate")
-    }
-    return TimmArchitecture(
-        timm_name=arch,
-        image_size=(height, width),
-        heads=_last(network, "num_heads", int, 0),
-        norm_eps=_last(network, "eps", float, 0.0),
-        options=tuple(sorted(options.items())),
-    )
-
-
-def conversion_of(network: TimmNetwork) -> Callable[[Any, Any], Any] | None:
-    """Return timm's own conversion of other names to those of a network, if it has one."""
-    module = inspect.getmodule(model_entrypoint(network.architecture.timm_name))
-    found: Callable[[Any, Any], Any] | None = getattr(module, "checkpoint_filter_fn", None)
-    return found
-
-
-def classifier_names(architecture: TimmArchitecture) -> set[str]:
-    """Return the names of the weights that a network has for the sake of its classes."""
-    options: dict[str, Any] = dict(architecture.options)
-    with torch.device("meta"):
-        network: Any = create_model(architecture.timm_name, **{**options, "num_classes": 1})
-        return set(network.state_dict()) - set(_create(architecture).state_dict())
-
-
-def _last(network: Any, fact: str, kind: type[T], default: T) -> T:
-    """Return a fact of the last module that has it as a plain number."""
-    values = (getattr(module, fact, None) for module in network.modules())
-    return ([value for value in values if isinstance(value, kind)] or [default])[-1]
-
-
-def _create(architecture: TimmArchitecture, drop_path: float = 0.0) -> Any:
-    """Let timm build a network without classifier, for images of any size where it can."""
-    options: dict[str, Any] = {"num_classes": 0, **dict(architecture.options)}
-    if drop_path:
-        options["drop_path_rate"] = drop_path
-    for more in ({"dynamic_img_size": True}, {}):
-        try:
-            network = create_model(architecture.timm_name, pretrained=False, **{**options, **more})
-        except TypeError as error:  # of a builder that does not know the argument
-            told = str(error)
-            if "dynamic_img_size" in told:
-                continue
-            if "drop_path_rate" in told:
-                raise MissingAbility(
-                    f"{architecture.name} has no stochastic depth.", hint="a drop path of 0"
-                ) from error
-            raise
-        if architecture.every_norm_eps:
-            _set_norms(network, architecture.every_norm_eps)
-        return network
-    raise AssertionError("unreachable")
-
-
-def _set_norms(network: nn.Module, eps: float) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.eps = eps
-
-
-def _info(
-    architecture: TimmArchitecture,
-    network: Any,
-    pools: bool,
-    prefix: int,
-    mean: Triple,
-    std: Triple,
-) -> BackboneInfo:
-    told = network.feature_info
-    layers = [(one["num_chs"], one["reduction"]) for one in getattr(told, "info", told)]
-    stages = tuple(
-        Stage(len(list(same)), width, stride) for (width, stride), same in groupby(layers)
-    )
-    dim, stride = layers[-1]
-    height, width = architecture.image_size
-    return BackboneInfo(
-        arch=architecture.name,
-        embed_dim=dim,
-        patch_size=stride,
-        depth=len(layers),
-        heads=architecture.heads,
-        grid=(-(-height // stride), -(-width // stride)),
-        prefix_tokens=prefix,
-        pooled_from="own" if pools else "mean_pool",
-        position_rule="own",
-        mean=mean,
-        std=std,
-        stages=stages if len(stages) > 1 else (),
-        native_px=architecture.image_size,
-        fixed_size=_fixed(architecture, network, stride),
-        pooled_dim=network.head_hidden_size if pools else None,
-    )
-
-
-def _takes_any(network: Any) -> bool:
-    """Whether timm built the network for images of any size."""
-    return bool(getattr(network, "dynamic_img_size", False))
-
-
-def _fixed(architecture: TimmArchitecture, network: Any, stride: int) -> bool:
-    """Whether the native size is the only one, but for exceptions that are checked one by one."""
-    told = network.pretrained_cfg.get("fixed_input_size", False)
-    if not told or _takes_any(network):
-        return False
-    height, width = architecture.image_size
-    return not _takes(architecture, (height + stride, width + 2 * stride))
-
-
-@lru_cache(maxsize=KEPT_SIZES)
-def _takes(architecture: TimmArchitecture, size: tuple[int, int]) -> bool:
-    """Whether a network runs on images of a size (H, W); tried without weights or arithmetic."""
-    with torch.device("meta"), torch.no_grad():
-        network = _create(architecture).eval()
-        try:
-            network.forward_intermediates(torch.empty(1, 3, *size), intermediates_only=True)
-        except (AssertionError, RuntimeError, ValueError) as error:
-            return "meta tensor" in str(error)  # what needs numbers can't be tried so
-    return True

@@ -12,8 +12,10 @@ from vitbench.models.recognize_format import Format, Recognized, recognize, unwr
 from vitbench.models.state_dict import State
 from vitbench.models.state_dict_formats import WRAPPERS
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_build import conversion_of
 from vitbench.models.timm_formats import TIMM_FORMATS
-from vitbench.models.timm_network import COUNTERS, TimmNetwork, classifier_names, conversion_of
+from vitbench.models.timm_info import classifier_names
+from vitbench.models.timm_network import COUNTERS, TimmNetwork
 from vitbench.models.weight_places import dictionaries, inside, tensors_of
 from vitbench.models.weight_values import check_dense
 
@@ -122,7 +124,7 @@ def _our_names(tensors: Mapping[str, Tensor], expected: State) -> dict[str, str]
 
 def _converted(network: TimmNetwork, state: State) -> State:
     """Let timm convert names of other libraries; what it can't convert stays as it is."""
-    convert = conversion_of(network)
+    convert = conversion_of(network.architecture)
     if convert is None:
         return state
     try:

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.errors import CheckpointError, MissingAbility, SettingError
-from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refused_size
+from vitbench.models.backbone import (
+    Backbone,
+    BackboneInfo,
+    Features,
+    Stage,
+    refuse_mask,
+    refused_size,
+)
 from vitbench.models.constants import Triple
 from vitbench.models.input_facts import native_size, read_normalization
 from vitbench.models.network_outputs import (
@@ -20,6 +27,7 @@ from vitbench.models.network_outputs import (
     find_layout,
     read_outputs,
 )
+from vitbench.models.patch_mask import PatchMask
 from vitbench.models.python_network import PythonArchitecture, architecture_of_code
 from vitbench.models.taps import layers_named, layers_with_maps, run_layers
 
@@ -109,7 +117,12 @@ class WrappedBackbone(Backbone):
         return self._code
 
     def forward(
-        self, images: Tensor, layers: Sequence[int] = (-1,), *, norm: bool = True
+        self,
+        images: Tensor,
+        layers: Sequence[int] = (-1,),
+        *,
+        norm: bool = True,
+        mask: PatchMask | None = None,
     ) -> tuple[Features, ...]:
         """See `Backbone.forward`.
 
@@ -117,12 +130,10 @@ class WrappedBackbone(Backbone):
             MissingAbility: Tokens before the final norm are asked for, or the network can't take
                 images of this size.
         """
+        refuse_mask(self.info, mask)
         wanted = [self.info.absolute(layer) for layer in layers]
         if not norm:
-            raise MissingAbility(
-                f"{self._name} gives its features as they are: nobody knows its final norm.",
-                hint="without --no-norm; or wrap(module, tokens=LAYER) with the layer before it",
-            )
+            self.check_raw()
         unit = self.info.patch_size
         height, width = (side // unit * unit for side in images.shape[-2:])
         if not height or not width:
@@ -138,6 +149,14 @@ class WrappedBackbone(Backbone):
                 raise
             raise refused_size(self.info, height, width) from error
         return tuple(self._features(found, index, (height, width)) for index in wanted)
+
+    def check_raw(self) -> None:
+        """See `Backbone.check_raw`: the final norm of a network of any code is not known."""
+        raise MissingAbility(
+            f"{self._name} gives its features as they are: nobody knows its final norm.",
+            hint="what compares tokens after the final norm (its own default); fine-tuning and "
+            "--no-norm need a network of timm, a ViT or a Swin",
+        )
 
     def reset_weights(self, seed: int) -> None:
         """See `Backbone.reset_weights`; layers that can reset themselves do, the way of torch."""

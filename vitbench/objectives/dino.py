@@ -1,9 +1,10 @@
 """DINO: the student's view of an image predicts the teacher's view of it, across crops."""
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
-from vitbench.models.backbone import BackboneInfo
 from vitbench.objectives.distillation import (
     DistillationObjective,
     entropy,
@@ -26,14 +27,10 @@ TEACHERS = 2  # global crops: each is a teacher for every other crop
 class DinoObjective(DistillationObjective[Dino]):
     """The view term with its center."""
 
-    def __init__(self, settings: Dino, info: BackboneInfo) -> None:
-        super().__init__(settings, info)
-        self.teacher_crops = settings.center_crops
-
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
         with torch.no_grad():
-            seen = teacher.image_features(None if self.teacher_crops == "all" else TEACHERS)
+            seen = teacher.image_features(None if self.settings.center_crops == "all" else TEACHERS)
             taught = WideLogits(teacher.head, [seen[:, :, None]])
         learned = WideLogits(student.head, [student.image_features()[:, :, None]])
         temperature = self.settings.teacher_temperature_at(progress)
@@ -63,7 +60,7 @@ def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
     sums = [
         cross_entropy(
             student[crops],
-            wanted[others[0]] if len(others) == 1 else wanted[others].sum(0),
+            reduce(torch.add, [wanted[other] for other in others]),
             temperature,
             targets=len(others),
         )

@@ -1,43 +1,100 @@
 """What an objective is: one term of a training loss, its head and what it remembers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from vitbench.data.training_loader import CropBatch
+from vitbench.keyed_random import keyed_uniform
 from vitbench.models.aggregated import patch_tokens
 from vitbench.models.backbone import Backbone, Features
+from vitbench.models.patch_mask import PatchMask
+from vitbench.objectives.crop_features import CropFeatures
 from vitbench.objectives.progress import Progress
-from vitbench.objectives.settings import CropSet
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One side of the pair, for one batch: what its backbone saw in the crops.
+    """One side, student or teacher, on one batch: its features, made when a term asks for them.
 
-    Crops of one size went through the backbone together and form a group; its rows are
-    crop-major (all images of the first crop, then all of the second). Global crops come first.
+    Terms that ask for the same features share the pass that makes them.
     """
 
-    groups: tuple[Features, ...]
-    crops: tuple[int, ...]  # how many crops each group holds
+    crops: CropFeatures
     head: nn.Module  # this objective's head on this side
-    backbone: Backbone
-    positives: tuple[Tensor | None, ...]  # per group: neighbors by ground truth (rows, N, 8)
+    seed: int = 0  # of the run
+    step: int = 0  # of the run, counted from 0
+    annotations: Sequence[Tensor] | None = None  # a crop's: (B, …), as the term has prepared them
+
+    @property
+    def backbone(self) -> Backbone:
+        """The network of this side."""
+        return self.crops.backbone
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """How many crops each group holds; the first group is that of the global crops."""
+        return self.crops.groups
+
+    def images(self, group: int) -> Tensor:
+        """Return the normalized crops of a group, (rows, 3, S, S), crop-major."""
+        return self.crops.images(group)
+
+    def features(self, group: int, mask: PatchMask | None = None) -> Features:
+        """Return the last layer's features of a group's crops.
+
+        Args:
+            group: Its number.
+            mask: Patches that the backbone does not see; the same mask shares a pass.
+        """
+        return self.crops.features(group, mask)
 
     def image_features(self, count: int | None = None) -> Tensor:
         """Return the image-level features of the first `count` crops, or all: (crops, B, D)."""
-        pooled = torch.cat([group.pooled for group in self.groups])
-        return pooled.view(sum(self.crops), -1, pooled.shape[-1])[:count]
+        pooled = torch.cat([self.features(group).pooled for group in self._first_groups(count)])
+        return pooled.view(-1, len(self.crops.indices), pooled.shape[-1])[:count]
 
-    def patch_features(self) -> list[Tensor]:
-        """Return the patch tokens of each crop, (B, N, D) with the crop's own N."""
+    def patch_features(self, count: int | None = None) -> list[Tensor]:
+        """Return the patch tokens of the first `count` crops, or all: (B, N, D), N the crop's."""
         found: list[Tensor] = []
-        for group, count in zip(self.groups, self.crops, strict=True):
-            found += torch.chunk(patch_tokens(group), count)
-        return found
+        for group in self._first_groups(count):
+            found += torch.chunk(patch_tokens(self.features(group)), self.groups[group])
+        return found[:count]
+
+    def annotation(self, group: int) -> Tensor | None:
+        """Return what the term has prepared of a group's crops, (rows, …); None: nothing."""
+        if self.annotations is None:
+            return None
+        return torch.cat([self.annotations[number] for number in self.crops.numbers(group)])
+
+    def keyed_uniform(self, stream: str, group: int, *, count: int) -> Tensor:
+        """Draw numbers from [0, 1) for each row of a group, (rows, count), on its device.
+
+        They belong to the seed, step, crop and image: the same on any number of processes.
+
+        Args:
+            stream: What they are for; streams are independent.
+            group: Its number.
+            count: Numbers for each row.
+        """
+        numbers = list(self.crops.numbers(group))
+        drawn = [
+            keyed_uniform(self.seed, stream, self.step, number, self.crops.indices, count=count)
+            for number in numbers
+        ]
+        return torch.cat([torch.from_numpy(part) for part in drawn]).to(self.crops.device)
+
+    def _first_groups(self, count: int | None) -> range:
+        """Return the numbers of the groups that hold the first crops."""
+        last, seen = 0, 0
+        while last < len(self.groups) and (count is None or seen < count):
+            seen += self.groups[last]
+            last += 1
+        return range(last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +105,18 @@ class TermLoss:
     measures: Mapping[str, Tensor] = field(default_factory=dict)  # scalars for the log, without
 
 
+class Annotations(Protocol):
+    """What a term knows of training images beside their pixels."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What is the same for the same annotations, in hexadecimal."""
+
+    def __call__(self, batch: CropBatch) -> Sequence[Tensor]:
+        """Return them for each crop of a batch, each (B, …), on the CPU."""
+        ...
+
+
 class Objective(nn.Module, ABC):
     """One loss term. Its parameters are trained with the student, its buffers are saved.
 
@@ -56,15 +125,16 @@ class Objective(nn.Module, ABC):
     queue) changes in `end_step`, so cutting a batch into micro-batches changes nothing.
     """
 
-    teacher_crops: CropSet = "global"  # which crops the teacher has to see
-
-    @abstractmethod
     def build_head(self) -> nn.Module:
         """Return a new head; the student gets one, the teacher a copy that follows by EMA."""
+        return nn.Identity()
 
     @abstractmethod
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
-        """Return the loss of a batch. The teacher's side carries no gradient."""
+        """Return the loss of a batch.
+
+        The teacher's side carries no gradient; in a recipe without a teacher it is the student.
+        """
 
     def after_backward(self, head: nn.Module, progress: Progress) -> None:
         """Change the gradients of the student's head, before they are clipped."""

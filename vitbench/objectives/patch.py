@@ -16,26 +16,23 @@ from vitbench.objectives.distillation import (
 from vitbench.objectives.objective import Branch, TermLoss
 from vitbench.objectives.positives import choose_positives
 from vitbench.objectives.progress import Progress
-from vitbench.objectives.settings import CropSet, Patch
+from vitbench.objectives.settings import Patch
 from vitbench.objectives.wide_logits import Logits, WideLogits, cross_entropy, mean_loss
 
 
 class PatchObjective(DistillationObjective[Patch]):
     """The patch term with its center."""
 
-    teacher_crops: CropSet = "all"
-
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
         temperature = self.settings.teacher_temperature_at(progress)
-        crops = sum(student.crops)
-        parts = [
-            (count / crops, *self._of_group(student, teacher, group, temperature))
-            for group, count in enumerate(student.crops)
-        ]
-        value, spread = (
-            torch.stack([part[0] * part[place] for part in parts]).sum() for place in (1, 2)
-        )
+        crops = sum(student.groups)
+        values, spreads = [], []
+        for group, count in enumerate(student.groups):
+            value, spread = self._of_group(student, teacher, group, temperature)
+            values.append(value * (count / crops))
+            spreads.append(spread * (count / crops))
+        value, spread = torch.stack(values).sum(), torch.stack(spreads).sum()
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
 
     def _of_group(
@@ -44,10 +41,10 @@ class PatchObjective(DistillationObjective[Patch]):
         """Return the mean loss of the crops of one size, and the entropy of their targets."""
         with torch.no_grad():
             summaries = self._summaries(
-                teacher.backbone, teacher.groups[group], teacher.positives[group]
+                teacher.backbone, teacher.features(group), teacher.annotation(group)
             )
             taught = WideLogits(teacher.head, [summaries[None]])
-        patches = _aggregation(student.backbone).normalize(patch_tokens(student.groups[group]))
+        patches = _aggregation(student.backbone).normalize(patch_tokens(student.features(group)))
         learned = WideLogits(student.head, [patches[None]])
 
         def term(images: slice, logits: Logits) -> tuple[Tensor, Tensor]:

@@ -32,8 +32,7 @@ class RegionObjective(DistillationObjective[Region]):
         """See `Objective.forward`."""
         groups = regions(student)
         with torch.no_grad():
-            (seen, *_) = regions(teacher)
-            seen = seen[:TEACHERS]  # (2, B, N, D)
+            seen = torch.stack(teacher.patch_features(TEACHERS))  # (2, B, N, D)
             taught = WideLogits(teacher.head, [seen])
             matches = [best_match(group, seen) for group in groups]
         learned = WideLogits(student.head, groups)
@@ -55,9 +54,10 @@ class RegionObjective(DistillationObjective[Region]):
 
 def regions(branch: Branch) -> list[Tensor]:
     """Return the patch tokens of each group of crops, (C, B, N, D)."""
+    groups = [patch_tokens(branch.features(group)) for group in range(len(branch.groups))]
     return [
-        patch_tokens(group).unflatten(0, (crops, -1))
-        for group, crops in zip(branch.groups, branch.crops, strict=True)
+        tokens.reshape(crops, -1, *tokens.shape[1:])
+        for crops, tokens in zip(branch.groups, groups, strict=True)
     ]
 
 

@@ -1,7 +1,8 @@
 """The settings of every objective that ships: flags, known before torch is imported."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vitbench.errors import MissingAbility
 from vitbench.objectives.progress import Progress
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from vitbench.objectives.dino import DinoObjective
     from vitbench.objectives.heads import ProjectionHead
     from vitbench.objectives.moby import MobyObjective
-    from vitbench.objectives.objective import Objective
+    from vitbench.objectives.objective import Annotations, Objective
     from vitbench.objectives.patch import PatchObjective
     from vitbench.objectives.region import RegionObjective
 
@@ -20,19 +21,33 @@ CropSet = Literal["global", "all"]
 Rule = Literal["topk", "threshold", "ground-truth"]  # which neighbors of a patch are its positives
 
 
-@runtime_checkable
-class ObjectiveSettings(Protocol):
+class ObjectiveSettings(ABC):
     """The settings of an objective: a frozen dataclass that builds it."""
 
     name: ClassVar[str]
 
+    __slots__ = ()
+
+    @abstractmethod
     def build(self, info: "BackboneInfo") -> "Objective":
-        """Return the objective for a backbone."""
-        ...
+        """Return the objective for a backbone.
+
+        Raises:
+            MissingAbility: The backbone lacks what the objective needs.
+        """
+
+    def prepare(self, data: str, patch_size: int) -> "Annotations | None":
+        """Open what the term must know of the training images; None: their pixels are enough.
+
+        Args:
+            data: Name or path of the training data.
+            patch_size: Pixels of a patch of the backbone.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Distillation:
+class Distillation(ObjectiveSettings):
     """Settings of a term in which a student predicts its teacher's prototypes."""
 
     prototypes: int = setting(65536, help="K, width of the logits", minimum=2)
@@ -144,6 +159,21 @@ class Patch(Distillation):
 
         return PatchObjective(self, info)
 
+    def prepare(self, data: str, patch_size: int) -> "Annotations | None":
+        """Open the ground truth, where it decides.
+
+        Raises:
+            DatasetError: The data has no annotations of COCO's form.
+        """
+        if self.positives != "ground-truth":
+            return None
+        from vitbench.data.coco import open_coco
+        from vitbench.data.dataset import find_root
+        from vitbench.objectives.ground_truth import GroundTruth  # imports torch
+
+        dataset = open_coco(find_root(data), "train")
+        return GroundTruth(dataset, patch_size=patch_size, wrap=self.wrap)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region(Distillation):
@@ -164,7 +194,7 @@ class Region(Distillation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moby:
+class Moby(ObjectiveSettings):
     """Contrast between two views, with a predictor on the student's side and two queues of keys.
 
     Source:

@@ -17,9 +17,8 @@ from vitbench.objectives.precision import single_precision
 
 AT_ONCE = 1 << 29  # logits: 2 GiB in single precision
 Logits = list[Tensor]  # of each group of crops, (C, b, n, K)
-Term = Callable[
-    [slice, Logits], tuple[Tensor, Tensor]
-]  # images, logits -> their mean loss, measure
+# of images and their logits: the mean loss, and what else is measured
+Term = Callable[[slice, Logits], tuple[Tensor, Tensor]]
 
 
 class WideLogits:
@@ -40,7 +39,7 @@ class WideLogits:
             points = head(rows)
         parts = torch.split(points, [group.shape[:3].numel() for group in groups])
         self.points = [
-            part.unflatten(0, group.shape[:3]) for part, group in zip(parts, groups, strict=True)
+            part.view(*group.shape[:3], -1) for part, group in zip(parts, groups, strict=True)
         ]  # (C, B, n, d) each
         self.images = groups[0].shape[1]
         width = points.shape[-1] if self.prototypes is None else len(self.prototypes)
@@ -89,6 +88,7 @@ class _InParts(torch.autograd.Function):
                 value = value * share
                 torch.autograd.backward(value)
             for gradient, leaf in zip(gradients, leaves, strict=True):
+                assert leaf.grad is not None
                 gradient[:, part] = leaf.grad
             values.append(value.detach())
             measures.append(measured * share)

@@ -14,6 +14,8 @@ from vitbench.reports.leaderboard import Column, Comparison, Entry, Leaderboard
 if TYPE_CHECKING:  # numpy is slow to import, and a report of records without items needs none
     from numpy.typing import NDArray
 
+    from vitbench.bootstrap import Resample
+
 MOST = 10  # runs of a board that are compared
 
 Items = Mapping[str, "NDArray[Any]"]
@@ -27,11 +29,16 @@ def with_comparisons(
     Runs that were asked for by name are compared pair by pair, else each with the best. At most
     `MOST` runs of a board take part.
     """
-    found = [_compare(board, pairs(board, compared), folder) for board in boards]
-    if not any(found):
+    asked = [pairs(board, compared) for board in boards]
+    if not any(asked):
         return tuple(boards)
     from vitbench.bootstrap import holm
+    from vitbench.kept_resamples import KeptResamples
 
+    resample = KeptResamples()
+    found = [
+        _compare(board, some, folder, resample) for board, some in zip(boards, asked, strict=True)
+    ]
     corrected = iter(holm([comparison.p for group in found for comparison in group]))
     return tuple(
         replace(
@@ -52,7 +59,10 @@ def pairs(board: Leaderboard, compared: Sequence[str]) -> list[tuple[Entry, Entr
 
 
 def _compare(
-    board: Leaderboard, asked: Sequence[tuple[Entry, Entry]], folder: Path
+    board: Leaderboard,
+    asked: Sequence[tuple[Entry, Entry]],
+    folder: Path,
+    resample: "Resample",
 ) -> list[Comparison]:
     """Compare pairs of runs by the primary metric; those without items are left out."""
     column = board.primary
@@ -60,7 +70,7 @@ def _compare(
         return []
     items = {line.name: readable_items(line.record, folder) for pair in asked for line in pair}
     found = [
-        _comparison(one, other, column, (items[one.name], items[other.name]))
+        _comparison(one, other, column, (items[one.name], items[other.name]), resample)
         for one, other in asked
         if items[one.name] and items[other.name]
     ]
@@ -76,7 +86,11 @@ def readable_items(record: Record, folder: Path) -> Items:
 
 
 def _comparison(
-    one: Entry, other: Entry, column: Column, items: tuple[Items, Items]
+    one: Entry,
+    other: Entry,
+    column: Column,
+    items: tuple[Items, Items],
+    resample: "Resample",
 ) -> Comparison | None:
     """Compare two runs in one column; None where their items can't be."""
     import numpy as np
@@ -85,7 +99,7 @@ def _comparison(
 
     try:
         with np.errstate(all="ignore"):
-            found = paired_difference(*items, column.metric)
+            found = paired_difference(*items, column.metric, resample=resample)
     except (KeyError, ValueError, TypeError, IndexError):  # a stranger's arrays
         return None
     if found is None or not math.isfinite(found.value + found.low + found.high):

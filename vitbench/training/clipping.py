@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitbench.data.upload import send
+
 EPS = 1e-6  # keeps the division by a gradient's norm finite
 ROW = 64  # values that lie together and have one factor
 
@@ -59,4 +61,4 @@ def clip_each(parameters: Iterable[Tensor], limit: float) -> None:
 def _owners(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     """Return which gradient each row belongs to."""
     rows = [-(-size // ROW) for size in sizes]
-    return torch.from_numpy(np.repeat(np.arange(len(sizes)), rows)).to(device)
+    return send(np.repeat(np.arange(len(sizes)), rows), device)

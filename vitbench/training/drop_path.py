@@ -1,11 +1,13 @@
 """Stochastic depth whose draws are keyed by (seed, step, image, crop, layer), not by a process."""
 
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vitbench.errors import MissingAbility
 from vitbench.keyed_random import keyed_uniform
 from vitbench.models.backbone import Backbone
 from vitbench.models.residual import DrawnDropPath
@@ -31,15 +33,16 @@ class DropPath:
 
         def make(branch: int, rate: float) -> nn.Module:
             if last is not None:
-                depth = (branch // 2) / max(1, backbone.info.depth - 1)
-                rate = first + (last - first) * depth
+                rate = first + (last - first) * backbone.branch_depth(branch)
             rates[branch] = rate
             if not rate:
                 return nn.Identity()
             return DrawnDropPath(lambda: None if self.scales is None else self.scales[:, branch])
 
+        needless = suppress(MissingAbility) if last == first == 0 else nullcontext()
         replaceable: Any = backbone  # a backbone without drop paths fails here, by name
-        replaceable.replace_drop_path(make)
+        with needless:
+            replaceable.replace_drop_path(make)
         self.keep = 1 - np.array([rates[branch] for branch in sorted(rates)])
 
     def draw(
@@ -54,7 +57,8 @@ class DropPath:
         drawn = keyed_uniform(
             seed, "drop-path", step, np.array(crops)[:, None], indices, count=len(self.keep)
         )
-        return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(-1, len(self.keep))
+        rows = len(crops) * len(indices)
+        return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(rows, len(self.keep))
 
 
 def without_drop_path(backbone: Backbone) -> None:

@@ -1,64 +1,20 @@
 """Write a run, or any checkpoint, in the layout of a method's own code."""
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitbench.errors import CheckpointError, UnknownName, listed
+from vitbench.errors import CheckpointError, UnknownName
 from vitbench.models.run_folder import SNAPSHOTS
 from vitbench.records import atomic
+from vitbench.training.layout import Layout, Memory
+from vitbench.training.recipes import layout_with, recipes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vitbench.models.checkpoint import Checkpoint
-
-Memory = Callable[["Tensor"], "dict[str, Tensor]"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """A method's training file: what our names are called there, and in which part of it.
-
-    Our names are those of a snapshot: `student.`, `teacher.` and `objectives.`, then the module.
-    """
-
-    about: str
-    names: tuple[tuple[str, str], ...]  # front of ours -> part/front of theirs; the first that fits
-    memory: Mapping[str, Memory]  # our buffer -> the tensors it makes, by part/name
-    scored: str = "teacher"  # the side that the method evaluates
-
-    def content(self, ours: "Mapping[str, Tensor]", *, subject: str) -> dict[str, Any]:
-        """Return the parts of the file.
-
-        Raises:
-            CheckpointError: Some of our weights have no place in this layout.
-        """
-        parts: dict[str, Any] = {}
-        homeless = []
-        for name, value in ours.items():
-            found = self._places(name, value)
-            if not found:
-                homeless.append(name)
-            for place, tensor in found.items():
-                part, _, theirs = place.partition("/")
-                parts.setdefault(part, {})[theirs] = tensor.contiguous()
-        if homeless:
-            raise CheckpointError(
-                f"{subject}: some weights have no place in {self.about}.",
-                expected=f"names that begin with {', '.join(rule[0] for rule in self.names)}",
-                found=listed(homeless),
-                hint="vitbench export --help lists the formats",
-            )
-        return parts
-
-    def _places(self, name: str, value: "Tensor") -> "dict[str, Tensor]":
-        if name in self.memory:
-            return self.memory[name](value)
-        rule = next((rule for rule in self.names if name.startswith(rule[0])), None)
-        return {rule[1] + name.removeprefix(rule[0]): value} if rule else {}
 
 
 def _distilled(*renamed: tuple[str, str]) -> tuple[tuple[str, str], ...]:
@@ -121,6 +77,13 @@ LAYOUTS = {
 }
 
 
+def find_layout(name: str) -> Layout | None:
+    """Return a layout by its name: one of ours, or the one that a recipe is offered with."""
+    if name in LAYOUTS:
+        return LAYOUTS[name]
+    return layout_with(recipes.get(name)) if name in recipes.names() else None
+
+
 def export(spec: str, layout: str, path: Path) -> Path:
     """Write a checkpoint in a method's layout.
 
@@ -145,11 +108,11 @@ def export(spec: str, layout: str, path: Path) -> Path:
     from vitbench.training.options import CheckpointConfig
     from vitbench.training.snapshot import Snapshots, load_snapshot
 
-    if layout not in LAYOUTS:
+    target = find_layout(layout)
+    if target is None:
         raise UnknownName("format", layout, LAYOUTS)
     snapshot = Snapshots(Path(spec) / SNAPSHOTS, CheckpointConfig()).latest()
     checkpoint = resolve(spec)
-    target = LAYOUTS[layout]
     if snapshot is None:
         ours = {f"{target.scored}.backbone.{name}": part for name, part in checkpoint.state.items()}
         content = target.content(ours, subject=spec)

@@ -1,17 +1,16 @@
-"""Fine-tuning: the loop under every protocol that trains a network on a task of its own.
+"""Fine-tuning as a task of the loop, under every protocol that trains a network of its own.
 
 The samples are a stream without end, by position: position p belongs to step p // batch size, and
 everything random about it is drawn by that number. So a step is the same on one process or many,
 in one run or in two, and whatever number of threads makes the samples.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,21 +19,15 @@ from torch import Tensor, nn
 
 from vitbench import distributed
 from vitbench.data.loader import in_order
-from vitbench.errors import SettingError, Stopped, TrainingError
+from vitbench.errors import SettingError
 from vitbench.keyed_random import permutation
-from vitbench.models.run_folder import SNAPSHOTS
 from vitbench.objectives.progress import Progress
-from vitbench.training.fit import Clock
-from vitbench.training.interrupt import Interrupt
-from vitbench.training.metric_log import MetricLog
-from vitbench.training.optimizer import average_gradients
+from vitbench.training.loop import Loop, Milestone, Task
 from vitbench.training.options import CheckpointConfig
-from vitbench.training.resources import first_line, memory_ran_out
+from vitbench.training.parallel import ParallelLoss
 from vitbench.training.schedules import Schedule
-from vitbench.training.snapshot import Snapshots, load_snapshot
 
 BATCHES_AHEAD = 3
-LOG_EVERY = 20  # steps
 
 SampleT = TypeVar("SampleT")
 Positions = range  # of a batch's samples in the stream
@@ -75,8 +68,8 @@ class FineTuneConfig:
         return torch.optim.AdamW(parts, lr=0.0, betas=self.betas, fused=True)
 
 
-class Task(Protocol[SampleT]):
-    """What is learned."""
+class Learnable(Protocol[SampleT]):
+    """What is learned from samples: a model, its samples and their losses."""
 
     @property
     def model(self) -> nn.Module:
@@ -106,31 +99,33 @@ class FineTuneContext:
     workers: int  # threads that make samples
     scratch: Path  # for snapshots; outlives a kill
     output: Path  # for the metric log
-    progress: Callable[[str, int, int], None]
+    progress: Callable[[str, int, int, str], None]
     saving: CheckpointConfig = CheckpointConfig()
 
 
-class FineTuning(Generic[SampleT]):
-    """One fine-tuning; it goes on from the newest snapshot in its scratch folder.
+class FineTuning(Task[list[SampleT]]):
+    """One fine-tuning as a task of the loop; `finish` goes on where a killed run was.
 
     Raises:
         SettingError: The batch does not divide among processes and parts.
     """
 
     def __init__(
-        self, task: Task[SampleT], course: FineTuneConfig, around: FineTuneContext
+        self, problem: Learnable[SampleT], config: FineTuneConfig, context: FineTuneContext
     ) -> None:
-        self.task, self.course, self.around = task, course, around
-        parts = distributed.world_size() * course.accumulate
-        if course.batch_size % parts:
+        self.problem, self.config, self.context = problem, config, context
+        parts = distributed.world_size() * config.accumulate
+        if config.batch_size % parts:
             raise SettingError(
-                [f"a batch of {course.batch_size} can't be cut into {parts} equal parts:"
-                 f" {distributed.world_size()} processes, {course.accumulate} parts each"]
+                [f"a batch of {config.batch_size} can't be cut into {parts} equal parts:"
+                 f" {distributed.world_size()} processes, {config.accumulate} parts each"]
             )  # fmt: skip
-        self.step = 0
-        self.optimizer = course.optimizer(task.model)
-        self.snapshots = Snapshots(around.scratch / SNAPSHOTS, around.saving)
-        self._resume()
+        self.step, self.device = 0, context.device
+        self.optimizer = config.optimizer(problem.model)
+        self.loss = ParallelLoss([problem.model], self._losses)
+        self.loop = Loop(
+            self, output=context.output, scratch=context.scratch, saving=context.saving
+        )
 
     def finish(self) -> None:
         """Make the steps that are left.
@@ -139,138 +134,97 @@ class FineTuning(Generic[SampleT]):
             Stopped: After saving, on SIGTERM, SIGUSR1 or ctrl-C.
             TrainingError: The loss is not finite, memory or disk ran out.
         """
-        course, around = self.course, self.around
-        if self.step == course.steps:
-            return
-        metric_log = MetricLog(
-            around.output, every=LOG_EVERY, first_step=self.step, callback=lambda _: None
-        )
-        self._saved_at, self._clock = time.monotonic(), Clock()
-        try:
-            with Interrupt() as interrupt:
-                for samples in self._clock.waiting(self.batches()):
-                    self._make_step(samples, metric_log, interrupt)
-        except (RuntimeError, MemoryError) as error:
-            if memory_ran_out(error):
-                raise self._out_of_memory(error) from error
-            raise
-        finally:
-            metric_log.close()
-        self._save()
-
-    def _out_of_memory(self, error: Exception) -> TrainingError:
-        parts = self.course.accumulate
-        return TrainingError(
-            f"the memory of {self.around.device} ran out in step {self.step + 1}.",
-            expected=f"room for {self._share // parts} samples at once",
-            found=first_line(error),
-            hint=f"a batch in {2 * parts} parts (accumulate), or more processes",
-        )
-
-    def _make_step(
-        self, samples: list[SampleT], metric_log: MetricLog, interrupt: Interrupt
-    ) -> None:
-        alone, last = distributed.world_size() == 1, self.step + 1 == self.course.steps
-        full = metric_log.add(self.step + 1, self.learn(samples))
-        self.around.progress("fine-tuning", self.step, self.course.steps)
-        every = self.course.check_every
-        checking = bool(every) and (last or self.step % every == 0)
-        if full or last or checking or (alone and interrupt.asked):
-            self._write(metric_log)
-            if checking:
-                metric_log.write({"step": self.step, **self.task.check()})
-            self._obey(interrupt)
-
-    def learn(self, samples: list[SampleT]) -> dict[str, Tensor]:
-        """Make one step from this process's samples; return what it measured."""
-        course, size = self.course, self._share // self.course.accumulate
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["share"] * course.rate.at(self._progress)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.task.model.train()
-        values: dict[str, Tensor] = {}
-        mine = self._positions(self.step)
-        for first in range(0, self._share, size):
-            part = slice(first, first + size)
-            found = self.task.losses(samples[part], mine[part])
-            torch.autograd.backward(found["loss"] / course.accumulate)
-            for name, value in found.items():
-                values[name] = values.get(name, 0) + value.detach() / course.accumulate
-        average_gradients(self._trained)
-        self.optimizer.step()
-        self.step += 1
-        return values
-
-    @cached_property
-    def _trained(self) -> list[nn.Parameter]:
-        return [parameter for parameter in self.task.model.parameters() if parameter.requires_grad]
+        self.loop.run()
 
     @property
-    def _progress(self) -> Progress:
-        return Progress(self.step, self.course.steps, epochs=1)
+    def steps(self) -> int:
+        """See `Task.steps`."""
+        return self.config.steps
 
     @property
-    def _share(self) -> int:
-        """Samples of a step on this process."""
-        return self.course.batch_size // distributed.world_size()
+    def batch_size(self) -> int:
+        """See `Task.batch_size`."""
+        return self.config.batch_size
 
-    def _positions(self, step: int) -> Positions:
-        """Return this process's consecutive part of a step's positions."""
-        start = step * self.course.batch_size + distributed.rank() * self._share
-        return range(start, start + self._share)
-
-    def batches(self) -> Iterator[list[SampleT]]:
+    def batches(self) -> Generator[list[SampleT]]:
         """Yield this process's samples of every step that is left."""
-        steps = range(self.step, self.course.steps)
+        steps = range(self.step, self.steps)
         positions = (position for step in steps for position in self._positions(step))
         samples = in_order(
-            self.task.sample,
+            self.problem.sample,
             positions,
-            workers=self.around.workers,
+            workers=self.context.workers,
             ahead=BATCHES_AHEAD * self._share,
         )
         for _ in steps:
             yield list(islice(samples, self._share))
 
-    def _write(self, metric_log: MetricLog) -> None:
-        seconds, waited, steps = self._clock.read()
-        before = Progress(self.step - 1, self.course.steps, epochs=1)
-        metric_log.write_steps(
-            {
-                "learning_rate": self.course.rate.at(before),
-                "images_per_second": steps * self.course.batch_size / max(seconds, 1e-9),
-                "waiting": waited / max(seconds, 1e-9),
-            }
+    def train_step(self, batch: list[SampleT]) -> Mapping[str, Tensor]:
+        """Make one step from this process's samples; return what it measured."""
+        size = self._share // self.config.accumulate
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["share"] * self.config.rate.at(self._progress(self.step))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.problem.model.train()
+        mine = self._positions(self.step)
+        cuts = [slice(first, first + size) for first in range(0, self._share, size)]
+        values = self.loss.backward([(batch[cut], mine[cut]) for cut in cuts])
+        self.optimizer.step()
+        self.step += 1
+        self.context.progress("fine-tuning", self.step, self.steps, "steps")
+        return values
+
+    def log_values(self) -> Mapping[str, Any]:
+        """See `Task.log_values`."""
+        return {"learning_rate": self.config.rate.at(self._progress(self.step - 1))}
+
+    @property
+    def at_milestone(self) -> bool:
+        """Whether the model is to be scored now."""
+        every = self.config.check_every
+        return bool(every) and (self.step == self.steps or self.step % every == 0)
+
+    def milestone(self) -> Milestone:
+        """Score the model as it is."""
+        return Milestone(row=self.problem.check())
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Task.state_dict`."""
+        return {
+            "model": self.problem.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Task.load_state_dict`."""
+        self.problem.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def memory_advice(self) -> tuple[str, str]:
+        """See `Task.memory_advice`."""
+        parts = self.config.accumulate
+        return (
+            f"room for {self._share // parts} samples at once",
+            f"a batch in {2 * parts} parts (accumulate), or more processes",
         )
 
-    def _obey(self, interrupt: Interrupt) -> None:
-        """Save if it is time to, or stop if asked."""
-        due = time.monotonic() - self._saved_at > 60 * self.around.saving.save_minutes
-        asked = interrupt.agreed()
-        if asked or distributed.from_main(due):
-            self._save()
-        if asked:
-            where = f"step {self.step} of {self.course.steps}"
-            raise Stopped(asked, where, hint="the same command goes on from there")
+    def _losses(self, part: tuple[list[SampleT], Positions]) -> dict[str, Tensor]:
+        return self.problem.losses(*part)
 
-    def _save(self) -> None:
-        if distributed.is_main():
-            state = {
-                "model": self.task.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-            }
-            self.snapshots.save(state, step=self.step)
-        self._saved_at = time.monotonic()
-        distributed.barrier()
+    def _progress(self, step: int) -> Progress:
+        return Progress(step, self.steps, epochs=1)
 
-    def _resume(self) -> None:
-        found = distributed.from_main(self.snapshots.latest())
-        if found is not None:
-            state = load_snapshot(found, self.around.device)
-            self.task.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step = state["step"]
+    @property
+    def _share(self) -> int:
+        """Samples of a step on this process."""
+        return self.batch_size // distributed.world_size()
+
+    def _positions(self, step: int) -> Positions:
+        """Return this process's consecutive part of a step's positions."""
+        start = step * self.batch_size + distributed.rank() * self._share
+        return range(start, start + self._share)
 
 
 @dataclass(frozen=True, slots=True)

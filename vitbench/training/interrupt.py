@@ -1,9 +1,9 @@
 """Asked to stop: a signal is remembered until the step is done."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
-
-from vitbench import distributed
+from typing import Any
 
 
 class Interrupt:
@@ -16,9 +16,11 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.asked = 0  # number of the signal, 0 for none
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupt":
-        self._before = {number: signal.signal(number, self._note) for number in self.WATCHED}
+        if threading.current_thread() is threading.main_thread():  # no other may set handlers
+            self._before = {number: signal.signal(number, self._note) for number in self.WATCHED}
         return self
 
     def __exit__(
@@ -29,10 +31,6 @@ class Interrupt:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    def agreed(self) -> int:
-        """Return the signal that any of the processes got; every process must ask at once."""
-        return max(distributed.gather(self.asked))
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.asked == signal.SIGINT == number:

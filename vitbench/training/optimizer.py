@@ -1,10 +1,10 @@
-"""The optimizer: which parameters decay, how gradients are clipped and averaged."""
+"""The optimizer: which parameters decay, how fast they move, how gradients are clipped."""
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from vitbench import distributed
 from vitbench.objectives.progress import Progress
 from vitbench.settings import setting
 from vitbench.training.schedules import Cosine, Schedule
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdamW:
-    """AdamW with scheduled learning rate and weight decay.
+class OptimizerConfig(ABC):
+    """An optimizer with scheduled learning rate and weight decay, and clipped gradients.
 
     Source:
         facebookresearch/dino, main_dino.py and utils.py, get_params_groups and clip_gradients
@@ -27,14 +27,17 @@ class AdamW:
         Cosine(5e-4, 1e-6, 10), help="learning rate for a batch of `batch_unit` images"
     )
     batch_unit: int = setting(256, help="batch that the learning rate is given for", minimum=1)
-    weight_decay: Schedule = setting(Cosine(0.04, 0.4), help="decay of matrices, not of vectors")
-    betas: tuple[float, float] = setting(
-        (0.9, 0.999), help="decay of the running moments", minimum=0, maximum=0.999999
+    weight_decay: Schedule = setting(
+        Cosine(0.04, 0.4), help="weight decay; not applied to biases and norms"
     )
     clip: float = setting(3.0, help="largest norm of a gradient; 0 for no limit", minimum=0)
     clip_by: Literal["tensor", "global"] = setting(
         "tensor", help="norm of each parameter, or of all together", choices=("tensor", "global")
     )
+
+    @abstractmethod
+    def optimizer(self, groups: "Iterable[dict[str, Any]]") -> "torch.optim.Optimizer":
+        """Return the optimizer of groups of parameters; its learning rate is set before a step."""
 
     def build(self, modules: "Iterable[nn.Module]") -> "torch.optim.Optimizer":
         """Return the optimizer of all trained parameters of some modules.
@@ -42,17 +45,15 @@ class AdamW:
         Matrices and higher tensors decay, tokens and positions among them; vectors and biases
         do not.
         """
-        import torch
-
         groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
         for module in modules:
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
                     decays = parameter.ndim > 1 and not name.endswith(".bias")
                     groups[decays].append(parameter)
-        decaying: dict[str, Any] = {"params": groups[True]}
-        rest: dict[str, Any] = {"params": groups[False], "weight_decay": 0.0}
-        return torch.optim.AdamW([decaying, rest], lr=0.0, betas=self.betas, fused=True)
+        return self.optimizer(
+            [{"params": groups[True]}, {"params": groups[False], "weight_decay": 0.0}]
+        )
 
     def values(self, progress: Progress, batch_size: int) -> dict[str, float]:
         """Return learning rate and weight decay of the coming step."""
@@ -77,21 +78,29 @@ class AdamW:
             clip(parameters, self.clip)
 
 
-def average_gradients(parameters: "Sequence[Tensor]") -> None:
-    """Replace every gradient by its mean over all processes, in one reduction."""
-    import torch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdamW(OptimizerConfig):
+    """AdamW."""
 
-    gradients = gradients_of(parameters)
-    if distributed.world_size() == 1 or not gradients:
-        return
-    with torch.no_grad():
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        flat = distributed.sum_over_processes(flat) / distributed.world_size()
-        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+    betas: tuple[float, float] = setting(
+        (0.9, 0.999), help="decay of the running moments", minimum=0, maximum=0.999999
+    )
+
+    def optimizer(self, groups: "Iterable[dict[str, Any]]") -> "torch.optim.Optimizer":
+        """See `OptimizerConfig.optimizer`."""
+        import torch
+
+        return torch.optim.AdamW(groups, lr=0.0, betas=self.betas, fused=True)
 
 
-def gradients_of(parameters: "Iterable[Tensor]") -> "list[Tensor]":
-    """Return the gradients that are there."""
-    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SGD(OptimizerConfig):
+    """Stochastic gradient descent with momentum."""
+
+    momentum: float = setting(0.9, help="SGD momentum", minimum=0, maximum=1)
+
+    def optimizer(self, groups: "Iterable[dict[str, Any]]") -> "torch.optim.Optimizer":
+        """See `OptimizerConfig.optimizer`."""
+        import torch
+
+        return torch.optim.SGD(groups, lr=0.0, momentum=self.momentum)

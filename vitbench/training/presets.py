@@ -3,16 +3,17 @@
 Where the paper and the released code disagree, the docstring says which one a preset follows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from vitbench.errors import SettingError, UnknownName
 from vitbench.objectives.settings import Dino, Moby, Patch
+from vitbench.registry import BUNDLED
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe
-from vitbench.training.recipes import recipes
+from vitbench.training.recipes import Presets, presets_with, recipes
 from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup, EpochCosine
 
 SWIN_TINY = "swin_tiny_patch4_window7_224"
@@ -128,7 +129,7 @@ def small(recipe: Recipe) -> Recipe:
             local_scale=(0.05, 0.2),
         ),
         optimizer=replace(recipe.optimizer, learning_rate=Cosine(1e-3, 1e-5, 1), batch_unit=16),
-        teacher_momentum=Cosine(0.98, 1.0),
+        teacher_momentum=recipe.teacher_momentum and Cosine(0.98, 1.0),
         epochs=8,
         batch_size=16,
     )
@@ -151,23 +152,31 @@ OF_DINO = ("imagenet-dino-100", "imagenet-dino-boosted", "imagenet-vissl-300")
 
 
 def presets_of(recipe: Recipe) -> tuple[str, ...]:
-    """Return the names of the presets that a recipe has, its own first."""
+    """Return the names of the presets that a recipe has, its own first.
+
+    A recipe of another distribution has its own and `small`: the others are runs of papers.
+    """
     shared = (name for name in PRESETS if name not in OF_DINO or has_term(recipe, Dino))
+    if is_from_outside(recipe):
+        shared = (name for name in PRESETS if name == "small")
     return tuple(dict.fromkeys([*own_presets(recipe), *shared]))
 
 
-def own_presets(recipe: Recipe) -> Mapping[str, Mapping[str, Any]]:
-    """Return the settings of the presets that come with a recipe, as `presets` of its function."""
-    if recipe.name not in recipes.names():
-        return {}
-    found: Mapping[str, Mapping[str, Any]] = getattr(recipes.get(recipe.name), "presets", {})
-    return found
+def own_presets(recipe: Recipe) -> Presets:
+    """Return the settings of the presets that come with a recipe."""
+    return presets_with(recipes.get(recipe.name)) if recipe.name in recipes.names() else {}
 
 
-def preset_for(data: str) -> str | None:
+def is_from_outside(recipe: Recipe) -> bool:
+    """Tell whether a recipe is one of another distribution."""
+    homes = {entry.name: entry.distribution for entry in recipes.entries()}
+    return homes.get(recipe.name, BUNDLED) != BUNDLED
+
+
+def preset_for(recipe: Recipe, data: str) -> str | None:
     """Return the preset that is named after some data, by the name of its folder; else None."""
     name = Path(data).name.lower()
-    return name if name in OF_DATA else None
+    return name if name in OF_DATA and name in presets_of(recipe) else None
 
 
 def with_preset(recipe: Recipe, name: str) -> Recipe:
@@ -180,13 +189,14 @@ def with_preset(recipe: Recipe, name: str) -> Recipe:
     own = own_presets(recipe)
     if name in own:
         return replace(recipe, **own[name])
-    if name not in PRESETS:
-        raise UnknownName("preset", name, [*own, *PRESETS])
-    if name not in presets_of(recipe):
+    known = presets_of(recipe)
+    if name in OF_DINO and name not in known and not is_from_outside(recipe):
         raise SettingError(
             [f"preset {name!r} is a run of DINO, and {recipe.name!r} has no term 'dino'"],
-            hint=f"it has {', '.join(presets_of(recipe))}",
+            hint=f"it has {', '.join(known)}",
         )
+    if name not in known:
+        raise UnknownName("preset", name, known)
     return PRESETS[name](recipe)
 
 

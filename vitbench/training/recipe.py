@@ -9,7 +9,7 @@ from vitbench.errors import SettingError
 from vitbench.models.constants import POSITION_RULES, PositionRule
 from vitbench.objectives.settings import ObjectiveSettings
 from vitbench.settings import checked, flag, problems, setting
-from vitbench.training.optimizer import AdamW
+from vitbench.training.optimizer import AdamW, OptimizerConfig
 from vitbench.training.schedules import VALUES, Cosine, Schedule
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ class Recipe:
         0.1, help="stochastic depth of the student's last block", minimum=0, maximum=0.99
     )
     crops: MultiCrop = setting(MultiCrop(), help="crops and their augmentation")
-    optimizer: AdamW = setting(AdamW(), help="how the weights move")
-    teacher_momentum: Schedule = setting(
-        Cosine(0.996, 1.0), help="share of the teacher that a step keeps"
+    optimizer: OptimizerConfig = setting(AdamW(), help="how the weights move")
+    teacher_momentum: Schedule | None = setting(
+        Cosine(0.996, 1.0),
+        help="share of the teacher that a step keeps; None in a recipe without a teacher",
     )
     epochs: int = setting(100, help="passes over the data", minimum=1)
     batch_size: int = setting(512, help="images of a step, over all processes", minimum=1)

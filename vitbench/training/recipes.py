@@ -1,17 +1,51 @@
 """The recipes that ship: each method as its released code defines it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from vitbench.data.multicrop import dino_crops, moby_crops, selfpatch_crops
 from vitbench.errors import BadPlugin
 from vitbench.objectives.settings import Dino, Moby, Patch, Region
 from vitbench.registry import PluginEntry, Registry
+from vitbench.training.layout import Layout
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe, Term
 from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup
 
 RecipeMaker = Callable[[], Recipe]
+Presets = Mapping[str, Mapping[str, Any]]  # names and the settings of a recipe that they fix
+
+
+def offered_with(
+    *, presets: Presets = MappingProxyType({}), layout: Layout | None = None
+) -> Callable[[RecipeMaker], RecipeMaker]:
+    """Give a function that makes a recipe what else belongs to its method.
+
+    Args:
+        presets: Published variants: by name, the settings of the recipe that each fixes.
+        layout: The training file of the method's own code, which `vitbench export` then writes.
+    """
+
+    def decorate(maker: RecipeMaker) -> RecipeMaker:
+        made: Any = maker
+        made.presets, made.layout = presets, layout
+        return maker
+
+    return decorate
+
+
+def presets_with(maker: RecipeMaker) -> Presets:
+    """Return the presets that a recipe is offered with."""
+    found: Presets = getattr(maker, "presets", {})
+    return found
+
+
+def layout_with(maker: RecipeMaker) -> Layout | None:
+    """Return the training file that a recipe is offered with."""
+    found: Layout | None = getattr(maker, "layout", None)
+    return found
 
 
 def dino() -> Recipe:
@@ -79,8 +113,8 @@ def _check(found: object, entry: PluginEntry) -> RecipeMaker:
     if not callable(found):
         raise BadPlugin(
             f"recipe {entry.name!r} of {entry.distribution!r} is no function.",
-            expected="a function without arguments that returns a Recipe, maybe with an attribute"
-            " `presets`: names and the settings that they fix",
+            expected="a function without arguments that returns a Recipe, maybe with presets"
+            " (`vitbench.kit.offered_with`)",
             found=type(found).__name__,
         )
     return found

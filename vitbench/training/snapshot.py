@@ -4,6 +4,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ STEPS = "step-{:09d}.pt"
 class Snapshots:
     """The snapshots of one run: `step-N.pt` (the newest), `epoch-N.pt` (kept), `best.pt`.
 
-    A file appears under its name only when it is whole and on disk; a full disk leaves the older
-    ones as they are.
+    They are written beside the steps that follow. A file appears under its name only when it is
+    whole and on disk; a full disk leaves the older ones as they are.
 
     Args:
         folder: Where they lie; made when the first one is written.
@@ -32,26 +33,61 @@ class Snapshots:
 
     def __init__(self, folder: Path, saving: CheckpointConfig) -> None:
         self.folder, self.saving = folder, saving
+        self._writer = ThreadPoolExecutor(1, "snapshot")
+        self._writing: Future[None] | None = None
 
-    def save(self, state: Mapping[str, Any], *, step: int, names: tuple[str, ...] = ()) -> Path:
-        """Write a snapshot, then remove what is older than the newest few.
+    def save(
+        self,
+        state: Mapping[str, Any],
+        *,
+        step: int,
+        names: tuple[str, ...] = (),
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Copy a state and begin to write it; `wait` tells how that ended.
 
         Args:
             state: What `torch.load` reads without running code: tensors, numbers, text and
                 containers of them.
             step: Steps done.
             names: Further names under which the file is kept for good, such as `epoch-0010.pt`.
+            then: Called when the file is written.
+        """
+        copied = _on_cpu({**state, "random": random_states()})
+
+        def work() -> None:
+            self._write(copied, step, names)
+            then()
+
+        self._writing = self._writer.submit(work)
+
+    def wait(self) -> None:
+        """Wait until the last snapshot is written.
 
         Raises:
             TrainingError: It can't be written. The older snapshots are still there.
         """
+        written, self._writing = self._writing, None
+        if written is not None:
+            written.result()
+
+    def close(self) -> None:
+        """Let what is being written come to its end, whatever it is."""
+        self._writer.shutdown()
+
+    def latest(self) -> Path | None:
+        """Return the newest snapshot, if there is one."""
+        return next(iter(self._newest_first()), None)
+
+    def _write(self, state: Mapping[str, Any], step: int, names: tuple[str, ...]) -> None:
+        """Write a snapshot, then remove what is older than the newest few."""
         target = self.folder / STEPS.format(step)
         good = self.latest()
         hint = f"make room and resume from {good.name}" if good else "make room, start again"
         with writing(f"the snapshot of step {step}", self.folder, hint=hint):
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic(target) as path, path.open("wb") as stream:
-                torch.save({**state, "random": random_states()}, stream)
+                torch.save(state, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             for name in names:
@@ -60,14 +96,20 @@ class Snapshots:
                     path.hardlink_to(target)
         for old in self._newest_first()[self.saving.keep_last :]:
             old.unlink(missing_ok=True)
-        return target
-
-    def latest(self) -> Path | None:
-        """Return the newest snapshot, if there is one."""
-        return next(iter(self._newest_first()), None)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
+
+
+def _on_cpu(tree: Any) -> Any:
+    """Copy all tensors of a tree to the CPU, so that the next step can't change them."""
+    if isinstance(tree, Tensor):
+        return tree.detach().to("cpu", copy=True)
+    if isinstance(tree, Mapping):
+        return {name: _on_cpu(part) for name, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_on_cpu(part) for part in tree)
+    return tree
 
 
 def load_snapshot(path: Path, device: torch.device) -> dict[str, Any]:

@@ -25,13 +25,24 @@ class StudentTeacher(nn.Module):
     teacher's running statistics are its own.
 
     Args:
-        student: The side that learns. Drop path, if any, is to be put in after this.
+        student: The network that learns. Drop path, if any, is to be put in after this.
+        has_teacher: Whether there is a teacher at all.
     """
 
-    def __init__(self, student: Network) -> None:
+    def __init__(self, student: Network, *, has_teacher: bool = True) -> None:
         super().__init__()
         self.student = student
-        self.teacher = deepcopy(student).requires_grad_(False)
+        self.teacher = deepcopy(student).requires_grad_(False) if has_teacher else None
+
+    @property
+    def target(self) -> Network:
+        """The network that gives targets and is scored: the teacher, or else the student."""
+        return self.student if self.teacher is None else self.teacher
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The student, and the teacher where there is one."""
+        return (self.student,) if self.teacher is None else (self.student, self.teacher)
 
     @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:
@@ -41,5 +52,5 @@ class StudentTeacher(nn.Module):
             Caron et al., DINO, ICCV 2021, section 3.1; facebookresearch/dino, main_dino.py,
             train_one_epoch (7c446df). Buffers are not averaged.
         """
-        teacher: list[Tensor] = list(self.teacher.parameters())
+        teacher: list[Tensor] = list(self.target.parameters())
         torch._foreach_lerp_(teacher, list(self.student.parameters()), 1 - momentum)

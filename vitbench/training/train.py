@@ -9,26 +9,25 @@ from typing import Any
 import torch
 
 from vitbench import distributed
-from vitbench.data.coco import open_coco
-from vitbench.data.dataset import find_root, open_dataset
+from vitbench.data.dataset import open_dataset
 from vitbench.data.training_loader import TrainingLoader
 from vitbench.errors import DatasetNotFound, SettingError, TrainingError
 from vitbench.models.factory import assemble, find_architecture
-from vitbench.models.run_folder import RUN_DOCUMENT, RUNS
-from vitbench.objectives.settings import Patch
+from vitbench.models.run_folder import RUN_DOCUMENT, RUN_FILE, RUNS
+from vitbench.objectives.objective import Annotations
 from vitbench.online_knn import OnlineKnn
 from vitbench.records import atomic
 from vitbench.settings import digest, plain, problems
-from vitbench.training.fit import Run
 from vitbench.training.identity import identity_of
 from vitbench.training.images import open_images
+from vitbench.training.loop import Loop
 from vitbench.training.metric_log import Row
 from vitbench.training.options import ComputeConfig, Options
+from vitbench.training.pretraining import Pretraining
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.resources import first_line, memory_ran_out, writing
 from vitbench.training.run_lock import run_lock
 from vitbench.training.trainer import Trainer
-from vitbench.training.truth import GroundTruth
 
 
 def train(
@@ -86,28 +85,39 @@ def train(
         rank=distributed.rank(),
         processes=distributed.world_size(),
     )
-    truth = open_truth(recipe, options.inputs.data)
-    facts = found.facts(log) | ({"annotations": truth.fingerprint} if truth else {})
+    annotations = open_annotations(recipe, options.inputs.data)
+    facts = found.facts(log)
+    if annotations:
+        facts["annotations"] = "-".join(each.fingerprint for each in annotations.values())
     identity = identity_of(recipe, *options.parts, data=facts)
     folder = folder or default_folder(recipe, options.inputs.data, digest(identity))
     log(f"in the run folder {folder}")
-    trainer = build_trainer(recipe, loader.steps, device, options.computing, truth)
+    trainer = build_trainer(recipe, loader.steps, device, options.computing, annotations)
     with run_lock(folder):
-        run = Run(
+        task = Pretraining(
             trainer,
             loader,
             folder,
             identity=identity,
             allow_changes=allow_changes,
-            saving=options.saving,
-            watching=options.watching,
+            keep_every=options.saving.keep_every,
             probe=open_probe(options),
-            callback=callback,
+            probe_every=options.watching.probe_every,
         )
-        if distributed.is_main():
-            document = {"recipe": plain(recipe), "options": plain(options), **note}
-            write_document(run, {**document, **facts, "root": found.places})
-        return run.fit(steps=steps)
+        loop = Loop(
+            task,
+            output=folder,
+            scratch=folder,
+            saving=options.saving,
+            log_every=options.watching.log_every,
+            callback=callback,
+            hint=f"vitbench resume {folder}",
+        )
+        document = {"recipe": plain(recipe), "options": plain(options), **note, **facts}
+        document["root"] = found.places
+        distributed.compute_on_main(lambda: write_document(task, document))
+        loop.run(until=steps)
+    return folder / RUN_FILE
 
 
 def check_options(options: Options, batch_size: int, steps: int | None) -> None:
@@ -138,7 +148,7 @@ def build_trainer(
     steps_per_epoch: int,
     device: torch.device,
     computing: ComputeConfig,
-    truth: GroundTruth | None,
+    annotations: Mapping[str, Annotations],
 ) -> Trainer:
     """Build the networks of a run on their device.
 
@@ -151,7 +161,7 @@ def build_trainer(
             steps_per_epoch=steps_per_epoch,
             device=device,
             computing=computing,
-            truth=truth,
+            annotations=annotations,
         )
     except (RuntimeError, MemoryError) as error:
         if not memory_ran_out(error):
@@ -164,13 +174,13 @@ def build_trainer(
         ) from error
 
 
-def write_document(run: Run, document: Mapping[str, Any]) -> None:
+def write_document(run: Pretraining, document: Mapping[str, Any]) -> None:
     """Write the run's document; changes that were allowed are added to those before them."""
     path = run.folder / RUN_DOCUMENT
     allowed = _changes_of(path)
     if run.changed:
         told = {name: list(sides) for name, sides in run.changed.items()}
-        allowed = [*allowed, {"from_step": run.trainer.step, "changed": told}]
+        allowed = [*allowed, {"from_step": run.step, "changed": told}]
     if allowed:
         document = {**document, "changes": allowed}
     with writing("the run's document", run.folder), atomic(path) as temporary:
@@ -184,19 +194,17 @@ def _changes_of(path: Path) -> list[Any]:
         return []
 
 
-def open_truth(recipe: Recipe, data: str) -> GroundTruth | None:
-    """Open the annotations that a recipe is guided by; None if it is not.
+def open_annotations(recipe: Recipe, data: str) -> dict[str, Annotations]:
+    """Open what the terms of a recipe must know beside pixels, by the names of their objectives.
 
     Raises:
-        DatasetError: The data has no annotations of COCO's form.
+        DatasetError: The data has no such thing.
     """
-    for term in recipe.active:
-        objective = term.objective
-        if isinstance(objective, Patch) and objective.positives == "ground-truth":
-            patch_size = assemble(find_architecture(recipe.arch)).info.patch_size
-            dataset = open_coco(find_root(data), "train")
-            return GroundTruth(dataset, patch_size=patch_size, wrap=objective.wrap)
-    return None
+    patch_size = assemble(find_architecture(recipe.arch)).info.patch_size
+    prepared = {
+        term.objective.name: term.objective.prepare(data, patch_size) for term in recipe.active
+    }
+    return {name: found for name, found in prepared.items() if found is not None}
 
 
 def open_probe(options: Options) -> OnlineKnn | None:

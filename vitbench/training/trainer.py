@@ -1,11 +1,9 @@
-"""One training run in memory: the pair, its objectives, and the step that moves them."""
+"""One training run in memory: student and teacher, their objectives, and the step they make."""
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -13,19 +11,18 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
 from vitbench import distributed
+from vitbench.data.multicrop import GLOBAL_CROPS
 from vitbench.data.training_loader import CropBatch
 from vitbench.data.upload import send
 from vitbench.models.low_precision import weights_cast_together
-from vitbench.objectives.objective import Branch, Objective, TermLoss
+from vitbench.objectives.crop_features import CropFeatures
+from vitbench.objectives.objective import Annotations, Branch, Objective, TermLoss
 from vitbench.objectives.progress import Progress
 from vitbench.training.drop_path import DropPath, without_drop_path
-from vitbench.training.optimizer import average_gradients
 from vitbench.training.options import ComputeConfig
+from vitbench.training.parallel import ParallelLoss
 from vitbench.training.recipe import Recipe
 from vitbench.training.student_teacher import Network, StudentTeacher
-from vitbench.training.truth import Truth
-
-GLOBAL_CROPS = 2
 
 
 class Trainer:
@@ -36,7 +33,7 @@ class Trainer:
         steps_per_epoch: Steps that make an epoch.
         device: Where to compute.
         computing: How to compute.
-        truth: Neighbors with the same labels, for a patch term that is guided by them.
+        annotations: By the name of its objective, what a term knows of crops beside their pixels.
     """
 
     def __init__(
@@ -46,11 +43,11 @@ class Trainer:
         steps_per_epoch: int,
         device: torch.device,
         computing: ComputeConfig = ComputeConfig(),
-        truth: Truth | None = None,
+        annotations: Mapping[str, Annotations] = {},
     ) -> None:
-        self.recipe, self.device, self.truth = recipe, device, truth
+        self.recipe, self.device, self.annotations = recipe, device, annotations
         self.computing = computing.on(device)
-        self.steps_per_epoch, self.step = steps_per_epoch, 0
+        self.steps_per_epoch, self.step, self.skipped = steps_per_epoch, 0, 0
         backbone = recipe.build_backbone()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
@@ -58,22 +55,27 @@ class Trainer:
                 {term.objective.name: term.objective.build(backbone.info) for term in recipe.active}
             )
             heads = {name: objective.build_head() for name, objective in self._named()}
-        dtype = torch.float64 if computing.precision == "fp64" else torch.float32
-        self.student_teacher = StudentTeacher(Network(backbone, heads)).to(device, dtype)
-        self.objectives.to(device, dtype)
-        without_drop_path(self.student_teacher.teacher.backbone)
+        self.dtype = torch.float64 if computing.precision == "fp64" else torch.float32
+        student_teacher = StudentTeacher(
+            Network(backbone, heads), has_teacher=recipe.teacher_momentum is not None
+        )
+        self.student_teacher = student_teacher.to(device, self.dtype)
+        self.objectives.to(device, self.dtype)
+        if self.student_teacher.teacher is not None:
+            without_drop_path(self.student_teacher.teacher.backbone)
         self.drop_path = DropPath(self.student_teacher.student.backbone)
         if computing.compile:
-            for side in (self.student_teacher.student, self.student_teacher.teacher):
-                side.backbone.compile()
+            for network in self.student_teacher.networks:
+                network.backbone.compile()
+        trained = (self.student_teacher.student, self.objectives)
+        self.loss = ParallelLoss(trained, self._loss)
         self.trained = [
             parameter
-            for module in (self.student_teacher.student, self.objectives)
+            for module in trained
             for parameter in module.parameters()
             if parameter.requires_grad
         ]
-        self.optimizer = recipe.optimizer.build((self.student_teacher.student, self.objectives))
-        self.skipped = 0
+        self.optimizer = recipe.optimizer.build(trained)
 
     @property
     def progress(self) -> Progress:
@@ -90,8 +92,7 @@ class Trainer:
         progress = self.progress
         self.recipe.optimizer.schedule(self.optimizer, progress, self.recipe.batch_size)
         self.optimizer.zero_grad(set_to_none=True)
-        values = self._compiled_gradients(batch, progress)
-        average_gradients(self.trained)
+        values = self._compiled_gradients(batch)
         self.step += 1
         if self._skips(values["loss"]):
             return {}  # nothing moves
@@ -99,7 +100,8 @@ class Trainer:
             objective.after_backward(self.student_teacher.student.heads[name], progress)
         self.recipe.optimizer.limit(self.trained)
         self.optimizer.step()
-        self.student_teacher.update_teacher(self.recipe.teacher_momentum.at(progress))
+        if self.recipe.teacher_momentum is not None:
+            self.student_teacher.update_teacher(self.recipe.teacher_momentum.at(progress))
         for _, objective in self._named():
             objective.end_step()
         return values
@@ -132,72 +134,77 @@ class Trainer:
             objective.forget_step()
         return True
 
-    def _compiled_gradients(self, batch: CropBatch, progress: Progress) -> dict[str, Tensor]:
-        """Do as `_gradients`; where compiling fails, say so and do it again without."""
+    def _compiled_gradients(self, batch: CropBatch) -> dict[str, Tensor]:
+        """Compute the gradients of a batch; where compiling fails, say so and go on without."""
+        parts = list(parts_of(batch, self.computing.accumulate))
         try:
-            return self._gradients(batch, progress)
+            return self.loss.backward(parts)
         except TorchDynamoException as error:
             told = str(error).strip().splitlines()[0]
             logging.getLogger("vitbench").warning("--compile failed, going on without: %s", told)
-        for side in (self.student_teacher.student, self.student_teacher.teacher):
-            side.backbone._compiled_call_impl = None
+        for network in self.student_teacher.networks:
+            network.backbone._compiled_call_impl = None
         for _, objective in self._named():
             objective.forget_step()
         self.optimizer.zero_grad(set_to_none=True)
-        return self._gradients(batch, progress)
+        return self.loss.backward(parts)
 
-    def _gradients(self, batch: CropBatch, progress: Progress) -> dict[str, Tensor]:
-        """Add up the gradients of a batch, part by part, and return what was measured."""
-        values: dict[str, Tensor] = {}
-        parts = self.computing.accumulate
-        for part in parts_of(batch, parts):
-            with self._autocast(), self._low_weights():
-                loss, measured = self._loss(part, progress)
-            torch.autograd.backward(loss / parts)
-            for name, value in measured.items():
-                values[name] = values.get(name, 0) + value / parts
+    def _loss(self, batch: CropBatch) -> dict[str, Tensor]:
+        """Return the weighted sum of the terms on one part of a batch, and all it is made of."""
+        terms: dict[str, TermLoss] = {}
+        both = self._crop_features(batch)
+        with self._autocast(), self._low_weights():
+            for name, objective in self._named():
+                student, teacher = self._branches(name, both, batch)
+                terms[name] = objective(student, teacher, self.progress)
+            weights = {term.objective.name: term.weight for term in self.recipe.active}
+            loss = torch.stack([weights[name] * term.value for name, term in terms.items()]).sum()
+        values = {"loss": loss}
+        for name, term in terms.items():
+            values[name] = term.value.detach()
+            values |= {f"{name}_{key}": value for key, value in term.measures.items()}
         return values
 
-    def _loss(self, batch: CropBatch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of the terms on one part of a batch, and all it is made of."""
-        crops = [crop.to(self.device, self.trained[0].dtype) for crop in batch.crops]
-        whole = any(objective.teacher_crops == "all" for _, objective in self._named())
-        with torch.no_grad():
-            seen = encode_crops(
-                self.student_teacher.teacher, crops if whole else crops[:GLOBAL_CROPS]
-            )
-        if self.truth is not None:
-            seen = replace(seen, positives=self._positives(seen, batch, self.truth))
+    def _crop_features(self, batch: CropBatch) -> tuple[CropFeatures, CropFeatures]:
+        """Return the batch as the student and as the teacher will see it."""
+        crops = [crop.to(self.device, self.dtype) for crop in batch.crops]
 
-        def drop(crops: range) -> None:
+        def draw_drop_path(numbers: range) -> None:
             scales = self.drop_path.draw(
-                seed=self.recipe.seed, step=progress.step, crops=crops, indices=batch.indices
+                seed=self.recipe.seed, step=self.step, crops=numbers, indices=batch.indices
             )
-            self.drop_path.scales = send(scales, self.device, self.trained[0].dtype)
+            self.drop_path.scales = send(scales, self.device, self.dtype)
 
-        learned = encode_crops(
-            self.student_teacher.student, crops, drop if self.recipe.drop_path else None
+        networks = self.student_teacher
+        student, teacher = (
+            CropFeatures(
+                network.backbone,
+                crops,
+                global_crops=GLOBAL_CROPS,
+                indices=batch.indices,
+                gradient=network_learns,
+                before_pass=draw_drop_path if drops and self.recipe.drop_path else None,
+            )
+            for network, network_learns, drops in (
+                (networks.student, True, True),
+                (networks.target, False, networks.teacher is None),
+            )
         )
-        terms: dict[str, TermLoss] = {}
-        for name, objective in self._named():
-            student = replace(learned, head=self.student_teacher.student.heads[name])
-            teacher = replace(seen, head=self.student_teacher.teacher.heads[name])
-            terms[name] = objective(student, teacher, progress)
-        weights = {term.objective.name: term.weight for term in self.recipe.active}
-        loss = torch.stack([weights[name] * term.value for name, term in terms.items()]).sum()
-        measured = {"loss": loss.detach()}
-        for name, term in terms.items():
-            measured[name] = term.value.detach()
-            measured |= {f"{name}_{key}": value for key, value in term.measures.items()}
-        return loss, measured
+        return student, teacher
 
-    def _positives(self, seen: Branch, batch: CropBatch, truth: Truth) -> tuple[Tensor, ...]:
-        """Return the ground truth of each group of crops, crop-major as its rows."""
-        masks = [mask.to(self.device) for mask in truth(batch)]
-        ends = accumulate(seen.crops)
-        return tuple(
-            torch.cat(masks[end - count : end]) for count, end in zip(seen.crops, ends, strict=True)
+    def _branches(
+        self, name: str, both: tuple[CropFeatures, CropFeatures], batch: CropBatch
+    ) -> tuple[Branch, Branch]:
+        """Return student and teacher as an objective sees them."""
+        known: tuple[Tensor, ...] | None = None
+        if name in self.annotations:
+            known = tuple(part.to(self.device) for part in self.annotations[name](batch))
+        networks = (self.student_teacher.student, self.student_teacher.target)
+        student, teacher = (
+            Branch(crops, network.heads[name], self.recipe.seed, self.step, known)
+            for network, crops in zip(networks, both, strict=True)
         )
+        return student, teacher
 
     def _named(self) -> Iterator[tuple[str, Objective]]:
         """Return the objectives by name, in the order of the terms."""
@@ -209,31 +216,12 @@ class Trainer:
         return weights_cast_together(self.student_teacher, torch.bfloat16 if low else None)
 
     def _autocast(self) -> torch.autocast:
+        # a weight that is cast in a pass without gradient must not be kept for one with it
+        shared = self.student_teacher.teacher is None
         low = self.computing.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
-
-
-def encode_crops(
-    side: Network, crops: Sequence[Tensor], before: Callable[[range], None] | None = None
-) -> Branch:
-    """Pass crops through a backbone, those of one size together.
-
-    Args:
-        side: Whose backbone; the head is for the caller to choose.
-        crops: Each of shape (B, 3, S, S), global crops first.
-        before: Told which crops pass next.
-    """
-    runs = [list(same) for _, same in groupby(crops, key=lambda crop: crop.shape[-2:])]
-
-    def see(run: list[Tensor], end: int) -> Any:
-        if before is not None:
-            before(range(end - len(run), end))
-        return side.backbone(torch.cat(run))[0]
-
-    ends = accumulate(len(run) for run in runs)
-    groups = tuple(see(run, end) for run, end in zip(runs, ends, strict=True))
-    counts = tuple(len(run) for run in runs)
-    return Branch(groups, counts, side, side.backbone, (None,) * len(runs))
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=low, cache_enabled=not shared
+        )
 
 
 def parts_of(batch: CropBatch, count: int) -> Iterator[CropBatch]:

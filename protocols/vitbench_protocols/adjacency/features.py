@@ -22,6 +22,7 @@ from vitbench.kit import (
     distributed,
     load_batches,
     neighbor_similarities,
+    on_grid,
     to_pixels,
 )
 from vitbench_protocols.adjacency.match import (
@@ -57,10 +58,8 @@ def score_features(protocol: "Adjacency", backbone: Backbone, context: Context) 
     """Compare the features of every annotated image with its ground truth.
 
     Raises:
-        SettingError: If the backbone has patches of another size, or a grid was asked for.
         DatasetError: If nothing is left to compare.
     """
-    _check(protocol, backbone)
     dataset = open_labels(context)
     truth = read_truth(dataset, protocol, context)
     cosines = _cosines(protocol, backbone, dataset, truth, context)
@@ -114,21 +113,38 @@ def score(
     }
 
 
-def _check(protocol: "Adjacency", backbone: Backbone) -> None:
+def check_backbone(protocol: "Adjacency", backbone: Backbone) -> None:
+    """Refuse, before any work, a backbone whose maps are not on the grid of the ground truth.
+
+    Raises:
+        SettingError: It has patches of another size, or a grid was asked for.
+        MissingAbility: It can't take such images.
+    """
     if protocol.grid:
         raise wrong.SettingError(
             ["--grid reads the ground truth in every way, and takes no checkpoint"]
         )
-    stride = backbone.info.stage(protocol.layer).stride
-    if stride != protocol.patch_px:
+    side = _side(protocol, backbone)
+    found = backbone.map_size(side, side, protocol.layer)
+    cells = protocol.image_px // protocol.patch_px
+    if found != (cells, cells) and not protocol.resize_maps:
+        stride = backbone.info.stage(protocol.layer).stride
         raise wrong.SettingError(
             [
                 f"--patch-px is {protocol.patch_px}, but {backbone.info.arch} has patches of "
-                f"{stride} px at block {protocol.layer}"
+                f"{stride} px at block {protocol.layer}: a grid of {found[0]} x {found[1]} where "
+                f"the ground truth has {cells} x {cells}"
             ],
-            hint=f"--patch-px {stride}",
+            hint=f"--patch-px {stride}; or --resize-maps, which compares all on one grid",
         )
-    backbone.check_images(protocol.image_px, protocol.image_px)
+
+
+def _side(protocol: "Adjacency", backbone: Backbone) -> int:
+    """Return the side of the images that the backbone sees, px."""
+    if not protocol.resize_maps:
+        return protocol.image_px
+    unit = backbone.info.patch_size
+    return max(1, round(protocol.image_px / unit)) * unit
 
 
 def _average(name: str, values: NDArray[np.float64]) -> Score:
@@ -146,21 +162,24 @@ def _cosines(
 ) -> Cosines:
     """Return the cosine of each patch's feature with its neighbors', (n, 8, h, w)."""
     geometry = Geometry(protocol.geometry, protocol.image_px)
+    side, cells = _side(protocol, backbone), protocol.image_px // protocol.patch_px
 
     def view(image: Image.Image) -> Tensor:
         return to_pixels(geometry.apply(image, Image.Resampling.BICUBIC))
 
     mine = distributed.share(truth.indices.tolist())
-    batches = [mine[start : start + BATCH] for start in range(0, len(mine), BATCH)]
+    size = context.batch_size or BATCH
+    batches = [mine[start : start + size] for start in range(0, len(mine), size)]
     found: list[tuple[int, Cosines]] = []
     for batch, pixels in load_batches(dataset, batches, view, workers=context.workers):
-        images = context.normalization(pixels.to(context.device, non_blocking=True))
+        seen = on_grid(pixels.to(context.device, non_blocking=True), (side, side))
         with context.autocast():
-            patches = backbone(images, (protocol.layer,))[0].patches
+            patches = backbone(context.normalization(seen), (protocol.layer,))[0].patches
+        patches = on_grid(patches, (cells, cells))
         likeness = neighbor_similarities(patches.float())  # (B, h * w, 8)
         grid = likeness.transpose(1, 2).reshape(len(batch), 8, *patches.shape[-2:])
         found += zip(batch, grid.cpu().numpy(), strict=True)
-        context.progress("features", len(found), len(mine))
+        context.progress("features", len(found), len(mine), "images")
     parts = sorted(chain.from_iterable(distributed.gather(found)), key=lambda entry: entry[0])
     return np.stack([cosines for _, cosines in parts])
 

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vitbench_protocols.adjacency.rank_curve import RankCurve
 from vitbench_protocols.adjacency.truth import Bools, Truth
 
 KS = (1, 2, 4, 6, 8)  # neighbors that are chosen by rank, of which the precision is told
@@ -70,16 +71,14 @@ def rank_scores(cosine: NDArray[np.float32], truth: Truth) -> tuple[Floats, Floa
     All pairs of a counted patch and a neighbor are ranked by their cosine. Images whose pairs
     are all positive, or none, have neither score: NaN.
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     precision = np.full(len(cosine), np.nan)
     area = np.full(len(cosine), np.nan)
     pairs = truth.exists & truth.counted[:, None]
     for image, mask in enumerate(pairs):
         labels, values = truth.positive[image][mask], cosine[image][mask]
         if labels.any() and not labels.all():
-            precision[image] = 100 * average_precision_score(labels, values)
-            area[image] = 100 * roc_auc_score(labels, values)
+            curve = RankCurve.of(labels, values)
+            precision[image], area[image] = 100 * curve.average_precision, 100 * curve.auroc
     return precision, area
 
 
@@ -88,14 +87,9 @@ def best_threshold(cosine: NDArray[np.float32], truth: Truth) -> tuple[float, fl
 
     Best is the highest F1 over the pairs of all images together; None if no pair is positive.
     """
-    from sklearn.metrics import precision_recall_curve
-
     pairs = truth.exists & truth.counted[:, None]
     labels = truth.positive[pairs]
     if not labels.any():
         return None
-    precision, recall, thresholds = precision_recall_curve(labels, cosine[pairs])
-    both = precision + recall
-    f1 = np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)[:-1]
-    best = int(f1.argmax())
-    return float(thresholds[best]), 100 * float(f1[best])
+    threshold, f1 = RankCurve.of(labels, cosine[pairs]).best_f1
+    return threshold, 100 * f1

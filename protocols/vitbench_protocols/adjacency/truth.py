@@ -92,7 +92,7 @@ def read_truth(dataset: LabeledDataset, reading: PositiveRule, context: Context)
     for done, (index, positives) in enumerate(zip(mine, work, strict=True), start=1):
         if positives is not None:
             found.append((index, positives))
-        context.progress("ground truth", done, len(mine))
+        context.progress("ground truth", done, len(mine), "images")
     parts = sorted(chain.from_iterable(distributed.gather(found)), key=lambda entry: entry[0])
     if not parts:
         raise wrong.DatasetError(

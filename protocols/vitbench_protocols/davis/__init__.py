@@ -1,6 +1,6 @@
 """DAVIS: follow objects through videos with frozen features, and score the masks by J and F."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -46,10 +46,11 @@ CRW = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Davis:
-    """Video object segmentation by nearest neighbors between patch tokens, scored by J&F.
+    """Video object segmentation by nearest neighbors between patch features, scored by J&F.
 
-    Presets: `standard` for new work; `dino-2021` and `selfpatch` repeat the published scripts,
-    their faults included; `crw` is the original protocol of Contrastive Random Walk.
+    The mask of the first frame is carried to the later ones: each patch takes the labels of the
+    patches of earlier frames whose features are most similar. J&F is the mean of region
+    similarity J (intersection over union) and contour accuracy F, averaged over objects.
 
     Source:
         Caron et al., DINO, ICCV 2021, section 4.2; Yun et al., SelfPatch, CVPR 2022; Jabri et al.,
@@ -77,44 +78,108 @@ class Davis:
         "crw": CRW,
     }
 
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "standard": "ours, for new work: DINO's rules with the errors of its script corrected",
+        "dino-2021": "as the script of DINO (Caron et al., ICCV 2021), errors included",
+        "selfpatch": "as the script of SelfPatch (Yun et al., CVPR 2022): dino-2021, but patches"
+        " before the final norm",
+        "crw": "as Contrastive Random Walk (Jabri et al., NeurIPS 2020); 20 context frames at full"
+        " size: slower, more memory",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval davis dino-vits16 --preset dino-2021 --data davis",
+        "vitbench eval davis ckpt.pth --arch vit_small_patch16_224 --video mp4 --limit 2",
+    )
+
     split: Literal["val", "train", "test-dev"] = setting(
-        "val", help="which clips; test-dev has no truth: masks are written, nothing is scored"
+        "val",
+        help="split of the clips; test-dev has no public masks: predictions are written, nothing is"
+        " scored",
     )
-    year: Literal[2017, 2016] = setting(2017, help="2016: one object a clip, masks of 0 and 255")
-    k: int = setting(5, help="most similar patches that give their label", minimum=1)
+    year: Literal[2017, 2016] = setting(
+        2017, help="edition of DAVIS; 2016 has one object in a clip, and masks of 0 and 255"
+    )
+    k: int = setting(5, help="number of most similar patches that give their labels", minimum=1)
     context_frames: int = setting(
-        7, help="latest frames that give labels, beside the first", minimum=0
+        7, help="number of latest frames that give labels, beside the first frame", minimum=0
     )
-    radius: int = setting(12, help="of the window, in tokens; 0: the whole frame", minimum=0)
+    radius: int = setting(
+        12,
+        help="radius, in patches, of the window in which patches are compared; 0: no window",
+        minimum=0,
+    )
     window: Literal["square", "circle"] = setting("square", help="shape of the window")
-    window_on_first: bool = setting(True, help="the window also restricts the first frame")
-    temperature: float = setting(0.1, help="weights are exp(cosine / T)", minimum=1e-3)
-    keep_ties: bool = setting(True, help="patches as similar as the k-th give their label too")
-    repeat_first: bool = setting(False, help="copies of the first frame fill the context at first")
-    layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
-    norm: bool = setting(True, help="tokens pass the final norm")
+    window_on_first: bool = setting(
+        True,
+        help="compare with patches of the first frame in the window only",
+        off="compare with all patches of the first frame, beyond the window too",
+    )
+    temperature: float = setting(
+        0.1, help="temperature T: a label's weight is exp(cosine / T)", minimum=1e-3
+    )
+    keep_ties: bool = setting(
+        True,
+        help="also take the labels of patches that are exactly as similar as the k-th",
+        off="take exactly k patches where several are as similar as the k-th",
+    )
+    repeat_first: bool = setting(
+        False, help="fill the context with copies of the first frame until there are enough frames"
+    )
+    layer: int = setting(
+        -1, help="number of the block whose patches are compared; negative: from the last, -1"
+    )
+    norm: bool = setting(
+        True,
+        help="compare patches after the final norm",
+        off="compare patches before the final norm",
+    )
+    grid_px: int = setting(
+        0,
+        help="side of a cell of the grid on which labels are followed, px: maps of any stride are "
+        "resized to it, bilinearly, so that networks share a column; 0: the network's own patches",
+        minimum=0,
+    )
     resolution: int = setting(
-        480, help="short side of the frames, px; `patch` leaves smaller ones", minimum=32
+        480,
+        help="short side of the resized frames, in pixels; size rule `patch` enlarges no frame",
+        minimum=32,
     )
     size_rule: Literal["patch", "floor-64", "native"] = setting(
-        "patch", help="sides to whole patches, the long one down to a multiple of 64, or as on disk"
+        "patch",
+        help="size of the resized frames: --resolution, rounded to whole patches; --resolution,"
+        " with the long side rounded down to a multiple of 64; or the size on disk, rounded to"
+        " whole patches",
     )
     input_std: Literal["checkpoint", "imagenet", "dino-2021"] = setting(
-        "checkpoint", help="normalization: the checkpoint's, ImageNet's, or that with red std 0.228"
+        "checkpoint",
+        help="input normalization: the checkpoint's, ImageNet's, or ImageNet's with the typing"
+        " error 0.228 (for 0.229) of DINO's 2021 script",
     )
     count_objects: Literal["mask", "grid"] = setting(
-        "mask", help="objects are counted in the first mask, or in what is left of it on the grid"
+        "mask",
+        help="where objects are counted: in the first mask, or in that mask shrunk to the patch"
+        " grid",
     )
-    void: Literal["ignore", "refuse"] = setting("ignore", help="void pixels of the first mask")
+    void: Literal["ignore", "refuse"] = setting(
+        "ignore", help="void pixels of a first mask: count as background, or end with an error"
+    )
     shrink_mask: Literal["nearest", "bilinear"] = setting(
-        "nearest", help="how the first mask is reduced to the grid"
+        "nearest", help="interpolation that shrinks the first mask to the patch grid"
     )
     stretch: Literal["frame", "objects", "none"] = setting(
-        "frame", help="soft labels are stretched to 0..1 over the frame or over the objects"
+        "frame",
+        help="rescale soft labels to 0 to 1 before the largest is taken: over the frame, over the"
+        " objects, or not at all",
     )
-    tf32: bool = setting(False, help="TF32 on GPUs that have it")
+    late_objects: bool = setting(
+        False,
+        help="follow objects that first appear in a later frame, from their first mask on, as"
+        " YouTube-VOS asks; without this flag a clip with such an object is refused",
+        identity=False,  # without it, data where it matters gives no score at all
+    )
+    tf32: bool = setting(False, help="multiply matrices in TF32 on GPUs that have it")
     video: Literal["none", "mp4", "gif"] = setting(
-        "none", help="write each clip with its masks as a video", artifact=True
+        "none", help="format of a video of each clip with its masks", artifact=True
     )
 
     @property
@@ -144,6 +209,12 @@ class Davis:
             repeat_first=self.repeat_first,
         )
 
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block, or without tokens before its final norm."""
+        backbone.info.absolute(self.layer)
+        if not self.norm:
+            backbone.check_raw()
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Follow every clip; a killed run goes on with the clip it was in.
 
@@ -156,14 +227,14 @@ class Davis:
         follower = Follower(self, backbone, context)
         sizes = ((clips[index].height, clips[index].width) for index in range(len(clips)))
         for size in dict.fromkeys(sizes):
-            backbone.check_images(*follower.frame_size(size))
+            follower.check(size)
         longest_first = sorted(range(len(clips)), key=lambda index: -len(clips[index].frames))
         found: dict[str, ClipScores] = {}
         with tf32(self.tf32):
             for done, index in enumerate(distributed.share(longest_first)):
-                context.progress("clips", done * distributed.world_size(), len(clips))
+                context.progress("clips", done * distributed.world_size(), len(clips), "clips")
                 found[clips[index].id] = follow_once(follower, clips[index])
-        context.progress("clips", len(clips), len(clips))
+        context.progress("clips", len(clips), len(clips), "clips")
         found = {name: one for part in distributed.gather(found) for name, one in part.items()}
         return self._outcome([found[clips[index].id] for index in range(len(clips))], context)
 

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitbench.api import Backbone, Context
-from vitbench.kit import Clip, mask_files
+from vitbench.api import Backbone, Context, errors
+from vitbench.kit import Clip, mask_files, on_grid
 from vitbench_protocols.davis.frames import (
     Size,
     first_labels,
@@ -26,6 +26,7 @@ from vitbench_protocols.davis.frames import (
     hard_mask,
     load_frame,
     mask_grid,
+    nearest_whole,
 )
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.pictures import write_mask, write_overlay, write_video
@@ -69,25 +70,59 @@ class Follower:
                 if len(behind) >= WAITING:
                     behind[-WAITING].result()
                 behind.append(pool.submit(_finish, mask, path, clip, index if scored else None))
-                self.context.progress("frames of a clip", index + 1, count)
+                self.context.progress("frames of a clip", index + 1, count, "frames")
             found = [pair for future in behind if (pair := future.result()) is not None]
         region, outline = np.empty((2, clip.objects, len(found)))
         for index, pair in enumerate(found):
             region[:, index], outline[:, index] = pair
         return ClipScores(clip.id, region, outline)
 
+    @property
+    def cell_px(self) -> int:
+        """Side of a cell of the grid on which labels are followed, px."""
+        return self.settings.grid_px or self.backbone.info.stage(self.settings.layer).stride
+
     def frame_size(self, size: Size) -> Size:
-        """Return the size (height, width) that frames of a size are resized to."""
+        """Return the size (height, width) that frames of a size are resized to.
+
+        With a common grid: the whole patches that are nearest to the grid's cells in size.
+        """
+        whole = self._whole_cells(size)
+        if not self.settings.grid_px:
+            return whole
+        return nearest_whole(whole, self.backbone.info.patch_size)
+
+    def _whole_cells(self, size: Size) -> Size:
         own = self.settings
-        patch = self.backbone.info.stage(own.layer).stride
-        return frame_size(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
+        return frame_size(size, rule=own.size_rule, short_side=own.resolution, patch=self.cell_px)
+
+    def grid(self, size: Size) -> Size:
+        """Return the grid (h, w) on which the labels of frames of a size are followed."""
+        own = self.settings
+        return mask_grid(size, rule=own.size_rule, short_side=own.resolution, patch=self.cell_px)
+
+    def check(self, size: Size) -> None:
+        """Refuse a backbone that can't take frames of a size, or whose maps are no such grid.
+
+        Raises:
+            MissingAbility: Says what it can't do.
+        """
+        seen, own = self.frame_size(size), self.settings
+        found = self.backbone.map_size(*seen, own.layer)
+        expected = (seen[0] // self.cell_px, seen[1] // self.cell_px)
+        if not own.grid_px and found != expected:
+            raise errors.MissingAbility(
+                f"{self.backbone.info.arch} has no map of whole patches: {found[0]} x {found[1]} "
+                f"for frames of {seen[0]} x {seen[1]} px.",
+                expected=f"{expected[0]} x {expected[1]} patches of {self.cell_px} px",
+                hint=f"--grid-px {self.cell_px}, which resizes the map to that grid",
+            )
 
     def _masks(self, clip: Clip, pool: ThreadPoolExecutor) -> Iterator[NDArray[np.uint8]]:
         """Yield the predicted label map of every frame but the first."""
         own = self.settings
-        patch = self.backbone.info.stage(own.layer).stride
         size = (clip.height, clip.width)
-        grid = mask_grid(size, rule=own.size_rule, short_side=own.resolution, patch=patch)
+        grid = self.grid(size)
         resized = self.frame_size(size)
         labels = first_labels(
             clip, grid, void=own.void, count=own.count_objects, shrink=own.shrink_mask
@@ -99,13 +134,16 @@ class Follower:
                 propagator = Propagator(own.rules, patches, labels.reshape(-1, *tokens))
                 continue
             soft = propagator.step(patches).reshape(-1, *grid)
-            yield hard_mask(soft, size, patch=patch, stretch=own.stretch)
+            yield hard_mask(soft, size, patch=self.cell_px, stretch=own.stretch)
 
     def patches(self, clip: Clip, size: Size, pool: ThreadPoolExecutor) -> Iterator[Tensor]:
         """Yield the patch tokens of every frame, (D, h, w), extracted a few frames at a time."""
         own, device = self.settings, self.context.device
+        height, width = self._whole_cells((clip.height, clip.width))
+        cells = (height // self.cell_px, width // self.cell_px)
         tokens = size[0] * size[1] // self.backbone.info.stage(own.layer).stride ** 2
-        batch = max(1, TOKENS.get(device.type, TOKENS["cpu"]) // tokens)
+        usual = max(1, TOKENS.get(device.type, TOKENS["cpu"]) // tokens)
+        batch = self.context.batch_size or usual
         loaded = _ahead(pool, lambda index: load_frame(clip, index, size), len(clip.frames), batch)
         for start in range(0, len(clip.frames), batch):
             frames = [next(loaded) for _ in range(min(batch, len(clip.frames) - start))]
@@ -113,7 +151,8 @@ class Follower:
             with self.context.autocast():
                 images = self.context.normalization(pixels)
                 features = self.backbone(images, (own.layer,), norm=own.norm)[0]
-            yield from features.patches
+            maps = features.patches
+            yield from on_grid(maps, cells) if own.grid_px else maps
 
 
 def follow_once(follower: Follower, clip: Clip) -> ClipScores:

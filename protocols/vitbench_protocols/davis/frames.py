@@ -39,6 +39,11 @@ def frame_size(size: Size, *, rule: SizeRule, short_side: int, patch: int) -> Si
     return _whole(height * scale, patch), _whole(width * scale, patch)
 
 
+def nearest_whole(size: Size, patch: int) -> Size:
+    """Return the size in whole patches that is nearest to a size, (height, width) in pixels."""
+    return _whole(size[0], patch), _whole(size[1], patch)
+
+
 def mask_grid(size: Size, *, rule: SizeRule, short_side: int, patch: int) -> Size:
     """Return the grid that the first mask is reduced to, (h, w) in tokens.
 

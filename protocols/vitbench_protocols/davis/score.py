@@ -1,5 +1,6 @@
 """`vitbench score davis`: J and F of anybody's result masks."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, writ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DavisMasks:
-    """J and F of a folder of result masks, `PREDICTIONS/<clip>/<frame>.png`, as published.
+    """J&F of result masks, `PREDICTIONS/CLIP/FRAME.png`, equal to DAVIS's official evaluator.
 
-    Nothing is cached: what lies in the folder now is what is scored.
+    PREDICTIONS is a folder or a zip file; the folders of the clips may lie deeper in it. Nothing is
+    cached: each call reads the masks anew.
 
     Source:
         davisvideochallenge/davis2017-evaluation, semi-supervised task (ac7c43f).
@@ -44,19 +46,36 @@ class DavisMasks:
     default_data: ClassVar[str] = "davis"
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Presets] = {"standard": {}}
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "standard": "as davis2017-evaluation, the official evaluator"
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench score davis masks/ --data davis",
+        "vitbench score davis masks.zip --reference true_masks/",
+    )
 
-    split: Literal["val", "train"] = setting("val", help="which clips")
-    year: Literal[2017, 2016] = setting(2017, help="2016: one object a clip, masks of 0 and 255")
+    split: Literal["val", "train"] = setting("val", help="split of the clips")
+    year: Literal[2017, 2016] = setting(
+        2017, help="edition of DAVIS; 2016 has one object in a clip, and masks of 0 and 255"
+    )
     reference: Path | None = setting(
-        None, help="folder of masks that count as the truth, instead of --data", identity=False
+        None, help="folder of masks that are taken for the truth, instead of --data", identity=False
     )
     extra_objects: Literal["error", "drop"] = setting(
-        "error", help="predicted labels above the number of true objects: refuse, or background"
+        "error",
+        help="predicted labels above the number of true objects: end with an error, or count as"
+        " background",
     )
-
+    late_objects: bool = setting(
+        False,
+        help="score objects that first appear in a later frame, from the frame after their first"
+        " mask on, as YouTube-VOS does; without this flag a clip with such an object is refused",
+        identity=False,  # without it, data where it matters gives no score at all
+    )
     threshold: int = setting(
         0,
-        help="gray level from which a pixel of a --year 2016 mask is object; 0: masks are binary",
+        help="gray level from which on a pixel of a --year 2016 mask is object; 0: masks hold two"
+        " values only",
         minimum=0,
         maximum=255,
     )
@@ -92,7 +111,7 @@ class DavisMasks:
                 swapped = better_order(np.sum([one.overlaps for one in scored], axis=0))
                 if swapped:
                     context.note(f"clip {frames[0].clip.id}: {swapped}")
-                context.progress("clips", done, len(todo))
+                context.progress("clips", done, len(todo), "clips")
         context.output.mkdir(parents=True, exist_ok=True)
         table = context.output / "objects.csv"
         write_csv(found, table)

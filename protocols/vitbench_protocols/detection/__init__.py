@@ -37,12 +37,10 @@ SMALL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """Boxes and masks of objects: AP on COCO, or on any data in its layout.
+    """Object detection and instance segmentation with a fine-tuned Mask R-CNN, scored by COCO's AP.
 
-    Presets: `selfpatch-release` is the released configuration as shipped, whose ViT-S has 8 heads
-    where the checkpoints have 6, and serves no other ViT; `correct-heads` leaves the checkpoint's
-    heads, and is what the ViT-Ti of the paper's table 3 is compared with; `xcit` is XCiT's
-    schedule; `mmdet-1x` is mmdetection's for ResNets; `small` fits a laptop.
+    AP is the average precision of boxes and of masks, averaged over the IoU thresholds 0.50 to 0.95
+    and over categories.
 
     Source:
         Yun et al., SelfPatch, CVPR 2022, table 1; reference: alinlab/SelfPatch (81aef14),
@@ -53,10 +51,13 @@ class Detection:
         XCiT and mmdet-1x had two. 8 and 16 images a step: the published numbers name those of a
         GPU, the step size and warm-up of the released configuration suggest 8 GPUs. The class
         token, where the checkpoint has one, stays in the backbone. Mixed precision is bfloat16.
+        Maps of any stride are taken: those of one stride for the nearest of 4, 8, 16 and 32 px (a
+        patch of 14 px for 16, resized), those of a pyramid for its levels, each behind a layer
+        norm. Batch normalization in the backbone keeps its statistics; its weights learn.
     """
 
     name: ClassVar[str] = "detection"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     data: ClassVar[Literal["instances"]] = "instances"
     default_data: ClassVar[str] = "coco"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
@@ -91,33 +92,68 @@ class Detection:
         "small": SMALL,
     }
 
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "correct-heads": "SelfPatch's configuration (Yun et al., CVPR 2022) with the checkpoint's"
+        " own heads: 12 epochs",
+        "selfpatch-release": "SelfPatch's configuration as released, for ViT-S only: 8 heads where"
+        " the checkpoints have 6",
+        "xcit": "XCiT's schedule (El-Nouby et al., NeurIPS 2021): 36 epochs",
+        "mmdet-1x": "mmdetection's 1x schedule for ResNets: SGD, 12 epochs",
+        "small": "ours: a small Mask R-CNN on images of 144 px for 14 epochs, minutes on a CPU",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval detection dino-vits16 --data coco",
+        "vitbench eval detection ckpt.pth --arch vit_small_patch16_224 --preset small"
+        " --data synthetic",
+    )
+
     adapter: Literal["four-taps", "simple-pyramid"] = setting(
         "four-taps",
-        help="how maps become a pyramid: four blocks' as published, or the last one's as in ViTDet",
+        help="how the backbone's features become a pyramid: from four blocks, as published, or from"
+        " the last block, as in ViTDet",
         choices=("four-taps", "simple-pyramid"),
     )
     layers: tuple[int, ...] = setting(
-        (), help="blocks that are tapped; left out: 3 5 7 11 of 12, or the last of each stage"
+        (),
+        help="blocks whose features the pyramid gets; left out: 3 5 7 11 of 12 blocks, or the last"
+        " of each stage",
     )
-    heads: int = setting(0, help="attention heads of the ViT; 0: the checkpoint's", minimum=0)
+    heads: int = setting(
+        0, help="attention heads of the ViT in the detector; 0: those of the checkpoint", minimum=0
+    )
     heads_width: int = setting(
-        0, help="width D of the only ViT that may get those heads; 0: any", minimum=0
+        0, help="refuse --heads for a ViT of another width than this; 0: any width", minimum=0
     )
-    freeze: bool = setting(False, help="leave the backbone as it is: a cheap probe")
+    freeze: bool = setting(False, help="keep the backbone frozen and train the detector alone")
     drop_path: tuple[float, float] = setting(
-        (0.0, 0.05), help="stochastic depth of the first and last block", minimum=0, maximum=0.99
+        (0.0, 0.05),
+        help="drop-path rates of the first and the last block",
+        minimum=0,
+        maximum=0.99,
     )
     positions: PositionRule = setting(
-        "dino", help="how the positional table is resized for each image"
+        "dino", help="how the position table is resized for each image"
     )
-    network: MaskRCNN = setting(MaskRCNN(), help="what stands on the backbone")
-    views: Views = setting(Views(), help="what is learned from")
-    learning: Learning = setting(Learning(), help="how long and how fast")
-    short: int = setting(800, help="short side of an image that is scored, px", minimum=16)
-    long: int = setting(1333, help="limit of its long side, px", minimum=16)
+    network: MaskRCNN = setting(MaskRCNN(), help="sizes of Mask R-CNN")
+    views: Views = setting(Views(), help="sizes and crops of the training images")
+    learning: Learning = setting(Learning(), help="epochs and optimizer of the training")
+    short: int = setting(
+        800, help="short side of the resized image when it is scored, in pixels", minimum=16
+    )
+    long: int = setting(
+        1333, help="largest long side of the resized image when it is scored, in pixels", minimum=16
+    )
     engine: Engine = setting(
-        "pycocotools", help="whose code evaluates; the numbers are the same", identity=False
+        "pycocotools",
+        help="library that computes AP; both give the same numbers",
+        identity=False,
     )
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that these settings can't train a detector on."""
+        from vitbench_protocols.detection.building import check_backbone  # imports torch
+
+        check_backbone(self, backbone)
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""

@@ -58,7 +58,7 @@ def detect_all(problem: Problem, detector: Detector) -> list[Detected]:
     for place, image in _images(val, mine, context.workers):
         image_id = problem.truth.image_ids[place]
         found[place] = list(detect(image, image_id, problem, detector))
-        context.progress("detecting", place + 1, len(val))
+        context.progress("detecting", place + 1, len(val), "images")
     everywhere = {place: each for part in distributed.gather(found) for place, each in part.items()}
     return [one for place in range(len(val)) for one in everywhere[place]]
 

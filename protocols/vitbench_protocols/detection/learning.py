@@ -92,7 +92,7 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
     """Train a detector, going on from where a killed run was."""
     context = problem.context
     task = ViewTask(detector, problem, views)
-    info = detector.taps.info
+    layers = {} if learning.layer_decay == 1 else detector.taps.parameter_layers()
     around = FineTuneContext(
         device=context.device,
         workers=context.workers,
@@ -100,7 +100,7 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
         output=context.output,
         progress=context.progress,
     )
-    FineTuning(task, learning.course(len(task.places), info), around).finish()
+    FineTuning(task, learning.course(len(task.places), layers), around).finish()
 
 
 def learn_and_detect(

@@ -2,8 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,29 +11,41 @@ from torch.nn import functional
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from vitbench.api import Backbone, BackboneInfo, errors
-from vitbench.kit import DropPath, PyramidAdapter, rescaling
+from vitbench.api import Backbone, BackboneInfo, Stage, errors
+from vitbench.kit import (
+    DropPath,
+    PyramidAdapter,
+    in_cells,
+    keep_statistics,
+    level_strides,
+    pyramid_layers,
+    rescaling,
+)
 
 STRIDES = (4, 8, 16, 32)  # px
 Pyramid = OrderedDict[str, Tensor]  # "0" to "3" and "pool", the finest first
 
 
 def default_layers(info: BackboneInfo) -> tuple[int, ...]:
-    """Return the last block of each stage of a pyramid, else the published blocks.
+    """Return the levels of a network that is a pyramid by itself, else the published blocks.
 
     Those are 3, 5, 7 and 11 of a ViT with 12 blocks, and at the same depths of another.
     """
-    if info.stages:
-        return tuple(end - 1 for end in accumulate(stage.blocks for stage in info.stages))
-    return tuple(max(info.depth * part // 12 - 1, 0) for part in (4, 6, 8, 12))
+    published = tuple(max(info.depth * part // 12 - 1, 0) for part in (4, 6, 8, 12))
+    return pyramid_layers(info) or published
 
 
 class Taps(nn.Module):
-    """Maps of some blocks of a backbone, and an adapter on them.
+    """Maps of some layers of a backbone at the strides they are taken for, and an adapter on them.
+
+    A map of another stride, or of another size than the image has cells of its stride, is resized
+    bilinearly. Batch normalization inside the backbone keeps the statistics it came with, as in
+    Mask R-CNN: images pass one by one, which is no batch to take statistics of.
 
     Args:
         backbone: A copy of one's own.
-        layers: The blocks.
+        layers: The layers.
+        strides: What their maps are taken for, in pixels.
         adapter: Changes the maps of all images of a batch together (`of_each`).
         frozen: Leaves the backbone as it is: no gradient, no drop path, not saved.
         drop_path: Stochastic depth of the first and the last block.
@@ -44,13 +55,15 @@ class Taps(nn.Module):
         self,
         backbone: Backbone,
         layers: Sequence[int],
+        strides: Sequence[int],
         adapter: nn.Module,
         *,
         frozen: bool,
         drop_path: tuple[float, float],
     ) -> None:
         super().__init__()
-        self.layers, self.adapter, self.info = tuple(layers), adapter, backbone.info
+        self.layers, self.strides = tuple(layers), tuple(strides)
+        self.adapter, self.info = adapter, backbone.info
         self._held = (backbone,)  # in a tuple: a frozen one is no part of what is trained and saved
         self.drop_path: DropPath | None = None
         if frozen:
@@ -73,11 +86,32 @@ class Taps(nn.Module):
             if self.drop_path is not None:
                 scales = self._scales(seed, position).to(image.device, image.dtype)
                 self.drop_path.scales = scales if self.training else None
-            features = self._held[0](image[None], self.layers, norm=False)
-            raw.append([each.patches for each in features])
+            raw.append(self._maps(image))
         adapter: Any = self.adapter
         found: list[list[Tensor]] = adapter.of_each(raw)
         return found
+
+    def parameter_layers(self) -> dict[str, int]:
+        """Return the layer of each of the backbone's parameters; none where it is frozen."""
+        return {} if self.drop_path is None else self._held[0].parameter_layers()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all but the backbone's batch norms, which keep their statistics."""
+        super().train(mode)
+        keep_statistics(self._held[0])
+        return self
+
+    def _maps(self, image: Tensor) -> list[Tensor]:
+        """Return the maps (1, D, h, w) of an image whose sides are whole multiples of 32 px."""
+        height, width = image.shape[-2:]
+        unit = self.info.patch_size
+        whole = functional.pad(image, (0, -width % unit, 0, -height % unit))
+        found = self._held[0](whole[None], self.layers, norm=False)
+        covered = (whole.shape[-2], whole.shape[-1])
+        return [
+            in_cells(each.patches, covered, stride, (height // stride, width // stride))
+            for each, stride in zip(found, self.strides, strict=True)
+        ]
 
     def _scales(self, seed: int, position: int) -> Tensor:
         assert self.drop_path is not None
@@ -169,20 +203,24 @@ class SimplePyramid(nn.Module):
         return named
 
 
-def four_taps(backbone: Backbone, layers: Sequence[int]) -> nn.Module:
-    """Return what brings the maps of four blocks to strides 4, 8, 16 and 32.
+def check_four(info: BackboneInfo, layers: Sequence[int]) -> None:
+    """Refuse layers that are not four, or that do not exist.
 
     Raises:
-        SettingError: They are not four, or of strides that make no pyramid.
+        SettingError: Says which layers were found.
     """
-    stages = [backbone.info.stage(layer) for layer in layers]
-    strides = [stage.stride for stage in stages]
-    if tuple(strides) == STRIDES:
-        return Norms([stage.width for stage in stages])
-    if len(strides) != len(STRIDES) or len(set(strides)) > 1:
+    strides = [info.stage(layer).stride for layer in layers]
+    if len(strides) != len(STRIDES):
         raise errors.SettingError(
-            [f"blocks {tuple(layers)} of {backbone.info.arch} have maps of strides {strides} px,"
-             f" expected four, of one stride or of {STRIDES}"],
-            hint="--layers: four blocks of a ViT, the last of each stage of a pyramid; or none",
+            [f"blocks {tuple(layers)} of {info.arch} have maps of strides {strides} px,"
+             " expected four maps"],
+            hint="--layers: four blocks of a ViT, or of a pyramid from fine to coarse; or none",
         )  # fmt: skip
+
+
+def four_levels(stages: Sequence[Stage]) -> nn.Module:
+    """Return what makes the levels of a pyramid of four maps at their `level_strides`."""
+    strides = level_strides(stages)
+    if strides == STRIDES:
+        return Norms([stage.width for stage in stages])
     return PyramidAdapter(stages[0].width, strides[0])

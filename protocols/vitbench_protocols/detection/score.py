@@ -20,7 +20,7 @@ from vitbench_protocols.detection.truth import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoResults:
-    """AP of boxes and masks of a COCO results file, by COCO's own evaluation.
+    """AP of the boxes and masks in a COCO results file, by COCO's own evaluation.
 
     Entries may have boxes, masks or both; masks alone give their boxes too. Images without a
     detection count, with nothing found in them.
@@ -36,9 +36,15 @@ class CocoResults:
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"coco": {}}
 
-    split: Literal["val", "train"] = setting("val", help="which images")
+    preset_notes: ClassVar[Mapping[str, str]] = {"coco": "as COCO's own evaluation"}
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench score coco results.json --data coco",
+        "vitbench score coco results.json --split train --data coco",
+    )
+
+    split: Literal["val", "train"] = setting("val", help="split of the images")
     engine: Engine = setting(
-        "pycocotools", help="whose code evaluates; the numbers are the same", identity=False
+        "pycocotools", help="library that computes AP; both give the same numbers", identity=False
     )
 
     @property

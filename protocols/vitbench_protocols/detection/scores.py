@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.api import MetricSpec, Score, errors
-from vitbench.kit import atomic, statistic
+from vitbench.kit import atomic
 from vitbench_protocols.detection.matching import THRESHOLDS, match
 from vitbench_protocols.detection.results import Detected, box_of, runs_of
 from vitbench_protocols.detection.truth import Kind, Truth
@@ -22,7 +22,6 @@ KINDS: tuple[Kind, ...] = ("box", "mask")
 TYPES = {"box": "bbox", "mask": "segm"}
 LIMIT = 100  # detections of a category in an image
 LARGEST = 1e10  # square pixels of an object that counts
-PER_DETECTION = ("image", "category", "score", "matched", "ignored")
 
 # name, label, its IoUs, its areas
 LEVELS = (
@@ -38,7 +37,6 @@ METRICS = tuple(
     for kind in KINDS
     for name, label, _, _ in LEVELS
 )
-Items = Mapping[str, NDArray[Any]]
 Entry = dict[str, Any]  # of one object or detection, as COCO's code wants it
 
 
@@ -201,26 +199,6 @@ def summarize(found: Mapping[Kind, Evaluated], images: int) -> tuple[Score, ...]
         for kind in KINDS
         for name, _, ious, area in LEVELS
     )
-
-
-def ap_by_image(items: Items, kind: Kind) -> NDArray[np.float64]:
-    """Return the AP of each image by itself, over the categories it shows, percent, (n,).
-
-    NaN where there is nothing to be found.
-    """
-    truths, images = items[f"{kind}_truths"], items[f"{kind}_image"]
-    found = np.full(len(truths), np.nan)
-    for place in np.flatnonzero(truths.sum(axis=1) > 0):
-        columns = np.flatnonzero(truths[place])
-        mine = (images == place) & np.isin(items[f"{kind}_category"], columns)
-        alone = {f"{kind}_{name}": items[f"{kind}_{name}"][mine] for name in PER_DETECTION}
-        alone[f"{kind}_category"] = np.searchsorted(columns, alone[f"{kind}_category"])
-        alone[f"{kind}_image"] = np.zeros(np.count_nonzero(mine), np.int64)
-        alone[f"{kind}_truths"] = truths[place : place + 1, columns]
-        ap = statistic(alone, f"ap_{kind}")
-        assert ap is not None
-        found[place] = ap.of(np.ones((1, 1)))[0]
-    return found
 
 
 def write_categories(found: Mapping[Kind, Evaluated], truth: Truth, path: Path) -> None:

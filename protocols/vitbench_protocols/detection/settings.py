@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 from vitbench.api import setting
 
 if TYPE_CHECKING:
-    from vitbench.api import BackboneInfo
+    from collections.abc import Mapping
+
     from vitbench.kit import FineTuneConfig
 
 MOMENTUM = 0.9  # of SGD
@@ -21,43 +22,63 @@ class MaskRCNN:
         mask_rcnn_r50_fpn.py, which alinlab/SelfPatch (81aef14) uses unchanged.
     """
 
-    channels: int = setting(256, help="of the pyramid and the mask head", minimum=8)
-    hidden: int = setting(1024, help="width of the box head", minimum=8)
-    proposals: int = setting(512, help="boxes of an image that the heads learn from", minimum=4)
-    score: float = setting(0.05, help="least score of a detection", minimum=0, maximum=1)
-    detections: int = setting(100, help="of an image at most", minimum=1)
+    channels: int = setting(256, help="channels of the pyramid and the mask head", minimum=8)
+    hidden: int = setting(1024, help="hidden width of the box head", minimum=8)
+    proposals: int = setting(
+        512, help="proposals of an image that the heads are trained on", minimum=4
+    )
+    score: float = setting(0.05, help="lowest score of a kept detection", minimum=0, maximum=1)
+    detections: int = setting(100, help="most detections kept of an image", minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learning:
-    """How long and how fast a detector learns."""
+    """Epochs and optimizer of a detector's training."""
 
-    epochs: int = setting(12, help="times that every training image is seen", minimum=1)
+    epochs: int = setting(12, help="passes over the training images", minimum=1)
     drops: tuple[int, ...] = setting(
-        (8, 11), help="epochs after which the rate falls to a tenth", minimum=0
+        (8, 11), help="epochs after which the learning rate falls to a tenth", minimum=0
     )
-    batch_size: int = setting(8, help="images of a step, over all processes", minimum=1)
+    batch_size: int = setting(8, help="images in one training step, over all processes", minimum=1)
     optimizer: Literal["adamw", "sgd"] = setting(
-        "adamw", help="what moves the weights", choices=("adamw", "sgd")
+        "adamw", help="optimizer of the training", choices=("adamw", "sgd")
     )
-    learning_rate: float = setting(5e-5, help="after the warm-up", minimum=0)
-    weight_decay: float = setting(0.05, help="of the optimizer", minimum=0)
+    learning_rate: float = setting(5e-5, help="learning rate after the warm-up", minimum=0)
+    weight_decay: float = setting(0.05, help="weight decay of the optimizer", minimum=0)
     undecayed: tuple[str, ...] = setting(
-        ("pos_embed", "cls_token", "norm"), help="parts of names of weights that do not decay"
+        ("pos_embed", "cls_token", "norm"),
+        help="parameters without weight decay, by parts of their names",
     )
     layer_decay: float = setting(
-        1.0, help="rate of a block over that of the next one; 1: the same", minimum=0.01, maximum=1
+        1.0,
+        help="learning rate of a block as a share of the next block's; 1: all blocks alike",
+        minimum=0.01,
+        maximum=1,
     )
-    warmup_steps: int = setting(1000, help="steps of linear warm-up, from a thousandth", minimum=0)
+    warmup_steps: int = setting(
+        1000,
+        help="steps in which the learning rate grows linearly, from a thousandth",
+        minimum=0,
+    )
     accumulate: int = setting(
-        1, help="parts of a batch to save memory; BatchNorm sees the parts", minimum=1
+        1,
+        help="parts that a batch is split into to save memory; BatchNorm normalizes each part",
+        minimum=1,
     )
     check_epochs: int = setting(
-        1, help="epochs between scores for the curve; 0: none", minimum=0, identity=False
+        1,
+        help="epochs between two scores on val for the training curve; 0: none",
+        minimum=0,
+        identity=False,
     )
 
-    def course(self, images: int, info: "BackboneInfo") -> "FineTuneConfig":
-        """Return what the core's loop needs to know, for a number of training images."""
+    def course(self, images: int, layers: "Mapping[str, int]") -> "FineTuneConfig":
+        """Return what the core's loop needs to know.
+
+        Args:
+            images: How many are trained on.
+            layers: The layer of each of the backbone's parameters, see `shares`.
+        """
         from vitbench.kit import FineTuneConfig, Steps  # imports torch
 
         per_epoch = -(-images // self.batch_size)
@@ -72,23 +93,21 @@ class Learning:
             weight_decay=self.weight_decay,
             undecayed=self.undecayed,
             momentum=MOMENTUM if self.optimizer == "sgd" else None,
-            shares=self.shares(info),
+            shares=self.shares(layers),
             accumulate=self.accumulate,
             check_every=self.check_epochs * per_epoch,
         )
 
-    def shares(self, info: "BackboneInfo") -> dict[str, float]:
-        """Return how much of the rate parts of a ViT get: less, the earlier they come.
+    def shares(self, layers: "Mapping[str, int]") -> dict[str, float]:
+        """Return how much of the rate a backbone's parameters get: less, the earlier they come.
+
+        Args:
+            layers: Of `Backbone.parameter_layers`; not read where all rates are the same.
 
         Source:
             Bao et al., BEiT, ICLR 2022; ViTDet (see `maps.SimplePyramid`).
         """
-        if self.layer_decay == 1:
+        if self.layer_decay == 1 or not layers:
             return {}
-        blocks = {
-            f"backbone.blocks.{block}.": self.layer_decay ** (info.depth - block)
-            for block in range(info.depth)
-        }
-        first = self.layer_decay ** (info.depth + 1)
-        names = ("patch_embed", "pos_embed", "cls_token", "reg_token")
-        return blocks | {f"backbone.{name}": first for name in names}
+        last = max(layers.values())
+        return {f"backbone.{name}": self.layer_decay ** (last - at) for name, at in layers.items()}

@@ -41,14 +41,20 @@ class Views:
     """
 
     short: tuple[int, ...] = setting(
-        tuple(range(480, 801, 32)), help="short sides that are drawn from, px", minimum=16
+        tuple(range(480, 801, 32)),
+        help="short sides of a training image, in pixels; one is drawn each time",
+        minimum=16,
     )
-    long: int = setting(1333, help="limit of the long side, px", minimum=16)
+    long: int = setting(1333, help="largest long side of a training image, in pixels", minimum=16)
     crop: tuple[int, ...] = setting(
-        (384, 600), help="least and largest side of the crop that every second image gets; (): none"
+        (384, 600),
+        help="smallest and largest side, in pixels, of the crop that half of the images get; no"
+        " values: no crop",
     )
     before_crop: tuple[int, ...] = setting(
-        (400, 500, 600), help="short sides before a crop, px", minimum=16
+        (400, 500, 600),
+        help="short sides of an image before such a crop, in pixels; one is drawn each time",
+        minimum=16,
     )
 
     def __post_init__(self) -> None:

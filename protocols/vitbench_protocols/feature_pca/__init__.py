@@ -1,4 +1,4 @@
-"""Pictures of frozen features: principal components, attention maps, and how spread they are."""
+"""Pictures of frozen features: their principal components, their attention, and their spread."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturePca:
-    """Show a few images as the backbone sees them; nothing here ranks one above another.
+    """Pictures of a few images' patch features (PCA colors, attention), and how they spread.
 
-    The components are those of the patches of all images drawn, so equal colors mean equal
-    features from picture to picture. Attention is the class token's in the last block, mean over
-    heads; without a class token, the mean over all patches.
+    The numbers describe; they rank no backbone above another. The principal components are
+    computed over the patches of all drawn images, so equal colors mean equal features in all
+    pictures. The attention is that of the class token in the last block, averaged over heads;
+    without a class token, it is averaged over all patches.
     """
 
     name: ClassVar[str] = "feature-pca"
@@ -37,9 +38,23 @@ class FeaturePca:
     )
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
 
-    images: int = setting(8, help="how many, evenly spread over the split", minimum=1)
-    resize: int = setting(256, help="short side before the crop, px", minimum=8)
-    crop: int = setting(224, help="center crop, px", minimum=8)
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval feature-pca dino-vits16 --data imagenet",
+        "vitbench eval feature-pca ckpt.pth --arch vit_small_patch16_224 --images 4"
+        " --data synthetic",
+    )
+
+    images: int = setting(
+        8, help="number of images to draw, evenly spread over the split", minimum=1
+    )
+    resize: int = setting(
+        256, help="short side of an image before the center crop, in pixels", minimum=8
+    )
+    crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that can't take such crops."""
+        backbone.check_images(self.crop, self.crop)
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Draw the images and measure their features."""
@@ -52,7 +67,6 @@ class FeaturePca:
             write,
         )
 
-        backbone.check_images(self.crop, self.crop)
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
         dataset = context.dataset("val")

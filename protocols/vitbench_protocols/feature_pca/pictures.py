@@ -38,7 +38,7 @@ def look(
                 attention.append(_class_attention(backbone, images, features.patches.shape))
         pixels.append(batch)
         patches.append(features.patches.float().cpu())
-        context.progress("images", done + 1, len(chosen))
+        context.progress("images", done + 1, len(chosen), "images")
     if not attention:
         context.note(f"{backbone.info.arch} has no attention over the whole image: none drawn")
     return torch.cat(pixels), torch.cat(patches), torch.cat(attention) if attention else None

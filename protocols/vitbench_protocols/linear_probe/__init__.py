@@ -1,5 +1,6 @@
-"""Linear classification on frozen features: how much of the classes lies open in them."""
+"""Linear classification on frozen features."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -19,18 +20,19 @@ SWEEP = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearProbe:
-    """Linear classifiers on frozen features; with several, train's held-out part chooses one.
+    """Accuracy of a linear classifier that is trained on frozen image-level features.
 
-    `top1` is that of the last epoch. The reference prints the best epoch's, chosen on val:
-    `top1_best`.
+    `top1` is the accuracy after the last epoch. The reference prints the accuracy of the epoch
+    that is best on val; that is `top1_best`. Where several classifiers are asked for, the one that
+    is best on a held-out part of train is trained on all of train.
 
     Source:
         Caron et al., DINO, ICCV 2021, section 4.1. Reference: facebookresearch/dino,
         eval_linear.py (7c446df).
 
     Differs:
-        The preset `dino` follows it; crops and order are drawn by address, so they do not depend
-        on the number of processes. The preset `sweep` is ours: fixed center crops, a grid of
+        The preset `dino` follows the reference; crops and order do not depend on the number of
+        processes. The preset `sweep` is ours: fixed center crops, a grid of
         learning rates and features, none of it chosen on val.
     """
 
@@ -47,34 +49,60 @@ class LinearProbe:
         MetricSpec("top5_best", "top-5 (best epoch)"),
     )
     presets: ClassVar[Presets] = {"dino": {}, "sweep": SWEEP}
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "dino": "as DINO's paper (Caron et al., ICCV 2021): 100 epochs of forward passes over"
+        " random crops of train",
+        "sweep": "ours: one forward pass, then 27 classifiers on stored features; none is chosen on"
+        " val",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval linear-probe dino-vits16 --preset sweep --data imagenet",
+        "vitbench eval linear-probe ckpt.pth --arch vit_small_patch16_224 --data imagenet",
+    )
 
     train_on: Literal["crops", "features"] = setting(
         "crops",
-        help="new random crops in each epoch, or features of center crops, passed once",
+        help="input of the classifier: features of new random crops in each epoch, or stored"
+        " features of center crops",
         choices=("crops", "features"),
     )
     features: tuple[Choice, ...] = setting(
         ("by-size",),
-        help="what heads read: last-4 or last-1 blocks, last-1+mean patch; by-size: as DINO's",
+        help="features that classifiers read: those of the last 4 blocks, of the last block, or of"
+        " the last block with its mean patch; by-size: what DINO's script takes for this width",
     )
     learning_rates: tuple[float, ...] = setting(
-        (0.001,), help="for a batch of 256; each is tried on each of the features", minimum=1e-12
+        (0.001,),
+        help="learning rates for a batch of 256 images; each is tried with each of --features",
+        minimum=1e-12,
     )
-    epochs: int = setting(100, help="cosine to 0 over these", minimum=1)
-    batch_size: int = setting(1024, help="over all processes", minimum=1)
-    momentum: float = setting(0.9, help="of SGD", minimum=0, maximum=1)
+    epochs: int = setting(
+        100, help="epochs of training; the learning rate falls to 0 by a cosine", minimum=1
+    )
+    batch_size: int = setting(
+        1024, help="images in one training step, over all processes", minimum=1
+    )
+    momentum: float = setting(0.9, help="SGD momentum", minimum=0, maximum=1)
     held_out: float = setting(
-        0.1, help="share of train that chooses among several heads", minimum=0.01, maximum=0.5
+        0.1,
+        help="share of train that is held out to choose among several classifiers",
+        minimum=0.01,
+        maximum=0.5,
     )
     crop_scale: tuple[float, float] = setting(
-        (0.08, 1.0), help="area of a random crop, share of the image", minimum=0, maximum=1
+        (0.08, 1.0),
+        help="smallest and largest area of a random crop, as a share of the image",
+        minimum=0,
+        maximum=1,
     )
-    resize: int = setting(256, help="short side before the center crop, px", minimum=8)
-    crop: int = setting(224, help="side of every crop, px", minimum=8)
+    resize: int = setting(
+        256, help="short side of an image before the center crop, in pixels", minimum=8
+    )
+    crop: int = setting(224, help="side of every crop, in pixels", minimum=8)
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Size (H, W) of every image that passes, in pixels."""
+        """Size (H, W) in pixels of every image that the backbone sees."""
         return self.crop, self.crop
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:

@@ -1,6 +1,6 @@
 """A grid of heads, (feature set, learning rate) each: those of one feature set share a product."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,10 +52,15 @@ class Grid:
             width = sum(widths[output] for output in features.outputs)
             self.groups[features] = make_heads(rates, width, classes, seed=seed, device=device)
 
-    @property
-    def state(self) -> list[Tensor]:
-        """All that training changes."""
-        return [tensor for group in self.groups.values() for tensor in group.tensors]
+    def states(self) -> dict[str, list[Tensor]]:
+        """Return all that training changes, by head, on the CPU."""
+        return {name: [part.cpu() for part in parts] for name, parts in self._parts()}
+
+    def load_states(self, states: Mapping[str, Sequence[Tensor]]) -> None:
+        """Take what `states` gave, of any grid that had these heads."""
+        for name, parts in self._parts():
+            for part, value in zip(parts, states[name], strict=True):
+                part.copy_(value)
 
     def step(self, vectors: Vectors, labels: Tensor, *, scale: float, momentum: float) -> None:
         """Take one step of every head."""
@@ -74,6 +79,13 @@ class Grid:
             own = [head for head in self.heads if head.features == features]
             columns |= dict(zip(own, found.T, strict=True))
         return torch.stack([columns[head] for head in self.heads], dim=1)
+
+    def _parts(self) -> Iterator[tuple[str, Sequence[Tensor]]]:
+        """Yield the name and the tensors of each head."""
+        for features, group in self.groups.items():
+            own = [head for head in self.heads if head.features == features]
+            for number, head in enumerate(own):
+                yield f"{head.rate!r} on the {features.said}", group.of(number)
 
     def _places(
         self, features: FeatureSet, group: Heads, vectors: Vectors, labels: Tensor, rows: slice

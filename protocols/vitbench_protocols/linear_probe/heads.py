@@ -23,10 +23,12 @@ class Heads:
     weight_momentum: Tensor
     bias_momentum: Tensor
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All that training changes."""
-        return (self.weight, self.bias, self.weight_momentum, self.bias_momentum)
+    def of(self, number: int) -> tuple[Tensor, ...]:
+        """Return all that training changes of one classifier, as views."""
+        whole = (self.weight, self.bias, self.weight_momentum, self.bias_momentum)
+        return tuple(
+            tensor.view(len(self.rates), -1, *tensor.shape[1:])[number] for tensor in whole
+        )
 
     def logits(self, features: Tensor) -> Tensor:
         """Classify features (B, d); returns (B, H, C)."""

@@ -1,7 +1,6 @@
 """The two stages: choose among heads on a held-out part of train, then train one on all of it."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
@@ -15,12 +14,11 @@ from vitbench.api import (
     FeatureTable,
     Output,
 )
-from vitbench.kit import distributed, permutation
+from vitbench.kit import CheckpointConfig, Loop, Milestone, Task, distributed, permutation
 from vitbench_protocols.linear_probe.grid import Grid, Head
-from vitbench_protocols.linear_probe.saving import Saved
-from vitbench_protocols.linear_probe.sources import Source, vectors_of
+from vitbench_protocols.linear_probe.sources import Source, Vectors, vectors_of
 
-SAVE_EVERY_SECONDS = 60.0
+SAVING = CheckpointConfig(save_minutes=1.0, keep_last=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +73,143 @@ class Places:
             self.best_epoch.fill_(epoch)
         self.last.copy_(places)
 
+    @property
+    def state(self) -> tuple[Tensor, ...]:
+        """All of it."""
+        return (self.last, self.best, self.best_epoch)
+
+
+class HeadTraining(Task[tuple[Tensor, Vectors]]):
+    """The heads of a grid, trained on rows of train.
+
+    Args:
+        stage: What is done, in a word.
+        grid: This process's heads.
+        data: What they are trained on.
+        rows: Rows of the train split.
+        labels: Of all of its rows.
+        schedule: How.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        grid: Grid,
+        data: Data,
+        rows: Tensor,
+        labels: Tensor,
+        schedule: Schedule,
+    ) -> None:
+        self.stage, self.grid, self.data, self.schedule = stage, grid, data, schedule
+        self.rows, self.labels = rows, labels.to(data.context.device)
+        self.step, self.device = 0, data.context.device
+        self.steps_per_epoch = -(-len(rows) // schedule.batch_size)
+
+    def train(self) -> None:
+        """Make the steps that are left."""
+        context = self.data.context
+        Loop(
+            self,
+            output=context.output / self.stage,
+            scratch=context.scratch / self.stage,
+            saving=SAVING,
+        ).run()
+
+    @property
+    def steps(self) -> int:
+        """See `Task.steps`."""
+        return self.schedule.epochs * self.steps_per_epoch
+
+    @property
+    def batch_size(self) -> int:
+        """See `Task.batch_size`."""
+        return self.schedule.batch_size
+
+    def batches(self) -> Generator[tuple[Tensor, Vectors]]:
+        """See `Task.batches`; every process gets all of a batch, since it has heads of its own."""
+        first, done = divmod(self.step, self.steps_per_epoch)
+        for epoch in range(first, self.schedule.epochs):
+            order = permutation(
+                self.data.context.seed, "linear-probe", epoch, length=len(self.rows)
+            )
+            batches = torch.split(self.rows[torch.from_numpy(order)], self.schedule.batch_size)
+            left = batches[done if epoch == first else 0 :]
+            yield from zip(left, self.data.source.batches(epoch, left), strict=True)
+
+    def train_step(self, batch: tuple[Tensor, Vectors]) -> Mapping[str, Tensor]:
+        """Take one step of every head; a head that diverges is no error, so no loss is logged."""
+        rows, vectors = batch
+        scale = self.schedule.scale(self.step // self.steps_per_epoch)
+        target = self.labels[rows.to(self.device)]
+        self.grid.step(vectors, target, scale=scale, momentum=self.schedule.momentum)
+        self.step += 1
+        return {}
+
+    @property
+    def at_milestone(self) -> bool:
+        """Whether an epoch is done."""
+        return self.step % self.steps_per_epoch == 0
+
+    def milestone(self) -> Milestone:
+        """Tell of an epoch."""
+        epoch = self.step // self.steps_per_epoch - 1
+        row = {"epoch": epoch, "scale": self.schedule.scale(epoch), **self.scores(epoch)}
+        self.data.context.progress(
+            f"linear probe, {self.stage}", epoch + 1, self.schedule.epochs, "epochs"
+        )
+        return Milestone(row=row)
+
+    def scores(self, epoch: int) -> Mapping[str, float]:
+        """Score the heads after an epoch, where somebody wants to know."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the heads of all processes, by what they are."""
+        heads: dict[str, list[Tensor]] = {}
+        for part in distributed.gather(self.grid.states()):
+            heads |= part
+        return {"step": self.step, "heads": heads}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take this process's heads from a state of however many processes."""
+        self.grid.load_states(state["heads"])
+        self.step = state["step"]
+
+    def memory_advice(self) -> tuple[str, str]:
+        """See `Task.memory_advice`."""
+        return (
+            f"room for {self.batch_size} feature vectors and {len(self.grid.heads)} heads",
+            "a smaller --batch-size, fewer --learning-rates, or more processes",
+        )
+
+
+class FinalTraining(HeadTraining):
+    """The training of one head on all of train, scored on val after each epoch."""
+
+    def __init__(self, head: Head, data: Data, labels: Tensor, schedule: Schedule) -> None:
+        table = data.table("val")
+        grid, rows = data.grid([head], table.classes), torch.arange(len(labels))
+        super().__init__("finish", grid, data, rows, labels, schedule)
+        self.vectors = vectors_of(table, data.spec.outputs)
+        self.truth = torch.from_numpy(table.targets)
+        zeros = torch.zeros_like(self.truth)
+        self.places = Places(zeros, zeros.clone(), torch.zeros(1))
+
+    def scores(self, epoch: int) -> Mapping[str, float]:
+        """Keep the places of an epoch; return its accuracy."""
+        self.places.update(epoch, self.grid.places(self.vectors, self.truth)[:, 0])
+        return {"top1": 100 * (self.places.last < 1).double().mean().item()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Task.state_dict`."""
+        return {**super().state_dict(), "places": self.places.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Task.load_state_dict`."""
+        super().load_state_dict(state)
+        for tensor, value in zip(self.places.state, state["places"], strict=True):
+            tensor.copy_(value)
+
 
 def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -> Head:
     """Train all heads without a share of train, each process its part, and return the best there.
@@ -88,7 +223,7 @@ def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -
     kept, held_out = order[count:], order[:count]
     mine = distributed.share(heads)
     grid = data.grid(mine, table.classes)
-    _train("choose", grid, data, kept, labels, schedule)
+    HeadTraining("choose", grid, data, kept, labels, schedule).train()
     vectors = vectors_of(table, data.spec.outputs, held_out)
     hits = (grid.places(vectors, labels[held_out]) < 1).double().mean(dim=0).tolist()
     accuracy: dict[Head, float] = {}
@@ -105,46 +240,10 @@ def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -
 def finish(head: Head, data: Data, schedule: Schedule) -> Places:
     """Train one head on all of train, and score it on val after each epoch."""
     dataset: Any = data.context.dataset("train")
-    labels, table = torch.tensor(dataset.targets), data.table("val")
-    grid, vectors = data.grid([head], table.classes), vectors_of(table, data.spec.outputs)
-    truth = torch.from_numpy(table.targets)
-    scored = Places(torch.zeros_like(truth), torch.zeros_like(truth), torch.zeros(1))
-
-    def score(epoch: int) -> None:
-        scored.update(epoch, grid.places(vectors, truth)[:, 0])
-
-    more = (scored.last, scored.best, scored.best_epoch)
-    rows = torch.arange(len(labels))
-    _train("finish", grid, data, rows, labels, schedule, score, more)
+    training = FinalTraining(head, data, torch.tensor(dataset.targets), schedule)
+    training.train()
+    places = training.places
     data.context.note(
-        f"best of {schedule.epochs} epochs on val: number {int(scored.best_epoch) + 1}"
+        f"best of {schedule.epochs} epochs on val: number {int(places.best_epoch) + 1}"
     )
-    return scored
-
-
-def _train(
-    stage: str,
-    grid: Grid,
-    data: Data,
-    rows: Tensor,
-    labels: Tensor,
-    schedule: Schedule,
-    on_epoch: Callable[[int], None] = lambda epoch: None,
-    more_state: Sequence[Tensor] = (),
-) -> None:
-    """Train every head of a grid on rows of train; a killed run goes on where it was saved."""
-    context = data.context
-    saved, state = Saved(context.scratch, stage), [*grid.state, *more_state]
-    last, labels = time.monotonic(), labels.to(context.device)
-    for epoch in range(saved.restore(state), schedule.epochs):
-        order = permutation(context.seed, "linear-probe", epoch, length=len(rows))
-        batches = torch.split(rows[torch.from_numpy(order)], schedule.batch_size)
-        scale = schedule.scale(epoch)
-        for batch, vectors in zip(batches, data.source.batches(epoch, batches), strict=True):
-            target = labels[batch.to(context.device)]
-            grid.step(vectors, target, scale=scale, momentum=schedule.momentum)
-        on_epoch(epoch)
-        context.progress(f"linear probe, {stage}", epoch + 1, schedule.epochs)
-        if distributed.from_main(time.monotonic() - last > SAVE_EVERY_SECONDS):
-            saved.save(epoch, state)
-            last = time.monotonic()
+    return places

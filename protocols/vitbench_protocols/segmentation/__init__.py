@@ -33,11 +33,10 @@ SMALL = Learning(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
-    """A class for every pixel: mIoU on ADE20K, or on any folder of index maps in its layout.
+    """Semantic segmentation, scored by mIoU: from frozen patch features, or fine-tuned.
 
-    Presets: `knn` and `linear` read frozen features in minutes; `semfpn-40k` and `upernet-160k`
-    fine-tune as published; `semfpn-40k-intended` spares norms from weight decay, as the comment in
-    the released file says; `semfpn-xcit-80k` is XCiT's; `small` fits a laptop.
+    mIoU is the intersection over union of predicted and true pixels, averaged over classes. The
+    presets `knn` and `linear` keep the backbone frozen; the others fine-tune it with a decoder.
 
     Source:
         Yun et al., SelfPatch, CVPR 2022, table 1: Semantic FPN 40k and UPerNet 160k. Reference:
@@ -49,6 +48,8 @@ class Segmentation:
         so its scores agree up to the rounding that training carries on.
         The class token, where the checkpoint has one, stays in the backbone (the reference drops
         it). 16 crops a step: the published numbers name 4 a GPU, but not how many GPUs.
+        Batch normalization inside the backbone keeps its statistics, and its weights learn;
+        mmsegmentation takes the statistics of each batch.
     """
 
     name: ClassVar[str] = "segmentation"
@@ -79,16 +80,43 @@ class Segmentation:
         },
     }
 
-    method: DenseKnn | LinearProbe | FineTune = setting(DenseKnn(), help="how classes are found")
-    inference: Inference = setting(Inference(), help="how an image is seen when it is scored")
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "knn": "nearest training patches, frozen backbone (Balazevic et al., NeurIPS 2023); one"
+        " forward pass over train and val",
+        "linear": "linear layer on frozen patches (DINOv2, Oquab et al., TMLR 2024), 4,000 steps",
+        "semfpn-40k": "Semantic FPN, fine-tuned for 40,000 steps (SelfPatch, Yun et al., CVPR 2022,"
+        " table 1)",
+        "semfpn-40k-intended": "semfpn-40k without weight decay on norms, as the comment in the"
+        " released file intends",
+        "semfpn-xcit-80k": "Semantic FPN with XCiT's settings (El-Nouby et al., NeurIPS 2021),"
+        " 80,000 steps",
+        "upernet-160k": "UPerNet, fine-tuned for 160,000 steps (SelfPatch, table 1)",
+        "small": "ours: Semantic FPN for 400 steps of 128 px crops, minutes on a CPU",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval segmentation dino-vits16 --data ade20k",
+        "vitbench eval segmentation ckpt.pth --arch vit_small_patch16_224 --preset semfpn-40k"
+        " --data ade20k",
+    )
+
+    method: DenseKnn | LinearProbe | FineTune = setting(
+        DenseKnn(), help="how the class of a pixel is found (the preset chooses the method)"
+    )
+    inference: Inference = setting(
+        Inference(), help="how an image is resized and cut when it is scored"
+    )
     first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)
     void: tuple[int, ...] = setting((), help=VOID, minimum=0, maximum=HIGHEST)
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that this method or this way of showing images does not serve."""
+        self.inference.check(backbone)
+        self.method.check(backbone)
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""
         from vitbench_protocols.segmentation.predict import Problem, predict  # imports torch
 
-        self.inference.check(backbone)
         val = context.dataset("val")
         classes = Classes.of(val, self.first_label, self.void)
         problem = Problem(context, classes, context.dataset("train"), val, self.inference)

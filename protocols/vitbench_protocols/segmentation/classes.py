@@ -13,8 +13,8 @@ from vitbench.kit import labels_in
 
 NONE = -1  # no class: not labeled in the truth, not predicted in a prediction
 HIGHEST = 65535  # label of a 16-bit file
-FIRST_LABEL = "label of the first class in the label files, if not as the class list numbers them"
-VOID = "labels of the truth that do not count; left out: 0 and 255, where they are no class"
+FIRST_LABEL = "label of the first class in the label files; left out: as in the list of classes"
+VOID = "labels of pixels that are not scored; left out: 0 and 255, where they are no class"
 SATURATIONS, VALUES = (0.65, 0.95, 0.45), (0.95, 0.7, 0.85, 0.55)
 
 Indices = NDArray[np.int16]  # class of each pixel, or NONE

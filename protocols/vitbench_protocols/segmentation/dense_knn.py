@@ -32,7 +32,7 @@ def remember(settings: DenseKnn, backbone: Backbone, problem: Problem) -> Segmen
         tokens, classes = _remembered(scene, reader, problem)
         chosen = _chosen(len(tokens), share, problem.context.seed, scene.place)
         parts[scene.place] = (tokens[chosen].cpu(), classes[chosen])
-        problem.context.progress("remembering", scene.place + 1, len(problem.train))
+        problem.context.progress("remembering", scene.place + 1, len(problem.train), "images")
     whole = {place: part for found in distributed.gather(parts) for place, part in found.items()}
     ranked = [whole[place] for place in sorted(whole)]
     tokens, classes = (

@@ -1,14 +1,14 @@
 """Networks that segment: a decoder on a backbone, learning together or the decoder alone."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vitbench.api import Backbone, Context
-from vitbench.kit import DropPath, distributed
+from vitbench.kit import DropPath, distributed, keep_statistics
 from vitbench_protocols.segmentation.decoders import draw_dropout
 
 
@@ -30,6 +30,12 @@ class TrainedTogether(nn.Module):
         self.patch_px = backbone.info.patch_size
         self.loss_weights: tuple[float, ...] = decoder.loss_weights
         self.drop_path = DropPath(backbone, last=drop_path)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all but the backbone's batch norms, which keep their statistics."""
+        super().train(mode)
+        keep_statistics(self.backbone)
+        return self
 
     def draw(self, seed: int, positions: range) -> None:
         """Draw all that is random in the pass of the next batch."""

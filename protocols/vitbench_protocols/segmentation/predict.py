@@ -49,5 +49,5 @@ def predict(
         predicted = problem.inference.classify(scene.image, segmenter)
         tally.add(scene.place, confusion(scene.truth, predicted, len(classes)))
         keep(scene, predicted)
-        context.progress("segmenting", scene.place + 1, len(problem.val))
+        context.progress("segmenting", scene.place + 1, len(problem.val), "images")
     return tally.together()

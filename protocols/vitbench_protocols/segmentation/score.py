@@ -40,7 +40,7 @@ FAR, SENSIBLE = 2, 0.2  # times as many right pixels, and their share, that are 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationMaps:
-    """mIoU of a folder of PNGs, one an image, named as the image and as large.
+    """mIoU of a folder of index maps: one PNG for each image, with its name and its size.
 
     A pixel without a prediction (a void label) is wrong wherever the truth has a class. Where 0 is
     a class, as in VOC and Cityscapes, the class list says so (`0: background`), or the flags
@@ -60,9 +60,20 @@ class SegmentationMaps:
         "from-zero": {"numbering": "from-zero"},
     }
 
-    split: Literal["val", "train"] = setting("val", help="which images")
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "labels": "predictions hold the labels of the data's own files",
+        "from-zero": "predictions number the classes from 0, as mmsegmentation writes them",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench score segmentation maps/ --data ade20k",
+        "vitbench score segmentation maps/ --preset from-zero --data ade20k",
+    )
+
+    split: Literal["val", "train"] = setting("val", help="split of the images")
     numbering: Numbering = setting(
-        "labels", help="labels as in the data's own files, or classes counted from 0, 255 for none"
+        "labels",
+        help="numbers in the predictions: the labels of the data's own files, or classes counted"
+        " from 0, with 255 for none",
     )
     first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)
     void: tuple[int, ...] = setting((), help=VOID, minimum=0, maximum=HIGHEST)
@@ -98,7 +109,7 @@ class SegmentationMaps:
         for place, counted, elsewhere in counts:
             tally.add(place, counted)
             otherwise += elsewhere
-            context.progress("scoring", place + 1, len(dataset))
+            context.progress("scoring", place + 1, len(dataset), "images")
         self._compare(tally, otherwise, context)
         return finish(tally, dataset, classes, predicted, context)
 

@@ -36,14 +36,18 @@ class Inference:
         reference stretches the scores of the padded image over the image, up to a patch too far.
     """
 
-    short: int = setting(512, help="short side of the image, px", minimum=16)
-    long: int = setting(2048, help="limit of the long side, px", minimum=16)
-    window: int = setting(0, help="side of the sliding window, px; 0: the whole image", minimum=0)
-    stride: int = setting(341, help="px from one window to the next", minimum=1)
-    scales: tuple[float, ...] = setting(
-        (1.0,), help="sizes at which the image is seen, times the sides above", minimum=0.05
+    short: int = setting(512, help="short side of the resized image, in pixels", minimum=16)
+    long: int = setting(2048, help="largest long side of the resized image, in pixels", minimum=16)
+    window: int = setting(
+        0, help="side of the sliding window, in pixels; 0: the whole image at once", minimum=0
     )
-    flip: bool = setting(False, help="see the mirrored image too")
+    stride: int = setting(341, help="pixels from one window to the next", minimum=1)
+    scales: tuple[float, ...] = setting(
+        (1.0,),
+        help="scales at which an image is classified; the results are averaged",
+        minimum=0.05,
+    )
+    flip: bool = setting(False, help="average with the result for the mirrored image")
 
     def check(self, backbone: "Backbone") -> None:
         """Refuse a backbone of one image size, unless images are seen by windows of that size.
@@ -68,24 +72,38 @@ class Inference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learning:
-    """How long, how fast and from what a network learns."""
+    """Steps, crops and optimizer of the training."""
 
-    steps: int = setting(40_000, help="steps of the optimizer", minimum=1)
-    batch_size: int = setting(16, help="crops of a step, over all processes", minimum=1)
-    crop: int = setting(512, help="side of a crop, px", minimum=16)
-    short: int = setting(512, help="short side of an image before its random scale", minimum=16)
-    scales: tuple[float, float] = setting((0.5, 2.0), help="limits of the scale", minimum=0.05)
-    class_share: float = setting(
-        0.75, help="largest share of one class in a crop, where possible", minimum=0, maximum=1
+    steps: int = setting(40_000, help="training steps", minimum=1)
+    batch_size: int = setting(16, help="crops in one training step, over all processes", minimum=1)
+    crop: int = setting(512, help="side of a training crop, in pixels", minimum=16)
+    short: int = setting(
+        512, help="short side of a training image before its random scale, in pixels", minimum=16
     )
-    learning_rate: float = setting(6e-5, help="after the warm-up", minimum=0)
-    weight_decay: float = setting(0.01, help="of AdamW", minimum=0)
-    warmup_steps: int = setting(1500, help="steps of linear warm-up", minimum=0)
+    scales: tuple[float, float] = setting(
+        (0.5, 2.0), help="smallest and largest random scale of a training image", minimum=0.05
+    )
+    class_share: float = setting(
+        0.75,
+        help="largest share of a crop that one class may take; after 10 tries any crop is taken",
+        minimum=0,
+        maximum=1,
+    )
+    learning_rate: float = setting(6e-5, help="learning rate after the warm-up", minimum=0)
+    weight_decay: float = setting(0.01, help="weight decay of AdamW", minimum=0)
+    warmup_steps: int = setting(
+        1500, help="steps in which the learning rate grows linearly", minimum=0
+    )
     accumulate: int = setting(
-        1, help="parts of a batch to save memory; BatchNorm sees the parts", minimum=1
+        1,
+        help="parts that a batch is split into to save memory; BatchNorm normalizes each part",
+        minimum=1,
     )
     check_every: int = setting(
-        4000, help="steps between scores for the curve; 0: none", minimum=0, identity=False
+        4000,
+        help="steps between two scores on val for the training curve; 0: none",
+        minimum=0,
+        identity=False,
     )
 
     def course(self, undecayed: tuple[str, ...]) -> "FineTuneConfig":
@@ -116,13 +134,25 @@ class DenseKnn:
         images keep their shape, as in the other ways of segmenting.
     """
 
-    k: int = setting(30, help="most similar patches that give their classes", minimum=1)
-    temperature: float = setting(0.02, help="weights are exp(cosine / T)", minimum=1e-3)
-    memory: int = setting(1_024_000, help="training patches that are kept", minimum=1)
-    layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
-    engine: Literal["faiss", "torch"] = setting(
-        "faiss", help="exact search; both give the same neighbors", identity=False
+    k: int = setting(
+        30, help="number of most similar training patches that give their classes", minimum=1
     )
+    temperature: float = setting(
+        0.02, help="temperature T: a neighbor's weight is exp(cosine / T)", minimum=1e-3
+    )
+    memory: int = setting(1_024_000, help="number of training patches that are kept", minimum=1)
+    layer: int = setting(
+        -1, help="number of the block whose patches are compared; negative: from the last, -1"
+    )
+    engine: Literal["faiss", "torch"] = setting(
+        "faiss",
+        help="library that searches for the neighbors; both find the same, exactly",
+        identity=False,
+    )
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block."""
+        backbone.info.absolute(self.layer)
 
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
@@ -136,25 +166,32 @@ class FineTune:
     """A decoder and the whole backbone, trained together."""
 
     decoder: DecoderName = setting(
-        "semantic-fpn", help="what stands on the backbone", choices=NAMES
+        "semantic-fpn", help="decoder that is trained on top of the backbone", choices=NAMES
     )
     layers: tuple[int, ...] = setting(
         (),
-        help="four blocks that the decoder sees; left out: one at each quarter of the depth, "
-        "or the last of each stage",
+        help="four blocks whose features the decoder gets; left out: one at each quarter of the"
+        " depth, or the last of each stage",
     )
     drop_path: float = setting(
-        0.1, help="stochastic depth of the last block", minimum=0, maximum=0.99
+        0.1, help="drop-path rate of the last block", minimum=0, maximum=0.99
     )
     undecayed: Literal["positions", "positions-and-norms"] = setting(
         "positions",
-        help="what weight decay spares: as the released list works, or as its comment says",
+        help="parameters without weight decay: position table and class token, as the released list"
+        " works, or norms too, as its comment says",
         choices=tuple(UNDECAYED),
     )
     position_rule: PositionRule = setting(
-        "size", help="how the positional table is resized, to the crop's grid and later"
+        "size", help="how the position table is resized to other image sizes"
     )
-    learning: Learning = setting(Learning(), help="how long, how fast and from what")
+    learning: Learning = setting(Learning(), help="steps, crops and optimizer of the training")
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone that these settings can't fine-tune."""
+        from vitbench_protocols.segmentation.methods import check_fine_tuning  # imports torch
+
+        check_fine_tuning(self, backbone)
 
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""
@@ -171,11 +208,18 @@ class LinearProbe:
         Oquab et al., DINOv2, TMLR 2024, section 7.4 ("lin."), which trains 40,000 steps.
     """
 
-    layer: int = setting(-1, help="block whose tokens are read, from the end if negative")
+    layer: int = setting(
+        -1, help="number of the block whose patches are classified; negative: from the last, -1"
+    )
     learning: Learning = setting(
         Learning(steps=4000, learning_rate=1e-3, weight_decay=1e-4, warmup_steps=150),
-        help="how long, how fast and from what",
+        help="steps, crops and optimizer of the training",
     )
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block, or that can't take such crops."""
+        backbone.info.absolute(self.layer)
+        backbone.check_images(self.learning.crop, self.learning.crop)
 
     def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
         """Learn from the training images, and return what scores every place of an image."""

@@ -256,6 +256,24 @@ def test_patches_of_another_size_are_refused(tmp_path: Path) -> None:
         evaluate(Adjacency(**SMALL), resolve("pixels:16"), options(tmp_path))
 
 
+def test_patches_of_any_size_are_scored_on_one_grid(tmp_path: Path) -> None:
+    own, coarse, odd = (
+        evaluate(
+            Adjacency(**SMALL, resize_maps=resized),
+            resolve(f"pixels:{patch}"),
+            options(tmp_path),
+        )
+        for patch, resized in ((8, True), (16, True), (14, True))
+    )
+    plain = evaluate(Adjacency(**SMALL), resolve("pixels:8"), options(tmp_path))
+    for metric in ("ap", "auroc", "positives_mean"):
+        assert value(own, metric) == value(plain, metric)
+    assert own.record.protocol.spec_id == coarse.record.protocol.spec_id
+    assert own.record.protocol.spec_id != plain.record.protocol.spec_id
+    assert {value(each, "chance") for each in (coarse, odd)} == {value(plain, "chance")}
+    assert value(coarse, "ap") != value(own, "ap")
+
+
 @pytest.mark.data
 def test_real_annotations_give_the_measured_mean(real_data: Path, tmp_path: Path) -> None:
     settings = RunOptions(data=str(real_data / "coco"), results=tmp_path, workers=2)

@@ -16,8 +16,9 @@ from vitbench.engine.evaluate import evaluate
 from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import from_preset
 from vitbench.engine.run import Evaluation
-from vitbench.errors import DatasetError
+from vitbench.errors import DatasetError, MissingAbility
 from vitbench.models.checkpoint import resolve
+from vitbench.models.factory import assemble, build, find_architecture
 from vitbench.records import read_items
 from vitbench_protocols.davis import Davis
 from vitbench_protocols.davis.follow import Follower
@@ -283,3 +284,32 @@ def test_square_clips_run_under_the_2021_presets(tmp_path: Path) -> None:
     settings = replace(from_preset(Davis, "dino-2021"), resolution=128)
     done = evaluate(settings, resolve(RANDOM), options(tmp_path / "davis", tmp_path / "results"))
     assert done.record.status == "ok"
+
+
+def test_a_grid_of_the_networks_own_patches_changes_no_mask(root: Path, tmp_path: Path) -> None:
+    own, told = run(root, tmp_path / "a"), run(root, tmp_path / "b", grid_px=8)
+    assert values(own) == values(told)
+    assert own.record.protocol.spec_id != told.record.protocol.spec_id
+
+
+def test_networks_of_any_stride_follow_on_one_grid(root: Path, tmp_path: Path) -> None:
+    protocol = from_preset(Davis, None, **{**SMALL, "grid_px": 8})
+    for name in ("vit_mini_patch8_64", "eva02_tiny_patch14_224", "test_resnet"):
+        backbone = build(name, seed=0)
+        follower = Follower(protocol, backbone, None)  # type: ignore[arg-type]
+        follower.check((HEIGHT, WIDTH))
+        assert follower.grid((HEIGHT, WIDTH)) == (6, 8)
+        height, width = follower.frame_size((HEIGHT, WIDTH))
+        assert height % backbone.info.patch_size == width % backbone.info.patch_size == 0
+    checkpoint = resolve("random:test_resnet")
+    found = evaluate(protocol, checkpoint, options(root, tmp_path))
+    assert values(found)["jf_mean"] > 20
+
+
+def test_a_map_that_is_no_grid_of_patches_needs_one() -> None:
+    backbone = assemble(find_architecture("inception_v3"))  # without weights
+    protocol = from_preset(Davis, None, resolution=320)
+    with pytest.raises(MissingAbility, match="has no map of whole patches: 8 x 13"):
+        Follower(protocol, backbone, None).check((320, 480))  # type: ignore[arg-type]
+    follower = Follower(replace(protocol, grid_px=16), backbone, None)  # type: ignore[arg-type]
+    follower.check((320, 480))

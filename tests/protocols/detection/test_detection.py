@@ -25,7 +25,6 @@ from vitbench.api import (
 from vitbench.kit import statistic
 from vitbench.testing.conformance import check_protocol
 from vitbench_protocols.detection import Detection
-from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.score import CocoResults
 from vitbench_protocols.detection.settings import Learning, MaskRCNN
 from vitbench_protocols.detection.views import Views
@@ -118,10 +117,10 @@ def test_the_released_eight_heads_serve_a_vit_small_only() -> None:
     release = Detection(**Detection.presets["selfpatch-release"])
     tiny = load_backbone(resolve("random:vit_tiny_patch16_64"))  # 3 heads
     with pytest.raises(errors.SettingError, match=r"192 wide and has 3(.|\n)*correct-heads"):
-        build_detector(release, tiny, 2)
-    assert build_detector(Detection(heads=8, network=SHORT.network), tiny, 2) is not None
+        release.check(tiny)
+    Detection(heads=8).check(tiny)
     small = load_backbone(resolve("random:vit_small_patch16_64"))
-    assert build_detector(replace(release, network=SHORT.network), small, 2) is not None
+    release.check(small)
 
 
 def test_presets_hold_the_published_settings() -> None:
@@ -129,7 +128,7 @@ def test_presets_hold_the_published_settings() -> None:
     right = Detection(**Detection.presets["correct-heads"])
     assert (release.heads, right.heads) == (8, 0)
     assert replace(release, heads=0, heads_width=0) == right
-    course = right.learning.course(117_266, _info())
+    course = right.learning.course(117_266, {})
     assert course.steps == 12 * 14_659
     assert course.batch_size == 8
     assert course.undecayed == ("pos_embed", "cls_token", "norm")
@@ -140,13 +139,7 @@ def test_presets_hold_the_published_settings() -> None:
     assert rates[1000] == 5e-5
     assert rates[8 * 14_659] == pytest.approx(5e-6)
     plain = Detection(**Detection.presets["mmdet-1x"]).learning
-    assert plain.course(10, _info()).momentum == 0.9
-
-
-def _info() -> Any:
-    from vitbench.models.timm_backbone import build_backbone
-
-    return build_backbone("vit_mini_patch8_64", seed=0).info
+    assert plain.course(10, {}).momentum == 0.9
 
 
 def _progress(step: int) -> Any:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vitbench import wrap
 from vitbench.api import errors, load_backbone, resolve
 from vitbench.kit import seeded
+from vitbench.models.factory import assemble, find_architecture
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector, padded
@@ -37,6 +39,13 @@ def detector_on(name: str, **changes: Any) -> Detector:
         ("random:vit_tiny_patch16_224", {"adapter": "simple-pyramid", "layers": (1,)}),
         ("random:vit_small_patch32_224", {"layers": (0, 0, 1, 1)}),
         ("random:swin_mini_patch4_window7_224", {}),
+        ("random:test_resnet", {}),  # five stages, strides 2 to 32
+        ("random:test_convnext", {}),
+        ("random:test_convnext", {"adapter": "simple-pyramid"}),
+        ("random:test_efficientnet", {}),
+        ("random:eva02_tiny_patch14_224", {}),
+        ("random:eva02_tiny_patch14_224", {"adapter": "simple-pyramid"}),
+        ("random:efficientvit_b0", {}),
         ("random:swin_mini_patch4_window7_224", {"adapter": "simple-pyramid"}),
     ],
 )
@@ -65,9 +74,59 @@ def test_the_published_blocks_are_tapped() -> None:
     assert default_layers(replace(info, depth=24)) == (7, 11, 15, 23)
 
 
+def test_the_levels_of_a_network_with_five_stages_are_its_last_four() -> None:
+    info = load_backbone(resolve("random:test_resnet"), device=CPU).info
+    assert [stage.stride for stage in info.stages] == [2, 4, 8, 16, 32]
+    assert default_layers(info) == (1, 2, 3, 4)
+
+
+def test_batch_norms_of_the_backbone_keep_their_statistics_and_learn() -> None:
+    detector = detector_on("random:test_resnet").train()
+    backbone: Any = detector.taps.backbone
+    norm = backbone.network.bn1
+    before = norm.running_mean.clone()
+    losses = detector.losses(IMAGES, TARGETS, 0, range(2))
+    torch.autograd.backward(torch.stack(list(losses.values())).sum())
+    assert torch.equal(norm.running_mean, before)
+    assert norm.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("test_resnet", {"layers": (1, 2, 3, 5)}, "layer 5 does not exist"),
+        ("vgg11", {"drop_path": (0.0, 0.1)}, "vgg11 has no stochastic depth"),
+        ("cait_xxs24_224", {}, "takes images of 224 x 224 px only"),
+        ("beit_base_patch16_224", {}, "can't learn from images of several sizes"),
+    ],
+)
+def test_what_a_network_can_not_do_is_said_before_any_work(
+    name: str, changes: dict[str, Any], message: str
+) -> None:
+    backbone = assemble(find_architecture(name))  # without weights
+    with pytest.raises((errors.SettingError, errors.MissingAbility), match=message):
+        replace(TINY, **changes).check(backbone)
+
+
+def test_the_features_of_a_wrapped_network_can_not_be_fine_tuned() -> None:
+    backbone = wrap(nn.Conv2d(3, 8, 16, 16), name="stem")
+    with pytest.raises(errors.MissingAbility, match="nobody knows its final norm"):
+        TINY.check(backbone)
+
+
+def test_rates_fall_with_depth_in_any_network() -> None:
+    detector = detector_on("random:test_convnext")
+    shares = replace(TINY.learning, layer_decay=0.5).shares(detector.taps.parameter_layers())
+    names = {name for name, _ in detector.named_parameters()}
+    assert {f"taps.{name}" for name in shares} <= names
+    assert shares["backbone.network.stem.0.weight"] == min(shares.values())
+    assert max(shares.values()) == 1
+
+
 def test_blocks_that_make_no_pyramid_are_refused() -> None:
+    backbone = load_backbone(resolve(MINI), device=CPU)
     with pytest.raises(errors.SettingError, match="expected four"):
-        detector_on(MINI, layers=(0, 1))
+        replace(TINY, layers=(0, 1)).check(backbone)
 
 
 def test_the_released_heads_change_attention_and_nothing_else() -> None:
@@ -181,7 +240,8 @@ def test_weights_that_do_not_decay_and_rates_of_layers_are_found_by_name() -> No
     detector = detector_on(MINI)
     learning = replace(TINY.learning, layer_decay=0.5)
     info = detector.taps.info
-    optimizer = learning.course(10, info).optimizer(detector)
+    course = learning.course(10, detector.taps.parameter_layers())
+    optimizer = course.optimizer(detector)
     groups: dict[int, dict[str, Any]] = {
         id(parameter): group for group in optimizer.param_groups for parameter in group["params"]
     }

@@ -17,7 +17,7 @@ from vitbench.api import (
     resolve,
 )
 from vitbench.errors import SettingError
-from vitbench.kit import distributed
+from vitbench.kit import CheckpointConfig, distributed
 from vitbench_protocols.knn import Knn
 from vitbench_protocols.linear_probe import LinearProbe, training
 
@@ -121,10 +121,10 @@ def test_a_killed_run_goes_on_and_ends_alike(
 ) -> None:
     settings = SWEEP if preset == "sweep" else DINO
     whole = run(preset, folders, tmp_path / "whole", **settings)
-    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", -1.0)
+    monkeypatch.setattr(training, "SAVING", CheckpointConfig(save_minutes=-1.0))
     told: list[int] = []
 
-    def kill(task: str, done: int, total: int) -> None:
+    def kill(task: str, done: int, total: int, unit: str = "") -> None:
         if task == "linear probe, finish":
             told.append(done)
             if len(told) == 4:

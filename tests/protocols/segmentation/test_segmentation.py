@@ -19,6 +19,7 @@ from vitbench.api import (
     read_items,
     resolve,
 )
+from vitbench.models.factory import assemble, find_architecture
 from vitbench_protocols.segmentation import Segmentation
 from vitbench_protocols.segmentation.dense_knn import class_shares
 from vitbench_protocols.segmentation.settings import (
@@ -109,6 +110,28 @@ def test_a_pyramid_learns_from_end_to_end(maps: Path, tmp_path: Path, decoder: s
     method = FineTune(decoder=decoder, learning=learning)  # type: ignore[arg-type]
     found = run(maps, tmp_path, method)
     assert 0 <= score(found) <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "crop"),
+    [("test_resnet", 32), ("test_convnext", 64), ("eva02_tiny_patch14_224", 28)],
+)
+def test_networks_of_any_stride_and_number_of_stages_learn(
+    maps: Path, tmp_path: Path, name: str, crop: int
+) -> None:
+    learning = replace(SHORT, steps=2, crop=crop, check_every=0)
+    method = FineTune(decoder="semantic-fpn-deconv", learning=learning)
+    assert score(run(maps, tmp_path, method, f"random:{name}")) >= 0
+
+
+def test_what_a_network_can_not_do_is_said_before_any_work() -> None:
+    for name, message in (
+        ("cait_xxs24_224", "can't take images of 32 x 32"),
+        ("vgg11", "has no stochastic depth"),
+    ):
+        backbone = assemble(find_architecture(name))  # without weights
+        with pytest.raises(errors.MissingAbility, match=message):
+            FineTune(learning=SHORT).check(backbone)
 
 
 def test_fine_tuning_overfits_and_leaves_the_lent_backbone_alone(

@@ -20,7 +20,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (store / "block-1.pooled.npy").write_bytes(b"x" * 1000)
         (store / "lock").touch()
     (tmp_path / "features" / "cccccccc").mkdir()
-    for name in ("gate", "runs", "checkpoints", "named", "synthetic-v1", "digests", "screened"):
+    parts = ("gate", "runs", "checkpoints", "named", "synthetic-v1", "digests", "screened")
+    for name in (*parts, "listings", "resamples"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thing").write_bytes(b"12345")
     return tmp_path
@@ -41,7 +42,8 @@ def paths(*words: str) -> set[str]:
         ("gate", {"gate/thing"}),
         ("downloads", {"checkpoints/thing"}),
         ("runs", {"runs/thing"}),
-        ("digests", {"digests/thing", "screened/thing"}),
+        ("digests", {"digests/thing", "screened/thing", "listings/thing"}),
+        ("resamples", {"resamples/thing"}),
     ],
 )
 def test_a_word_chooses_its_part_and_no_other(cache: Path, word: str, chosen: set[str]) -> None:

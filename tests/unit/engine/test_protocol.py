@@ -49,7 +49,7 @@ def test_the_reserved_names_are_the_flags_that_eval_and_score_have() -> None:
         for kind in (RunOptions, Which, WhichPredictions)
         for item in dataclasses.fields(kind)
     }
-    assert flags | {"preset", "help"} == RESERVED
+    assert flags | {"preset", "help"} == RESERVED | {"batch_size"}
 
 
 @pytest.mark.parametrize("slots", [False, True])

@@ -35,7 +35,10 @@ def test_a_function_names_a_network() -> None:
     checkpoint = resolve("own_models:build", mean=(0.1, 0.2, 0.3))
     assert checkpoint.name == "build"
     assert checkpoint.format == "code"
-    assert (checkpoint.mean, checkpoint.normalization_from) == ((0.1, 0.2, 0.3), "flag")
+    assert (checkpoint.mean, checkpoint.normalization_from) == (
+        (0.1, 0.2, 0.3),
+        "flag / ImageNet default",
+    )
     assert any("torch.nn.modules.container.Sequential" in text for text in checkpoint.said)
     assert checkpoint.sha256 == resolve("own_models:build").sha256
 

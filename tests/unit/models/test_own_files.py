@@ -13,6 +13,10 @@ from torchvision.models import VisionTransformer as TorchvisionVit
 
 from vitbench.errors import CheckpointError
 from vitbench.models.checkpoint import load_backbone, resolve
+from vitbench.models.factory import assemble
+from vitbench.models.state_dict import check_complete
+from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_state import recognize_timm
 
 State = dict[str, Tensor]
 
@@ -172,6 +176,42 @@ def test_a_state_dict_of_openais_clip_needs_no_flag(tmp_path: Path) -> None:
     content = {**clip_state(network), "input_resolution": torch.tensor(64)}
     with torch.no_grad():
         close(pooled(tmp_path, content, IMAGES), network(IMAGES))
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_base_patch16_clip_224", "vit_base_patch16_clip_quickgelu_224"]
+)
+def test_a_state_dict_of_open_clip_is_read_by_the_name_that_tells_its_activation(name: str) -> None:
+    network = randomized(timm.create_model(name, **MICRO, **SIDE))
+    options: dict[str, Any] = {**MICRO, **SIDE}
+    shape = TimmArchitecture(
+        timm_name=name, image_size=(64, 64), options=tuple(sorted(options.items()))
+    )
+    found = recognize_timm(clip_state(network), shape, subject="open_clip")
+    backbone = assemble(shape)
+    check_complete(found.state, backbone.own_state(), subject=name, where=found.where)
+    backbone.to_empty(device="cpu").eval()
+    backbone.fill(found.state)
+    with torch.no_grad():
+        close(backbone(IMAGES)[0].pooled, network(IMAGES))
+
+
+def test_a_state_dict_of_open_clip_without_a_name_says_which_names_there_are(
+    tmp_path: Path,
+) -> None:
+    torch.save(clip_state(clip()), tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match="weights of CLIP") as raised:
+        resolve(str(tmp_path / "weights.pth"))
+    assert "_clip_quickgelu_224" in str(raised.value)
+
+
+def test_a_trunk_of_timm_inside_open_clip_is_read_by_its_name(tmp_path: Path) -> None:
+    network = randomized(timm.create_model("test_vit3", num_classes=0))
+    state = {f"visual.trunk.{key}": value for key, value in network.state_dict().items()}
+    state |= {"visual.head.proj.weight": torch.ones(2, 2), "text.ln_final.weight": torch.ones(2)}
+    images = torch.randn(2, 3, 160, 160)
+    with torch.no_grad():
+        close(pooled(tmp_path, state, images, arch="test_vit3"), network(images))
 
 
 def lightning(network: Any) -> dict[str, Any]:

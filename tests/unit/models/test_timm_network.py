@@ -1,5 +1,6 @@
 """Networks of timm, small or with few blocks: ours gives the numbers of timm's own call."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vitbench.models.export import save_backbone
 from vitbench.models.factory import assemble, build, find_architecture
 from vitbench.models.state_dict import check_complete
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_build import conversion_of
 from vitbench.models.timm_network import TimmNetwork
 from vitbench.models.timm_state import recognize_timm
 
@@ -47,18 +49,21 @@ ANY = {  # of images of any size: name and what timm's builder is told
     "sequencer2d_s": {"layers": (1, 1, 1, 1)},
     "naflexvit_base_patch16_gap": {"depth": 2},
 }
-FIXED = {
+REBUILT = {  # for one size each; timm converts their weights to another
     "beit_base_patch16_224": SHORT,
+    "vit_relpos_medium_patch16_224": SHORT,
+    "coat_lite_tiny": {},
+    "maxvit_rmlp_pico_rw_256": {},
+    "efficientvit_m0": {},
+}
+FIXED = {
     "cait_xxs24_224": {**SHORT, "depth_token_only": 1},
     "hiera_tiny_224": {"stages": (1, 1, 1, 1)},
-    "vit_relpos_medium_patch16_224": SHORT,
     "levit_128s": {},
-    "coat_lite_tiny": {},
     "pit_ti_224": {},
     "efficientformer_l1": {},
     "volo_d1_224": {},
     "mixer_s32_224": {},
-    "maxvit_rmlp_pico_rw_256": {},
 }
 Shape = tuple[int, int]
 
@@ -106,7 +111,7 @@ def assert_same_features(backbone: TimmNetwork, network: Any, size: Shape) -> No
     assert_equal(first.patches, maps[0])
 
 
-@pytest.mark.parametrize(("name", "options"), [*ANY.items(), *FIXED.items()])
+@pytest.mark.parametrize(("name", "options"), [*ANY.items(), *REBUILT.items(), *FIXED.items()])
 def test_features_are_timms_at_the_native_size(name: str, options: dict[str, Any]) -> None:
     network = timms(name, options)
     backbone = loaded(name, options, network)
@@ -127,11 +132,127 @@ def test_features_are_timms_at_other_sizes(name: str, options: dict[str, Any]) -
         assert_same_features(backbone, network, size)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of timm's conversion
+@pytest.mark.parametrize(("name", "options"), REBUILT.items())
+def test_a_network_of_one_size_is_built_again_for_another_as_timm_does(
+    name: str, options: dict[str, Any]
+) -> None:
+    network = timms(name, options)
+    backbone = loaded(name, options, network)
+    stride = backbone.info.patch_size
+    size = (2 * stride, 3 * stride)
+    backbone.check_images(*size)
+    other = timm.create_model(name, **{**options, "img_size": size}).eval()
+    convert = conversion_of(backbone.architecture)
+    state = network.state_dict()
+    other.load_state_dict(convert(state, other) if convert else state)
+    assert_same_features(backbone, other, size)
+    assert backbone.map_size(*size, layer=-1) == (2, 3)
+
+
+def test_what_is_rebuilt_follows_weights_that_change() -> None:
+    shape = TimmArchitecture(
+        timm_name="beit_base_patch16_224",
+        image_size=(64, 64),
+        options=(("depth", 1), ("img_size", 64)),
+    )
+    backbone = build(shape, seed=0).eval().requires_grad_(False)
+    fresh = build(shape, seed=1).eval().requires_grad_(False)
+    with torch.inference_mode():
+        backbone(images((32, 48)))
+        backbone.fill(fresh.own_state())
+        assert torch.equal(
+            backbone(images((32, 48)))[0].patches, fresh(images((32, 48)))[0].patches
+        )
+
+
+def test_a_network_of_one_size_learns_at_one_size() -> None:
+    shape = TimmArchitecture(
+        timm_name="beit_base_patch16_224",
+        image_size=(64, 64),
+        options=(("depth", 1), ("img_size", 64)),
+    )
+    backbone = build(shape, seed=0).eval().requires_grad_(False)
+    with pytest.raises(MissingAbility, match="can't learn from images of several sizes"):
+        backbone.check_all_sizes(learning=True)
+    with pytest.raises(MissingAbility, match="can't learn from images of several sizes"):
+        deepcopy(backbone).train()(images((96, 96)))
+    copy = backbone.dense_copy(rule="size", image_px=96)
+    with torch.no_grad():
+        assert_equal(copy(images((96, 96)))[0].patches, backbone(images((96, 96)))[0].patches)
+    assert copy.info.image_size == (96, 96)
+    copy.train()(images((96, 96)))[0].patches.sum().backward()
+    assert all(parameter.requires_grad for parameter in copy.parameters())
+    own = {parameter.data_ptr() for parameter in backbone.parameters()}
+    assert not own & {parameter.data_ptr() for parameter in copy.parameters()}
+
+
+def test_attention_is_read_from_the_last_block() -> None:
+    ours = build("vit_tiny_patch16_224", seed=0, position_rule="timm").eval()
+    shape = TimmArchitecture(timm_name="vit_tiny_patch16_224", image_size=(224, 224))
+    timms_own = assemble(shape)
+    timms_own.to_empty(device="cpu").eval()
+    timms_own.fill(ours.own_state())
+    with torch.inference_mode():
+        found, expected = timms_own.attention(images((32, 48))), ours.attention(images((32, 48)))
+    assert_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [("vit_tiny_patch16_dinov3_qkvb", 5), ("test_vit3", 1)],
+)
+def test_attention_sums_to_one_over_all_tokens(name: str, prefix: int) -> None:
+    backbone = build(name, seed=0).eval()
+    with torch.inference_mode():
+        found = backbone.attention(images((32, 48)))
+    assert found.shape[-1] == prefix + 6
+    assert torch.allclose(found.sum(-1), torch.ones(()))
+
+
+def test_a_network_learns_through_activations_in_place() -> None:
+    shape = TimmArchitecture(
+        timm_name="swinv2_tiny_window8_256", image_size=(64, 64), options=tuple(PYRAMID.items())
+    )
+    backbone = build(shape, seed=0).train()
+    backbone(images((64, 64)))[0].patches.sum().backward()
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext"])
+def test_a_network_without_attention_over_the_image_says_so(name: str) -> None:
+    backbone = build(name, seed=0).eval()
+    with pytest.raises(MissingAbility, match="has no attention over the whole image"):
+        backbone.attention(images(backbone.info.image_size))
+
+
+def test_parameters_are_ordered_by_depth_as_timm_orders_them() -> None:
+    found = assemble(find_architecture("test_convnext")).parameter_layers()
+    assert found["network.stem.0.weight"] == 0
+    depths = [layer for name, layer in found.items() if ".stages." in name]
+    assert depths == sorted(depths)
+    assert max(depths) > 2
+
+
+def test_the_blocks_of_a_pyramid_lie_between_0_and_1() -> None:
+    backbone = assemble(find_architecture("test_convnext"), drop_path=0.3)
+    count: list[int] = []
+
+    def make(branch: int, _rate: float) -> nn.Module:
+        count.append(branch)
+        return nn.Identity()
+
+    backbone.replace_drop_path(make)
+    depths = [backbone.branch_depth(branch) for branch in count]
+    assert depths == sorted(depths)
+    assert (depths[0], depths[-1]) == (0, 1)
+
+
 @pytest.mark.parametrize(("name", "options"), FIXED.items())
 def test_a_size_that_can_not_be_taken_is_said_before_any_work(
     name: str, options: dict[str, Any]
 ) -> None:
-    native = {"maxvit_rmlp_pico_rw_256": 256}.get(name, options.get("img_size", 224))
+    native = options.get("img_size", 224)
     shape = TimmArchitecture(
         timm_name=name, image_size=(native, native), options=tuple(options.items())
     )
@@ -337,6 +458,21 @@ def test_drop_paths_are_replaced_in_the_order_of_the_network() -> None:
     assert asked[:half] == asked[half:]
     assert [rate for _, rate in asked[:half]] == sorted(rate for _, rate in asked[:half])
     assert asked[half - 1] == (half - 1, 0.3)
+
+
+def test_a_network_built_without_stochastic_depth_can_get_it() -> None:
+    backbone = assemble(find_architecture("test_resnet"))
+    backbone.check_drop_path()
+    count: list[int] = []
+
+    def make(branch: int, _rate: float) -> nn.Module:
+        count.append(branch)
+        return nn.Dropout(0.5)
+
+    backbone.replace_drop_path(make)
+    network: Any = backbone.network
+    assert isinstance(network.layer4[0].drop_path, nn.Dropout)
+    assert backbone.branch_depth(count[-1]) == 1
 
 
 def test_a_network_without_stochastic_depth_says_so() -> None:

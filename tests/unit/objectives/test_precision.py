@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vitbench.models.backbone import Backbone, BackboneInfo, Features
+from tests.stored_features import stored_branch
+from vitbench.models.backbone import BackboneInfo, Features
 from vitbench.objectives.heads import ProjectionHead
 from vitbench.objectives.objective import Branch, Objective
 from vitbench.objectives.positives import neighbor_similarities
@@ -44,8 +45,7 @@ def side(seed: int, dtype: torch.dtype = torch.float32) -> Branch:
     groups = tuple(
         Features(logits(2 * IMAGES, WIDTH), logits(2 * IMAGES, WIDTH, GRID, GRID)) for _ in "gl"
     )
-    nobody = cast("Backbone", nn.Identity())
-    return Branch(groups, (2, 2), nn.Identity(), nobody, (None, None))
+    return stored_branch(groups, (2, 2))
 
 
 def learned(settings: Any, *, autocast: bool, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
@@ -59,7 +59,8 @@ def learned(settings: Any, *, autocast: bool, dtype: torch.dtype) -> tuple[Tenso
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         loss = term(student, teacher, Progress(0, 1, 5)).value
     loss.backward()
-    leaves = [leaf for group in student.groups for leaf in (group.pooled, group.patches)]
+    seen = [student.features(group) for group in range(2)]
+    leaves = [leaf for group in seen for leaf in (group.pooled, group.patches)]
     return loss, [leaf.grad for leaf in leaves if leaf.grad is not None]
 
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from vitbench.cli.main import main
 from vitbench.errors import UnknownName
+from vitbench.registry import PluginEntry
 from vitbench.testing import Finding, check_backbone, check_recipe_of, check_scorer
 from vitbench.training import presets
 from vitbench.training.presets import presets_of, with_preset
 from vitbench.training.recipe import Recipe
-from vitbench.training.recipes import dino
+from vitbench.training.recipes import dino, offered_with
 
 
 def failed(findings: Any) -> dict[str, str]:
@@ -70,10 +71,9 @@ def test_a_recipe_is_named_limited_and_trained() -> None:
 
 
 def test_presets_that_come_with_a_recipe_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    @offered_with(presets={"short": {"epochs": 2}})
     def mine() -> Recipe:
         return replace(dino(), name="mine")
-
-    mine.presets = {"short": {"epochs": 2}}  # type: ignore[attr-defined]
 
     class Recipes:
         def names(self) -> tuple[str, ...]:
@@ -82,8 +82,11 @@ def test_presets_that_come_with_a_recipe_are_its_own(monkeypatch: pytest.MonkeyP
         def get(self, _: str) -> Any:
             return mine
 
+        def entries(self) -> tuple[PluginEntry, ...]:
+            return (PluginEntry("mine", "elsewhere", "mine:mine"),)
+
     monkeypatch.setattr(presets, "recipes", Recipes())
-    assert presets_of(mine())[0] == "short"
+    assert presets_of(mine()) == ("short", "small")
     assert with_preset(mine(), "short").epochs == 2
     with pytest.raises(UnknownName, match="short"):
         with_preset(mine(), "shrt")

@@ -96,12 +96,12 @@ def test_gradients_reach_the_student_only() -> None:
     trainer = Trainer(tiny("selfpatch"), steps_per_epoch=4, device=CPU, computing=EXACT)
     (batch, *_) = NoiseLoader(4).epoch(0)
     before = {
-        key: value.clone() for key, value in trainer.student_teacher.teacher.state_dict().items()
+        key: value.clone() for key, value in trainer.student_teacher.target.state_dict().items()
     }
     trainer.train_step(batch)  # its learning rate is 0, so the student stays and so does its twin
-    for key, value in trainer.student_teacher.teacher.state_dict().items():
+    for key, value in trainer.student_teacher.target.state_dict().items():
         torch.testing.assert_close(value, before[key], atol=1e-12, rtol=0)
-    assert all(part.grad is None for part in trainer.student_teacher.teacher.parameters())
+    assert all(part.grad is None for part in trainer.student_teacher.target.parameters())
     frozen = {
         name
         for name, part in trainer.student_teacher.student.named_parameters()

@@ -11,25 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_training import SWIN, NoiseLoader, tiny
+from tests.tiny_training import SWIN, start, tiny
 from vitbench.errors import CheckpointError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.training.export import export
-from vitbench.training.fit import Run
-from vitbench.training.identity import identity_of
 from vitbench.training.recipe import Recipe
 from vitbench.training.trainer import Trainer
 
 VALUES = Path(__file__).parents[2] / "reference" / "values"
-CPU = torch.device("cpu")
 
 
-def run_of(recipe: Recipe, folder: Path, steps: int = 2) -> Run:
-    loader = NoiseLoader(recipe.batch_size)
-    trainer = Trainer(recipe, steps_per_epoch=loader.steps, device=CPU)
-    run = Run(trainer, loader, folder, identity=identity_of(recipe, data={}))
-    run.fit(steps=steps)
-    return run
+def run_of(recipe: Recipe, folder: Path, steps: int = 2) -> Trainer:
+    loop = start(recipe, folder)
+    loop.run(until=steps)
+    trainer: Trainer = loop.task.trainer
+    return trainer
 
 
 def official(name: str) -> dict[str, list[int]]:
@@ -87,7 +83,7 @@ def test_an_exported_run_comes_back_the_same(name: str, tmp_path: Path) -> None:
     path = export(str(tmp_path / "run"), name, tmp_path / "out.pth")
     back = resolve(str(path), arch="vit_nano_patch8_24")
     assert back.sha256 == resolve(str(tmp_path / "run")).sha256
-    teacher: Any = run.trainer.student_teacher.teacher
+    teacher: Any = run.student_teacher.teacher
     images = torch.randn(2, 3, 24, 24)
     torch.testing.assert_close(
         load_backbone(back)(images)[0].pooled, teacher.backbone(images)[0].pooled
@@ -101,7 +97,7 @@ def test_an_exported_swin_comes_back_the_same(name: str, side: str, tmp_path: Pa
     run = run_of(recipe, tmp_path / "run")
     path = export(str(tmp_path / "run"), recipe.name, tmp_path / "out.pth")
     images = torch.randn(2, 3, 40, 24)
-    scored = getattr(run.trainer.student_teacher, side).backbone.eval()  # what the method evaluates
+    scored = getattr(run.student_teacher, side).backbone.eval()  # what the method evaluates
     back = load_backbone(resolve(str(path), arch=SWIN))
     torch.testing.assert_close(back(images)[0].pooled, scored(images)[0].pooled)
 

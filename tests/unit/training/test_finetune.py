@@ -63,7 +63,7 @@ def around(folder: Path) -> FineTuneContext:
         workers=2,
         scratch=folder / "scratch",
         output=folder / "output",
-        progress=lambda task, done, total: None,
+        progress=lambda *told: None,
     )
 
 
@@ -187,7 +187,7 @@ def test_lack_of_memory_on_any_device_says_what_to_change(
         raise error
 
     tuning = FineTuning(Sums(), COURSE, around(tmp_path))
-    monkeypatch.setattr(tuning, "learn", full)
+    monkeypatch.setattr(tuning, "train_step", full)
     with pytest.raises(TrainingError, match=r"memory of cpu ran out in step 1[\s\S]*2 parts"):
         tuning.finish()
 
@@ -199,7 +199,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     tuning = FineTuning(Sums(), COURSE, around(tmp_path))
-    monkeypatch.setattr(tuning, "learn", wrong)
+    monkeypatch.setattr(tuning, "train_step", wrong)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         tuning.finish()
 

@@ -17,20 +17,27 @@ from vitbench.training.snapshot import Snapshots, load_snapshot
 CPU = torch.device("cpu")
 
 
+def saved(snapshots: Snapshots, state: dict[str, Any], *, step: int) -> Path:
+    """Write a snapshot and wait for it."""
+    snapshots.save(state, step=step)
+    snapshots.wait()
+    return snapshots.folder / f"step-{step:09d}.pt"
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
     state = {"weights": {"a": torch.arange(3.0)}, "step": 7, "note": "x"}
-    path = Snapshots(tmp_path, CheckpointConfig()).save(state, step=7)
+    path = saved(Snapshots(tmp_path, CheckpointConfig()), state, step=7)
     found = load_snapshot(path, CPU)
     assert torch.equal(found["weights"]["a"], torch.arange(3.0))
     assert (found["step"], found["note"]) == (7, "x")
 
 
 def test_the_random_generators_go_on_where_they_were(tmp_path: Path) -> None:
-    path = Snapshots(tmp_path, CheckpointConfig()).save({}, step=1)
+    path = saved(Snapshots(tmp_path, CheckpointConfig()), {}, step=1)
 
     def draws() -> list[float]:
         return [random.random(), float(np.random.rand()), torch.rand(1).item()]  # noqa: NPY002
@@ -40,10 +47,24 @@ def test_the_random_generators_go_on_where_they_were(tmp_path: Path) -> None:
     assert draws() == first
 
 
+def test_what_happens_to_a_state_after_it_was_saved_does_not_change_the_snapshot(
+    tmp_path: Path,
+) -> None:
+    weights = torch.zeros(3)
+    snapshots = Snapshots(tmp_path, CheckpointConfig())
+    snapshots.save({"weights": [weights]}, step=1)
+    weights.add_(1)  # the next step, beside the writing
+    snapshots.wait()
+    path = snapshots.latest()
+    assert path is not None
+    assert torch.equal(load_snapshot(path, CPU)["weights"][0], torch.zeros(3))
+
+
 def test_only_the_newest_and_the_named_ones_stay(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path, CheckpointConfig(keep_last=2))
     for step in range(1, 6):
         snapshots.save({"step": step}, step=step, names=("best.pt",) if step == 2 else ())
+        snapshots.wait()
     assert names(tmp_path) == ["best.pt", "step-000000004.pt", "step-000000005.pt"]
     assert load_snapshot(tmp_path / "best.pt", CPU)["step"] == 2
     latest = snapshots.latest()
@@ -55,7 +76,7 @@ def test_a_full_disk_keeps_the_last_good_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshots = Snapshots(tmp_path, CheckpointConfig(keep_last=1))
-    snapshots.save({"step": 1}, step=1)
+    saved(snapshots, {"step": 1}, step=1)
 
     def full(_state: Any, stream: Any) -> None:
         stream.write(b"half of it")
@@ -63,7 +84,7 @@ def test_a_full_disk_keeps_the_last_good_snapshot(
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(TrainingError, match="resume from step-000000001"):
-        snapshots.save({"step": 2}, step=2)
+        saved(snapshots, {"step": 2}, step=2)
     monkeypatch.undo()
     assert names(tmp_path) == ["step-000000001.pt"]
     latest = snapshots.latest()
@@ -99,7 +120,7 @@ def test_a_snapshot_of_another_machine_goes_on_and_says_which_draws_are_new(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     states = {**snapshot.random_states(), name: state}
     monkeypatch.setattr(snapshot, "random_states", lambda: states)
-    path = Snapshots(tmp_path, CheckpointConfig()).save({"step": 3}, step=3)
+    path = saved(Snapshots(tmp_path, CheckpointConfig()), {"step": 3}, step=3)
     assert load_snapshot(path, CPU)["step"] == 3
     assert told in caplog.text
 
@@ -121,7 +142,7 @@ def test_a_lack_of_memory_is_not_taken_for_a_broken_snapshot(
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
 
-    path = Snapshots(tmp_path, CheckpointConfig()).save({}, step=1)
+    path = saved(Snapshots(tmp_path, CheckpointConfig()), {}, step=1)
     monkeypatch.setattr(torch, "load", full)
     with pytest.raises(TrainingError, match="the memory of cpu ran out"):
         load_snapshot(path, CPU)

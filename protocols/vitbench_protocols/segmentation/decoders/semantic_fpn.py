@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitbench.api import Stage
-from vitbench.kit import PyramidAdapter
+from vitbench.kit import PyramidAdapter, level_strides
 from vitbench_protocols.segmentation.decoders.blocks import (
     Classifier,
     ConvUnit,
@@ -100,9 +100,9 @@ def as_released(maps: Sequence[Stage], classes: int) -> SemanticFPN:
 def with_deconvolutions(maps: Sequence[Stage], classes: int) -> SemanticFPN:
     """Return XCiT's: maps of strides 4 to 32, and a pyramid of the last one's width.
 
-    A network whose own maps are a pyramid is left as it is.
+    A network whose own maps are a pyramid is left as it is. Maps of stride 14 px are taken for
+    ones of 16.
     """
-    dims = [each.width for each in maps]
-    one_stride = len({each.stride for each in maps}) == 1
-    adapter = PyramidAdapter(dims[0], maps[0].stride) if one_stride else None
+    dims, strides = [each.width for each in maps], level_strides(maps)
+    adapter = PyramidAdapter(dims[0], strides[0]) if len(set(strides)) == 1 else None
     return SemanticFPN(dims, classes, width=dims[-1], adapter=adapter)

@@ -1,6 +1,5 @@
 """Ground-truth positives of training crops: COCO's annotations, cropped and flipped with them."""
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -14,7 +13,6 @@ from vitbench.data.positives import label_map
 from vitbench.data.training_loader import CropBatch
 from vitbench.errors import DatasetError
 
-Truth = Callable[[CropBatch], tuple[Tensor, ...]]
 KEPT = 4096  # label maps held in memory
 
 

@@ -1,0 +1,209 @@
+"""The objects of an annotation file as columns; outlines stay in the file until one asks for them.
+
+An object takes about 70 bytes. With its outline as Python's numbers it takes some kilobytes: five
+gigabytes for COCO's training images.
+"""
+
+import os
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from vitbench.data.coco_files import NOT_OF_THE_FORM, contradiction, not_of_the_form
+from vitbench.data.instances import (
+    FARTHEST,
+    Instance,
+    Polygons,
+    RunLengths,
+    mask_area,
+    mask_box,
+)
+from vitbench.errors import DatasetError
+
+Place = Annotated[float, msgspec.Meta(ge=-FARTHEST, le=FARTHEST)]
+Area = Annotated[float, msgspec.Meta(ge=0)]
+Box = tuple[float, float, float, float]  # left, top, width, height, px
+Outline = Polygons | RunLengths
+Facts = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns and inode of a file
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: Box | None = None
+    area: Area | None = None
+    iscrowd: bool = False
+    segmentation: list[list[Place]] | RunLengths | None = None
+
+
+class _Outlined(msgspec.Struct, gc=False):
+    segmentation: list[list[float]] | RunLengths | None = None
+
+
+ANNOTATIONS = msgspec.json.Decoder(_Annotation, strict=False)
+OUTLINES = msgspec.json.Decoder(_Outlined, strict=False)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Columns over the n objects of an annotation file, in its order."""
+
+    path: Path
+    facts: Facts  # of the file when it was read
+    ids: NDArray[np.int64]  # (n,)
+    images: NDArray[np.int64]  # (n,) ids of their images
+    categories: NDArray[np.int64]  # (n,) as in the file
+    boxes: NDArray[np.float64]  # (n, 4) left, top, width, height, px
+    areas: NDArray[np.float64]  # (n,) square px
+    crowds: NDArray[np.bool_]  # (n,)
+    spans: NDArray[np.int64]  # (n, 2) first byte in the file, and the one after the last
+    derived: Mapping[str, int]  # "box", "area" -> how many objects had none in the file
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def of_image(self, image: int, *, shift: int) -> tuple[Instance, ...]:
+        """Return the objects of an image with their outlines, in the order of the file.
+
+        Args:
+            image: Its id.
+            shift: What is added to the category ids.
+
+        Raises:
+            DatasetError: The annotation file was changed since it was read.
+        """
+        order, images = self._by_image
+        rows = order[slice(*np.searchsorted(images, [image, image + 1]))]
+        return tuple(
+            Instance(number, category + shift, (left, top, width, height), area, crowd, outline)
+            for number, category, (left, top, width, height), area, crowd, outline in zip(
+                self.ids[rows].tolist(),
+                self.categories[rows].tolist(),
+                self.boxes[rows].tolist(),
+                self.areas[rows].tolist(),
+                self.crowds[rows].tolist(),
+                self._outlines(rows),
+                strict=True,
+            )
+        )
+
+    @cached_property
+    def _by_image(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        order = np.argsort(self.images, kind="stable")
+        return order, self.images[order]
+
+    def _outlines(self, rows: NDArray[np.int64]) -> Iterator[Outline]:
+        with self.path.open("rb", buffering=0) as stream:
+            if facts_of(os.fstat(stream.fileno())) != self.facts:
+                raise DatasetError(
+                    f"the annotation file {str(self.path)!r} was changed while it was in use.",
+                    hint="run the same command again",
+                )
+            for start, end in self.spans[rows].tolist():
+                stream.seek(start)
+                found: _Outlined = OUTLINES.decode(stream.read(end - start))
+                yield found.segmentation or []
+
+
+def facts_of(found: os.stat_result) -> Facts:
+    """Return what tells a file from its later states."""
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def read_objects(
+    path: Path,
+    content: bytes,
+    annotations: Sequence[msgspec.Raw],
+    sizes: Mapping[int, tuple[int, int]],
+) -> Objects:
+    """Make columns of annotations; a box or an area that is not there is taken from the mask.
+
+    Args:
+        path: The file.
+        content: What it holds.
+        annotations: Parts of the content.
+        sizes: Height and width of each image, by its id.
+
+    Raises:
+        DatasetError: An annotation is not of COCO's form, or says what can't be so.
+    """
+    ids, boxes, areas, crowds = array("q"), array("d"), array("d"), bytearray()
+    derived = {"box": 0, "area": 0}
+    for number, raw in enumerate(annotations):
+        item = _decoded(path, number, raw)
+        size = sizes.get(item.image_id, (0, 0))  # of an image that is not listed: refused later
+        box, area = item.bbox, item.area
+        if box is None:
+            box = _box_of_mask(path, item, size)
+            derived["box"] += 1
+        if area is None:
+            area = _area_of_mask(item, box, size)
+            derived["area"] += 1
+        _extend(path, ids, (item.id, item.image_id, item.category_id))
+        boxes.extend(box)
+        areas.append(area)
+        crowds.append(item.iscrowd)
+    table = np.frombuffer(ids, np.int64).reshape(-1, 3)
+    return Objects(
+        path=path,
+        facts=facts_of(path.stat()),
+        ids=table[:, 0],
+        images=table[:, 1],
+        categories=table[:, 2],
+        boxes=np.frombuffer(boxes, np.float64).reshape(-1, 4),
+        areas=np.frombuffer(areas, np.float64),
+        crowds=np.frombuffer(crowds, np.bool_),
+        spans=_spans(content, annotations),
+        derived=derived,
+    )
+
+
+def _decoded(path: Path, number: int, raw: msgspec.Raw) -> _Annotation:
+    try:
+        item: _Annotation = ANNOTATIONS.decode(raw)
+    except NOT_OF_THE_FORM as error:
+        raise not_of_the_form(path, error, f"annotations.{number}") from error
+    if isinstance(item.segmentation, list) and any(len(points) % 2 for points in item.segmentation):
+        wrong = "has an object whose polygon has half a point"
+        raise contradiction(path, wrong, f"annotation {item.id}")
+    return item
+
+
+def _extend(path: Path, ids: "array[int]", found: tuple[int, int, int]) -> None:
+    try:
+        ids.extend(found)
+    except OverflowError as error:
+        raise contradiction(path, "has ids beyond 64 bits", f"annotation {found[0]}") from error
+
+
+def _box_of_mask(path: Path, item: _Annotation, size: tuple[int, int]) -> Box:
+    if not item.segmentation:
+        raise contradiction(path, "has an object without box and mask", f"annotation {item.id}")
+    return mask_box(item.id, item.segmentation, *size)
+
+
+def _area_of_mask(item: _Annotation, box: Box, size: tuple[int, int]) -> float:
+    if not item.segmentation:
+        return box[2] * box[3]
+    return mask_area(item.id, item.segmentation, *size)
+
+
+def _spans(content: bytes, parts: Sequence[msgspec.Raw]) -> NDArray[np.int64]:
+    """Return where parts of the content lie; between two are a comma and white space at most."""
+    spans, end = array("q"), 0
+    if parts:
+        part, whole = (np.frombuffer(found, np.uint8).ctypes.data for found in (parts[0], content))
+        end = part - whole
+    for found in parts:
+        start = content.index(b"{", end)
+        end = start + memoryview(found).nbytes
+        spans.extend((start, end))
+    return np.frombuffer(spans, np.int64).reshape(-1, 2)
