@@ -86,14 +86,6 @@ def test_every_parameter_learns() -> None:
     assert still == []
 
 
-def test_tables_kept_by_an_evaluation_serve_training() -> None:
-    swin._relative_index.cache_clear()
-    swin._hidden.cache_clear()
-    backbone = build(ARCH, seed=0)
-    pooled(backbone)  # in inference mode
-    backbone(images())[0].pooled.sum().backward()
-
-
 def test_a_swin_travels_through_our_own_file(tmp_path: Path, backbone: SwinBackbone) -> None:
     save_backbone(backbone, tmp_path / "backbone.safetensors", method="esvit")
     checkpoint = resolve(str(tmp_path))
