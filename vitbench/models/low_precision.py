@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from vitbench.models.linear import Linear
 
-TOGETHER = 4  # layers: those of a block, so that their gradients are there when the block's are
+TOGETHER = 8  # layers: those of two blocks, whose gradients are there when the blocks' are
 
 
 @contextmanager
