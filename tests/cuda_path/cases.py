@@ -57,8 +57,10 @@ def with_moments(trainer: Trainer) -> None:
     """Let an optimizer make what it keeps, as the first step does."""
     for parameter in trainer.trained:
         parameter.grad = torch.zeros_like(parameter)
-    trainer.recipe.optimizer.limit(trainer.trained)
     trainer.optimizer.step()
+    for name, head in trainer.student_teacher.student.heads.items():
+        trainer.objectives[name].after_backward(head, trainer.progress)
+    trainer.recipe.optimizer.limit(trainer.trained)
     trainer.optimizer.zero_grad(set_to_none=True)
 
 

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from vitbench.models.linear import Linear
 
-TOGETHER = 8  # layers, of two blocks: their gradients are there when the blocks' are
+TOGETHER = 8  # layers: those of two blocks, whose gradients are there when the blocks' are
 
 
 @contextmanager

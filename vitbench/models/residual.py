@@ -41,7 +41,7 @@ class _AddScaled(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, branch: Tensor, scales: Tensor) -> Tensor:
         ctx.save_for_backward(scales)
         ctx.kind = branch.dtype
-        with torch.autocast(x.device.type, enabled=False):  # it would write a wide branch first
+        with torch.autocast(x.device.type, enabled=False):  # it would write the branch out, wider
             return torch.addcmul(x, branch, scales)
 
     @staticmethod

@@ -190,7 +190,7 @@ class TimmBackbone(Backbone):
         positions = self._positions(grid, square=height == width)
         if positions is not None and self.architecture.prefix_positions and prefix:
             count = self.info.prefix_tokens
-            prefix = [torch.cat(prefix, dim=1) + positions[:, :count]]
+            prefix = [_joined(prefix) + positions[:, :count]]
             positions = positions[:, count:]
         if positions is not None:
             tokens = tokens + positions
@@ -230,6 +230,11 @@ class TimmBackbone(Backbone):
         if mask is not None:
             patches = mask.put_back(patches)
         return Features(pooled, patches.reshape(len(patches), *grid, -1).permute(0, 3, 1, 2))
+
+
+def _joined(tokens: list[Tensor]) -> Tensor:
+    """Return tokens (1, T, D) one after another."""
+    return tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=1)
 
 
 def build_backbone(

@@ -1,7 +1,5 @@
 """DINO: the student's view of an image predicts the teacher's view of it, across crops."""
 
-from functools import reduce
-
 import torch
 from torch import Tensor
 
@@ -13,13 +11,7 @@ from vitbench.objectives.distillation import (
 from vitbench.objectives.objective import Branch, TermLoss
 from vitbench.objectives.progress import Progress
 from vitbench.objectives.settings import Dino
-from vitbench.objectives.wide_logits import (
-    Logits,
-    WideLogits,
-    cross_entropy,
-    mean_loss,
-    teacher_sets,
-)
+from vitbench.objectives.wide_logits import Logits, WideLogits, cross_entropy, mean_loss
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
 
@@ -52,19 +44,12 @@ def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
     """Return the mean cross-entropy over all pairs of a teacher crop and another crop.
 
     Args:
-        student: Logits of all crops, shape (V, ..., K); the teacher's crops come first.
-        wanted: Targets, distributions of shape (T, ..., K), T <= V.
+        student: Logits of all crops, shape (V, ..., K); the two teacher crops come first.
+        wanted: Targets of the teacher crops, distributions of shape (2, ..., K).
         temperature: Of the student's softmax.
     """
-    V, T = len(student), len(wanted)
-    sums = [
-        cross_entropy(
-            student[crops],
-            reduce(torch.add, [wanted[other] for other in others]),
-            temperature,
-            targets=len(others),
-        )
-        for crops, others in teacher_sets(0, V, T)
-    ]
-    rows = student[0, ..., 0].numel()
-    return torch.stack(sums).sum() / (T * (V - 1) * rows)
+    total = cross_entropy(student[:TEACHERS], wanted.flip(0), temperature, targets=1)
+    if len(student) > TEACHERS:
+        both = wanted.sum(0)
+        total = total + cross_entropy(student[TEACHERS:], both, temperature, targets=TEACHERS)
+    return total / (TEACHERS * (len(student) - 1) * student[0, ..., 0].numel())

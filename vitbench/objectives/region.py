@@ -14,13 +14,7 @@ from vitbench.objectives.objective import Branch, TermLoss
 from vitbench.objectives.precision import single_precision
 from vitbench.objectives.progress import Progress
 from vitbench.objectives.settings import Region
-from vitbench.objectives.wide_logits import (
-    Logits,
-    WideLogits,
-    cross_entropy,
-    mean_loss,
-    teacher_sets,
-)
+from vitbench.objectives.wide_logits import Logits, WideLogits, cross_entropy, mean_loss
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
 
@@ -82,23 +76,26 @@ def region_loss(
     """Return the mean over all pairs of a teacher crop and another crop, as `view_loss` does.
 
     Args:
-        student: Logits of the regions of each group of crops, (C, B, n, K); the teacher's crops
+        student: Logits of the regions of each group of crops, (C, B, n, K); the two teacher crops
             come first.
-        wanted: Targets of the teacher's crops, shape (T, B, N, K).
-        matches: For each group, the region of each teacher's crop to follow, (T, C, B, n).
+        wanted: Targets of the teacher crops, shape (2, B, N, K).
+        matches: For each group, the region of each teacher crop to follow, (2, C, B, n).
         temperature: Of the student's softmax.
     """
-    T, B, N, _ = wanted.shape
-    first = torch.arange(B, device=wanted.device)[:, None] * N  # an image's first row of targets
-    rows = wanted.flatten(1, 2)  # (T, B * N, K)
+    _, B, N, _ = wanted.shape
+    rows = wanted.flatten(0, 2)  # (2 * B * N, K)
+    first = torch.arange(TEACHERS * B, device=wanted.device).view(TEACHERS, 1, B, 1) * N
     sums, crops = [], 0
     for logits, match in zip(student, matches, strict=True):
-        index = match + first
-        for run, others in teacher_sets(crops, len(logits), T):
-            chosen = rows[others[0]][index[others[0], run]]
-            for other in others[1:]:
-                chosen += rows[other][index[other, run]]
-            total = cross_entropy(logits[run], chosen, temperature, targets=len(others))
-            sums.append(total / (B * logits.shape[2]))
+        index, own = match + first, max(TEACHERS - crops, 0)  # crops that are teachers themselves
+        if own:
+            other = torch.stack([index[1, 0], index[0, 1]])
+            swapped = cross_entropy(logits[:own], rows[other], temperature, targets=1)
+            sums.append(swapped / logits.shape[2])
+        if len(logits) > own:
+            both = rows[index[0, own:]].add_(rows[index[1, own:]])
+            sums.append(
+                cross_entropy(logits[own:], both, temperature, targets=TEACHERS) / logits.shape[2]
+            )
         crops += len(logits)
-    return torch.stack(sums).sum() / (T * (crops - 1))
+    return torch.stack(sums).sum() / (TEACHERS * (crops - 1) * B)

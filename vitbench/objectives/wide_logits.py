@@ -4,7 +4,7 @@ A head of 65,536 prototypes turns the patches of 128 images into tens of gigabyt
 their loss and the gradient by the head's input are needed, and both are sums over images.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -85,13 +85,12 @@ class _InParts(torch.autograd.Function):
             leaves = [each[:, part].detach().requires_grad_() for each in points]
             with torch.enable_grad():
                 value, measured = term(part, [logits_of(leaf, rows) for leaf in leaves])
-                value = value * share
-                torch.autograd.backward(value)
+                torch.autograd.backward(value if share == 1 else value * share)
             for gradient, leaf in zip(gradients, leaves, strict=True):
                 assert leaf.grad is not None
                 gradient[:, part] = leaf.grad
-            values.append(value.detach())
-            measures.append(measured * share)
+            values.append(value.detach() if share == 1 else value.detach() * share)
+            measures.append(measured if share == 1 else measured * share)
         ctx.save_for_backward(None if rows is None else rows.grad, *gradients)
         return _sum(values), _sum(measures)
 
@@ -130,7 +129,7 @@ class _CrossEntropy(torch.autograd.Function):
         ctx: Any, logits: Tensor, wanted: Tensor, temperature: float, targets: int
     ) -> Tensor:
         sure = torch.mul(logits, 1 / temperature).log_softmax(dim=-1)
-        value = -(wanted * sure).sum()
+        value = (wanted * sure).sum().neg()
         sure.exp_().mul_(targets / temperature).sub_(wanted, alpha=1 / temperature)
         ctx.save_for_backward(sure)
         return value
@@ -140,18 +139,3 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, by_value: Tensor) -> tuple[Any, ...]:
         (gradient,) = ctx.saved_tensors
         return gradient * by_value, None, None, None
-
-
-def teacher_sets(first: int, crops: int, teachers: int) -> Iterator[tuple[slice, list[int]]]:
-    """Yield the runs of crops of a group that learn from the same teachers: all but themselves.
-
-    Args:
-        first: Number of the group's first crop; the teachers' crops are the first of all.
-        crops: Crops of the group.
-        teachers: Crops that are teachers.
-    """
-    for crop in range(first, min(first + crops, teachers)):
-        place = crop - first
-        yield slice(place, place + 1), [other for other in range(teachers) if other != crop]
-    if first + crops > teachers:
-        yield slice(max(teachers - first, 0), crops), list(range(teachers))
