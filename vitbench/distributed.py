@@ -113,7 +113,7 @@ def _devices() -> list[str]:
 
 
 def _gpus() -> str:
-    """Log which GPUs PyTorch sees, and if none, whether it could see one."""
+    """Tell which GPUs PyTorch sees, and if none, whether it could see one."""
     import torch
 
     if torch.cuda.is_available():

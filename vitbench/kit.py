@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from vitbench.data.instances import decode_mask as decode_mask
     from vitbench.data.instances import encode_mask as encode_mask
     from vitbench.data.instances import encode_runs as encode_runs
+    from vitbench.data.keypoint_pairs import KeypointPair as KeypointPair
+    from vitbench.data.keypoint_pairs import Points as Points
     from vitbench.data.kinds import LabeledDataset as LabeledDataset
     from vitbench.data.kinds import part_of as part_of
     from vitbench.data.label_images import read_label_image as read_label_image
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
     from vitbench.data.multicrop import MultiCrop as MultiCrop
+    from vitbench.data.multicrop import crop_boxes as crop_boxes
     from vitbench.data.multicrop import dino_crops as dino_crops
     from vitbench.data.multicrop import moby_crops as moby_crops
     from vitbench.data.multicrop import selfpatch_crops as selfpatch_crops
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.retrieval import Relevance as Relevance
     from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
     from vitbench.data.sizes import Pixels as Pixels
@@ -120,7 +124,7 @@ if TYPE_CHECKING:
     from vitbench.training.optimizer import AdamW as AdamW
     from vitbench.training.optimizer import OptimizerConfig as OptimizerConfig
     from vitbench.training.options import CheckpointConfig as CheckpointConfig
-    from vitbench.training.recipes import Presets as Presets
+    from vitbench.training.recipes import RecipePresets as RecipePresets
     from vitbench.training.recipes import offered_with as offered_with
     from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import (
@@ -135,7 +139,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "vitbench.training.recipes": (
-        "Presets",
+        "RecipePresets",
         "offered_with",
     ),
     "vitbench.training.loop": (
@@ -163,15 +167,23 @@ _HOMES = {
         "encode_mask",
         "encode_runs",
     ),
+    "vitbench.data.keypoint_pairs": ("KeypointPair", "Points"),
     "vitbench.data.kinds": ("LabeledDataset", "part_of"),
     "vitbench.data.label_images": ("read_label_image",),
     "vitbench.data.label_maps": ("Geometry",),
     "vitbench.data.loader": ("in_order", "load_batches"),
-    "vitbench.data.multicrop": ("MultiCrop", "dino_crops", "moby_crops", "selfpatch_crops"),
+    "vitbench.data.multicrop": (
+        "MultiCrop",
+        "crop_boxes",
+        "dino_crops",
+        "moby_crops",
+        "selfpatch_crops",
+    ),
     "vitbench.data.parallel": ("map_items",),
     "vitbench.data.positives": ("FindPositives", "Positives", "PositiveRule"),
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
+    "vitbench.data.retrieval": ("Relevance",),
     "vitbench.data.semantic": ("labels_in", "read_index_map"),
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("cut_note", "to_pixels"),

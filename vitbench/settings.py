@@ -113,7 +113,7 @@ def _numbers(value: object) -> Iterator[int | float]:
 
 
 def _missed(number: float, limits: FieldFacts) -> str:
-    """Log which limit a number misses; empty if it misses none."""
+    """Tell which limit a number misses; empty if it misses none."""
     if not math.isfinite(number):
         return "a finite number"
     if limits.minimum is not None and number < limits.minimum:

@@ -2,11 +2,17 @@
 
 PROTOCOLS: dict[str, str] = {
     "adjacency": "vitbench_protocols.adjacency:Adjacency",
+    "correspondence": "vitbench_protocols.correspondence:Correspondence",
     "davis": "vitbench_protocols.davis:Davis",
     "detection": "vitbench_protocols.detection:Detection",
+    "discovery": "vitbench_protocols.discovery:Discovery",
     "feature-pca": "vitbench_protocols.feature_pca:FeaturePca",
+    "health": "vitbench_protocols.health:Health",
     "knn": "vitbench_protocols.knn:Knn",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
+    "logistic": "vitbench_protocols.logistic:Logistic",
+    "profile": "vitbench_protocols.profile:Profile",
+    "retrieval": "vitbench_protocols.retrieval:Retrieval",
     "segmentation": "vitbench_protocols.segmentation:Segmentation",
 }
 

@@ -91,7 +91,7 @@ def _one(
 
 
 def summary(done: "Evaluation") -> str:
-    """Log who was scored on what, the scores, one a line, and where the record is."""
+    """Tell who was scored on what, the scores, one a line, and where the record is."""
     record = done.record
     lines = [headline(record)]
     for score in record.scores:

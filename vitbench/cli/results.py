@@ -99,7 +99,7 @@ def _remove(removal: Removal, there: Sequence[Found]) -> int:
 
 
 def _line(path: Path, record: Record | Unreadable) -> str:
-    """Log what a record is of, its score and its size; or why a file is no record."""
+    """Tell what a record is of, its score and its size; or why a file is no record."""
     if isinstance(record, Unreadable):
         return escape.plain(f"{path.name}: no record: {record.reason}")
     data, score = record.dataset, record.primary()

@@ -19,7 +19,6 @@ from vitbench.data.coco_files import (
     read_annotations,
 )
 from vitbench.data.coco_objects import Objects, read_objects
-from vitbench.data.dataset import Reader
 from vitbench.data.instances import FARTHEST, Instances
 from vitbench.records import DatasetInfo
 
@@ -93,15 +92,6 @@ def open_coco(root: Path, split: str) -> CocoDataset:
     folder = root / path.stem.removeprefix("instances_")
     notes = _derived(path, objects)
     return CocoDataset(info, folder, parsed.images, objects, names, shift=shift, notes=notes)
-
-
-READER = Reader(
-    open_coco,
-    layout=(
-        "annotations/instances_train2017.json, annotations/instances_val2017.json,"
-        " train2017/NAME.jpg and val2017/NAME.jpg, as COCO",
-    ),
-)
 
 
 def _derived(path: Path, objects: Objects) -> list[str]:

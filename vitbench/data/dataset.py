@@ -24,8 +24,10 @@ DATA_VARIABLE = "VITBENCH_DATA"
 READERS = {
     "clips": "vitbench.data.davis:READER",
     "classification": "vitbench.data.classification:READER",
-    "instances": "vitbench.data.coco:READER",
+    "instances": "vitbench.data.objects:READER",
+    "pairs": "vitbench.data.keypoint_pairs:READER",
     "panoptic": "vitbench.data.panoptic:READER",
+    "retrieval": "vitbench.data.retrieval:READER",
     "semantic": "vitbench.data.semantic:READER",
 }
 

@@ -66,5 +66,5 @@ def _visible(folder: Path, suffix: str) -> list[Path]:
 
 
 def alias_notes(split: str, found: str) -> Sequence[str]:
-    """Log that a split was read under another name."""
+    """Tell that a split was read under another name."""
     return () if found == split else (f"{split} is read from {found!r}: there is no {split!r}",)

@@ -87,7 +87,7 @@ def to_pixels(image: Image.Image) -> "Tensor":
 
 
 def cut_note(crop: int, stride: int) -> str:
-    """Log which part of a square crop a backbone sees, or nothing if that is all of it.
+    """Tell which part of a square crop a backbone sees, or nothing if that is all of it.
 
     Args:
         crop: Side of the crop, pixels.

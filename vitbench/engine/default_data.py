@@ -14,15 +14,15 @@ def data_of(component: Scoring, named: str) -> str:
 
     Args:
         component: A protocol or scorer; `default_data` is the name of its usual set, a folder under
-            `$VITBENCH_DATA`. One that declares none must be told.
+            `$VITBENCH_DATA` or the built-in data. One that declares none must be told.
         named: A name or path as typed; empty where nobody named any.
 
     Raises:
         DatasetNotFound: Nothing was named, and the usual set is not there.
     """
-    if named:
-        return named
     usual = default_data(component)
+    if named or usual == SYNTHETIC:
+        return named or usual
     base = os.environ.get(DATA_VARIABLE, "")
     if usual and base and (Path(base).expanduser() / usual).is_dir():
         return str(Path(base).expanduser() / usual)

@@ -245,7 +245,7 @@ def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
 
 
 def _describe(store: Path, identity: dict[str, Any], arch: str, dataset: ImageDataset[Any]) -> None:
-    """Log for people what a store holds."""
+    """Describe for people what a store holds."""
     labels = {"arch": arch, "dataset": dataset.info.name, "split": dataset.info.split}
     about = {**identity, **labels}
     with atomic(store / "about.json") as path:

@@ -83,7 +83,7 @@ class Context(Protocol):
         """Show how far a long work is; `task` names its bar, `unit` what is counted (images)."""
 
     def note(self, text: str) -> None:
-        """Log something that the reader of the record must know."""
+        """Note something that the reader of the record must know."""
 
 
 class Scoring(Protocol):

@@ -111,6 +111,10 @@ class AggregatedBackbone(Backbone):
         """See `Backbone.attention`; there is no class token among the tokens."""
         return self.trunk.attention(images)
 
+    def keys(self, images: Tensor) -> Tensor:
+        """See `Backbone.keys`."""
+        return self.trunk.keys(images)
+
 
 def patch_tokens(features: Features) -> Tensor:
     """Return the patches as a sequence, row by row, (B, N, D)."""

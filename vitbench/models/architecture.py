@@ -49,7 +49,7 @@ class Architecture:
         return int(self.cls_token) + self.registers
 
     def describe(self) -> str:
-        """Log it in words."""
+        """Describe it in words."""
         prefix = [
             *(["a class token"] if self.cls_token else []),
             *([f"{self.registers} registers"] if self.registers else []),

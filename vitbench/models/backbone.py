@@ -204,6 +204,18 @@ class Backbone(nn.Module, ABC):
         stride = self.info.stage(layer).stride
         return height // stride, width // stride
 
+    def keys(self, images: Tensor) -> Tensor:
+        """Return the patches' keys in the last block's attention, heads joined, (B, D, h, w).
+
+        Raises:
+            MissingAbility: If the network has no such attention.
+        """
+        raise MissingAbility(
+            f"{self.info.arch} does not give the keys of its last block.",
+            hint="use a plain ViT checkpoint, or features that every network has, where there is a"
+            " choice",
+        )
+
     def parameter_layers(self) -> dict[str, int]:
         """Return which layer each parameter belongs to, for learning rates that fall with depth.
 

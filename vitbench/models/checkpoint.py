@@ -347,7 +347,7 @@ def _refuse(facts: Mapping[str, object], why: str) -> None:
 
 
 def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Log where else in the file weights lie, and how one gets them."""
+    """Tell where else in the file weights lie, and how one gets them."""
     addressed = [path for path in paths if path]
     if not addressed:
         return ()

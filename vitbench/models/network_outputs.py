@@ -74,7 +74,7 @@ def read_outputs(found: Any, tokens: Tokens, name: str) -> Outputs:
 
 
 def shapes(found: Any) -> str:
-    """Log which tensors a forward pass gave, with their shapes."""
+    """Tell which tensors a forward pass gave, with their shapes."""
     told = [f"{key} {tuple(value.shape)}".strip() for key, value in _tensors(found)]
     return listed(told) if told else type(found).__name__
 

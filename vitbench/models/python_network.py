@@ -29,7 +29,7 @@ class PythonArchitecture:
     class_attention: int = 0  # SelfPatch's aggregation blocks on top: none
 
     def describe(self) -> str:
-        """Log it in words."""
+        """Describe it in words."""
         return f"{self.name}, built by {self.code}" + (f" {self.version}" if self.version else "")
 
 

@@ -22,7 +22,7 @@ class Accounting:
     ignored: tuple[str, ...]  # names in the file that were left out on purpose
 
     def summary(self) -> str:
-        """Log it in one line."""
+        """Describe it in one line."""
         return f"{self.used} keys used ({len(self.renamed)} renamed), {len(self.ignored)} ignored"
 
 

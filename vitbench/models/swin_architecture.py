@@ -35,7 +35,7 @@ class SwinArchitecture:
         return tuple(math.ceil(first / 2**stage) for stage in range(len(self.depths)))
 
     def describe(self) -> str:
-        """Log it in words."""
+        """Describe it in words."""
         return (
             f"{self.name}: patch {self.patch_size}, stages of {'-'.join(map(str, self.depths))} "
             f"blocks, D {self.embed_dim} to {self.embed_dim * 2 ** (len(self.depths) - 1)}, "

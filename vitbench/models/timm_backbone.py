@@ -94,11 +94,7 @@ class TimmBackbone(Backbone):
 
     def attention(self, images: Tensor) -> Tensor:
         """See `Backbone.attention`."""
-        tokens, _ = self._embed(images)
-        for block in islice(self.blocks, self.info.depth - 1):
-            tokens = self._run(block, tokens)
-        last: Any = self.blocks[-1]
-        qkv: Tensor = last.attn.qkv(last.norm1(tokens))
+        qkv, _ = self._last_qkv(images)
         qkv = qkv.reshape(*qkv.shape[:2], 3, self.info.heads, -1)
         query, key, _ = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
         logits: Tensor = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
@@ -113,6 +109,20 @@ class TimmBackbone(Backbone):
         if first == "blocks":
             return 1 + int(rest.partition(".")[0])
         return self.info.depth + 1 if first == "norm" else 0
+
+    def keys(self, images: Tensor) -> Tensor:
+        """See `Backbone.keys`."""
+        qkv, grid = self._last_qkv(images)
+        _, key, _ = qkv.chunk(3, dim=-1)
+        return self._features(key, grid, None).patches
+
+    def _last_qkv(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Return queries, keys and values of the last block, (B, T, 3 D), and the grid."""
+        tokens, grid = self._embed(images)
+        for block in islice(self.blocks, self.info.depth - 1):
+            tokens = self._run(block, tokens)
+        last: Any = self.blocks[-1]
+        return last.attn.qkv(last.norm1(tokens)), grid
 
     def replace_drop_path(self, make: Callable[[int, float], nn.Module]) -> None:
         """See `Backbone.replace_drop_path`."""

@@ -57,7 +57,7 @@ def check_values(state: State, *, subject: str) -> None:
 
 
 def _other_kind(tensor: Tensor) -> str:
-    """Log what a tensor is that can't be a weight; empty if it can."""
+    """Tell what a tensor is that can't be a weight; empty if it can."""
     if tensor.is_nested:
         return "a nested tensor"
     if tensor.is_meta:

@@ -168,7 +168,7 @@ class WrappedBackbone(Backbone):
                     reset()
 
     def extra_repr(self) -> str:
-        """Log what `wrap` found."""
+        """Tell what `wrap` found."""
         return describe(self)
 
     def _features(self, found: Outputs, index: int, image: tuple[int, int]) -> Features:
@@ -293,7 +293,7 @@ def wrap(
 
 
 def describe(backbone: Backbone) -> str:
-    """Log in words what is known of a backbone's features."""
+    """Tell in words what is known of a backbone's features."""
     info = backbone.info
     size = f"{info.image_size[0]} x {info.image_size[1]} px"
     pooled = {

@@ -20,6 +20,7 @@ class MetricSpec:
     unit: Unit = "%"
     higher_is_better: bool | None = True  # None: descriptive, never ranked
     primary: bool = False  # exactly one in a protocol
+    repeatable: bool = True  # False: a time or a size of memory, which no two runs have equal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

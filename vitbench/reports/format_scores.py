@@ -103,7 +103,7 @@ def _gap(column: Column | None, entry: Entry, printed: Entry | None) -> str:
 
 
 def why_incomparable(board: Leaderboard) -> str:
-    """Log what keeps a board from the first of its protocol; empty where nothing does."""
+    """Tell what keeps a board from the first of its protocol; empty where nothing does."""
     return (
         "not comparable with the first: " + "; ".join(board.why_incomparable)
         if board.why_incomparable
@@ -112,12 +112,12 @@ def why_incomparable(board: Leaderboard) -> str:
 
 
 def remarks(board: Leaderboard) -> list[str]:
-    """Log all that a reader must know of a board beside its numbers."""
+    """List all that a reader must know of a board beside its numbers."""
     return [text for text in (why_incomparable(board), *notes(board)) if text]
 
 
 def notes(board: Leaderboard) -> list[str]:
-    """Log what else there is to know of the lines of a board."""
+    """Tell what else there is to know of the lines of a board."""
     said = list(marks.data_marks(board.dataset))
     said += [
         f"{marks.SIGN} {name(entry.name)}: {text}"
@@ -133,7 +133,7 @@ def notes(board: Leaderboard) -> list[str]:
 
 
 def sentence(comparison: Comparison, items_name: str) -> str:
-    """Log what a comparison of so many images or clips found."""
+    """Tell what a comparison of so many images or clips found."""
     found = comparison.better_first
     one, other = name(found.one), name(found.other)
     if found.distinct:
@@ -142,7 +142,7 @@ def sentence(comparison: Comparison, items_name: str) -> str:
 
 
 def alike(found: Comparison) -> str:
-    """Log that two runs can't be told apart, and when it is the number of comparisons."""
+    """Tell that two runs can't be told apart, and when it is the number of comparisons."""
     alone = found.low > 0 or found.high < 0
     return "not distinguishable" + (" after the correction" if alone else "")
 

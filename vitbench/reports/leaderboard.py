@@ -199,7 +199,7 @@ def build_leaderboards(records: Iterable[Record]) -> tuple[Leaderboard, ...]:
 def differences(
     this: tuple[ProtocolRef, DatasetInfo], that: tuple[ProtocolRef, DatasetInfo]
 ) -> tuple[str, ...]:
-    """Log what keeps two runs out of one column: each setting that differs, and by what."""
+    """Tell what keeps two runs out of one column: each setting that differs, and by what."""
     one, other = this[0], that[0]
     found = []
     if one.version != other.version:

@@ -22,7 +22,7 @@ def size(dataset: DatasetInfo) -> str:
 
 
 def data_marks(dataset: DatasetInfo) -> tuple[str, ...]:
-    """Log what makes the data other than they seem: a part of a split, or drawn by vitbench."""
+    """Tell what makes the data other than they seem: a part of a split, or drawn by vitbench."""
     found = []
     if dataset.of_items:
         found.append(f"a subset: {size(dataset)}")
@@ -32,7 +32,7 @@ def data_marks(dataset: DatasetInfo) -> tuple[str, ...]:
 
 
 def run_marks(record: Record) -> tuple[str, ...]:
-    """Log what is the matter with a run: it failed, or the weights are not what they should be."""
+    """Tell what is the matter with a run: it failed, or the weights are not what they should be."""
     found = []
     if record.status == "failed":
         why = record.error.message if record.error else "no reason was kept"
@@ -46,7 +46,7 @@ def run_marks(record: Record) -> tuple[str, ...]:
 
 
 def marks(record: Record) -> tuple[str, ...]:
-    """Log all that a reader of a record's scores must know."""
+    """List all that a reader of a record's scores must know."""
     return (*(data_marks(record.dataset) if record.dataset else ()), *run_marks(record))
 
 

@@ -81,8 +81,12 @@ def _stored(kind: type[EvaluationProtocol]) -> str:
     return ""
 
 
-def _same_scores(_: Any, first: _Ran, second: _Ran) -> str:
-    a, b = ({s.metric: s.value for s in ran.record.scores} for ran in (first, second))
+def _same_scores(kind: type[EvaluationProtocol], first: _Ran, second: _Ran) -> str:
+    same = {metric.name for metric in kind.metrics if metric.repeatable}
+    a, b = (
+        {s.metric: s.value for s in ran.record.scores if s.metric in same}
+        for ran in (first, second)
+    )
     return "" if a == b else f"two equal runs gave {a} and {b}"
 
 

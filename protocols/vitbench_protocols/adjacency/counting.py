@@ -104,7 +104,7 @@ def _count_all(protocol: "Adjacency", dataset: LabeledDataset, context: Context)
 
 
 def _told(rows: Sequence[Row], own: PositiveRule) -> str:
-    """Log which readings meet the published figures; of those that count the same, the nearest."""
+    """Tell which readings meet the published figures; of those that count the same, the nearest."""
     found = near(rows, *PUBLISHED, tolerance=TOLERANCE)
     lines = [
         f"{len(found)} of {len(rows)} readings ({len(_alike(found))} of {len(_alike(rows))} that "

@@ -16,7 +16,7 @@ def count_overlaps(truth: Mask, predicted: Mask, objects: int) -> NDArray[np.int
 
 
 def better_order(overlaps: NDArray[np.int64]) -> str:
-    """Log which numbers fit far better than those in the files; empty if none do.
+    """Tell which numbers fit far better than those in the files; empty if none do.
 
     Args:
         overlaps: Shared pixels of a clip's true and predicted objects, (objects, objects).

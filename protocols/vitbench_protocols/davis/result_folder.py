@@ -43,7 +43,7 @@ def deeper_folder(folder: Path, clips: Sequence[str]) -> Path | None:
 
 
 def found_instead(folder: Path) -> str:
-    """Log what a clip's folder holds, for a message."""
+    """Tell what a clip's folder holds, for a message."""
     others = sorted(path.suffix for path in folder.iterdir() if path.is_file())
     kinds = sorted({suffix for suffix in others if suffix not in ("", ".png")})
     masks = f"{len(mask_files(folder))} PNGs"

@@ -41,7 +41,7 @@ WAYS: Mapping[str, Callable[[Boxes, Size], Boxes]] = {
 
 
 def suspicions(detections: Sequence[Detected], truth: Truth) -> list[str]:
-    """Log what makes one think that a results file means something else than it says."""
+    """Tell what makes one think that a results file means something else than it says."""
     notes = _images_without(detections, truth)
     groups = _by_image(detections, truth)
     read = [_Image.of(found, truth.objects[place], truth) for place, found in groups]

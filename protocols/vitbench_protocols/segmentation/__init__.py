@@ -11,9 +11,11 @@ from vitbench_protocols.segmentation.scores import METRICS
 from vitbench_protocols.segmentation.settings import (
     DenseKnn,
     FineTune,
+    Hummingbird,
     Inference,
     Learning,
     LinearProbe,
+    Squared,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class Segmentation:
     """Semantic segmentation, scored by mIoU: from frozen patch features, or fine-tuned.
 
     mIoU is the intersection over union of predicted and true pixels, averaged over classes. The
-    presets `knn` and `linear` keep the backbone frozen; the others fine-tune it with a decoder.
+    presets `knn`, `linear` and `hummingbird` keep the backbone frozen; the others fine-tune it
+    with a decoder.
 
     Source:
         Yun et al., SelfPatch, CVPR 2022, table 1: Semantic FPN 40k and UPerNet 160k. Reference:
@@ -62,6 +65,7 @@ class Segmentation:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "knn": {},
         "linear": {"method": LinearProbe()},
+        "hummingbird": {"method": Hummingbird(), "inference": Squared()},
         "semfpn-40k": {"method": FineTune()},
         "semfpn-40k-intended": {"method": FineTune(undecayed="positions-and-norms")},
         "semfpn-xcit-80k": {
@@ -83,6 +87,8 @@ class Segmentation:
     preset_notes: ClassVar[Mapping[str, str]] = {
         "knn": "nearest training patches, frozen backbone (Balazevic et al., NeurIPS 2023); one"
         " forward pass over train and val",
+        "hummingbird": "labels retrieved from a memory of training patches, as"
+        " open-hummingbird-eval does on VOC (Balazevic et al., NeurIPS 2023), frozen backbone",
         "linear": "linear layer on frozen patches (DINOv2, Oquab et al., TMLR 2024), 4,000 steps",
         "semfpn-40k": "Semantic FPN, fine-tuned for 40,000 steps (SelfPatch, Yun et al., CVPR 2022,"
         " table 1)",
@@ -99,10 +105,10 @@ class Segmentation:
         " --data ade20k",
     )
 
-    method: DenseKnn | LinearProbe | FineTune = setting(
+    method: DenseKnn | LinearProbe | FineTune | Hummingbird = setting(
         DenseKnn(), help="how the class of a pixel is found (the preset chooses the method)"
     )
-    inference: Inference = setting(
+    inference: Inference | Squared = setting(
         Inference(), help="how an image is resized and cut when it is scored"
     )
     first_label: int | None = setting(None, help=FIRST_LABEL, minimum=0)

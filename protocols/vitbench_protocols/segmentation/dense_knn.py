@@ -10,7 +10,6 @@ from vitbench.api import Backbone, Context
 from vitbench.kit import (
     Bank,
     distributed,
-    fitted,
     keyed_uniform,
     resize_indices,
 )
@@ -47,7 +46,7 @@ def remember(settings: DenseKnn, backbone: Backbone, problem: Problem) -> Segmen
 
 def _remembered(scene: Scene, reader: "PatchReader", problem: Problem) -> tuple[Tensor, Tensor]:
     """Return the labeled patches of an image: features (n, D) and shares of classes (n, C)."""
-    size = fitted(scene.truth.shape, short=problem.inference.short, long=problem.inference.long)
+    size = problem.inference.size_of((scene.truth.shape[0], scene.truth.shape[1]))
     image = padded(normalized(scene.image, size, reader), reader.patch_px)
     tokens = reader.tokens(image)[0]  # (h * w, D)
     shares = class_shares(resize_indices(scene.truth, size), reader.patch_px, len(problem.classes))

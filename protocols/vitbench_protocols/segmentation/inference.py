@@ -6,11 +6,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from vitbench.api import Normalization
-from vitbench.kit import Pixels, Size, fitted, resize_image
+from vitbench.kit import Pixels, Size, fitted, resize_image, to_pixels
 from vitbench_protocols.segmentation.classes import Indices
 from vitbench_protocols.segmentation.settings import Inference
 
@@ -51,6 +52,21 @@ def classify(settings: Inference, image: Pixels, segmenter: Segmenter) -> Indice
             scores = scores + (found.flip(-1) if view.flipped else found)
     classes: Indices = scores[0].argmax(dim=0).to(torch.int16).cpu().numpy()
     return classes
+
+
+def classify_square(side: int, image: Pixels, segmenter: Segmenter) -> Indices:
+    """Return the class of every pixel of an image that is squeezed to a square, (side, side)."""
+    seen = squared(image, side)
+    scores = segmenter.scores(segmenter.normalization(seen.to(segmenter.device)))
+    classes = _upsample(scores, (side, side))[0].argmax(dim=0)
+    found: Indices = classes.to(torch.int16).cpu().numpy()
+    return found
+
+
+def squared(image: Pixels, side: int) -> Tensor:
+    """Squeeze an image to a square, bilinearly with antialiasing, uint8 (1, 3, side, side)."""
+    small = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
+    return to_pixels(small)[None]
 
 
 def _views(settings: Inference, image: Pixels, segmenter: Segmenter) -> Iterator["_View"]:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from vitbench.api import Context, Dataset
-from vitbench.kit import distributed
+from vitbench.kit import distributed, resize_indices
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.inference import Segmenter
 from vitbench_protocols.segmentation.scenes import Scene, scenes
 from vitbench_protocols.segmentation.scores import Tally, confusion
-from vitbench_protocols.segmentation.settings import Inference
+from vitbench_protocols.segmentation.settings import Inference, Squared
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Problem:
     classes: Classes
     train: Dataset[Any]
     val: Dataset[Any]
-    inference: Inference
+    inference: Inference | Squared
 
 
 @torch.inference_mode()
@@ -47,7 +47,8 @@ def predict(
     mine = distributed.share(range(len(problem.val)))
     for scene in scenes(problem.val, mine, classes, workers=context.workers):
         predicted = problem.inference.classify(scene.image, segmenter)
-        tally.add(scene.place, confusion(scene.truth, predicted, len(classes)))
-        keep(scene, predicted)
+        truth = problem.inference.compared(scene.truth)
+        tally.add(scene.place, confusion(truth, predicted, len(classes)))
+        keep(scene, resize_indices(predicted, (scene.truth.shape[0], scene.truth.shape[1])))
         context.progress("segmenting", scene.place + 1, len(problem.val), "images")
     return tally.together()

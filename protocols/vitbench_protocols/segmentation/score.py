@@ -141,7 +141,7 @@ class SegmentationMaps:
         return "from-zero" if self.numbering == "labels" else "labels"
 
     def _compare(self, tally: Tally, otherwise: float, context: Context) -> None:
-        """Log so if the other numbering makes far more pixels right."""
+        """Tell if the other numbering makes far more pixels right."""
         labeled = int(tally.total.sum())
         own = int(tally.total[:, :-1].trace())
         if otherwise > max(FAR * own, SENSIBLE * labeled):

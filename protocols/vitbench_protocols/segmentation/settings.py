@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from vitbench.api import errors, setting
-from vitbench.kit import Pixels, PositionRule
+from vitbench.kit import Pixels, PositionRule, Size, fitted, resize_indices
 from vitbench_protocols.segmentation.classes import Indices
 
 if TYPE_CHECKING:
@@ -68,6 +68,56 @@ class Inference:
         from vitbench_protocols.segmentation.inference import classify  # imports torch
 
         return classify(self, image, segmenter)
+
+    def size_of(self, shape: Size) -> Size:
+        """Return the size (H, W) at which an image of a shape is seen, at scale 1."""
+        return fitted(shape, short=self.short, long=self.long)
+
+    def compared(self, truth: Indices) -> Indices:
+        """Return the true classes as predictions are compared with them: at their own size."""
+        return truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Squared:
+    """Images and labels squeezed to a square, and compared there.
+
+    Source:
+        vpariza/open-hummingbird-eval, hbird/utils/transforms.py (5e79da2): bilinear with
+        antialiasing, labels by their nearest.
+    """
+
+    size: int = setting(512, help="side of the square, px; a multiple of the patch", minimum=16)
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a side that is no multiple of the patch, or that the backbone can't take.
+
+        Raises:
+            SettingError: It is no multiple.
+            MissingAbility: The backbone takes other sizes only.
+        """
+        stride = backbone.info.stage(-1).stride
+        if self.size % stride:
+            near = max(1, round(self.size / stride)) * stride
+            raise errors.SettingError(
+                [f"--inference.size is {self.size}, expected a multiple of the patch, {stride} px"],
+                hint=f"--inference.size {near}",
+            )
+        backbone.check_images(self.size, self.size)
+
+    def classify(self, image: Pixels, segmenter: "Segmenter") -> Indices:
+        """Return the class of every pixel of the square, shape (size, size)."""
+        from vitbench_protocols.segmentation.inference import classify_square  # imports torch
+
+        return classify_square(self.size, image, segmenter)
+
+    def size_of(self, shape: Size) -> Size:
+        """Return the size (H, W) at which any image is seen."""
+        return self.size, self.size
+
+    def compared(self, truth: Indices) -> Indices:
+        """Return the true classes of the square."""
+        return resize_indices(truth, (self.size, self.size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +209,44 @@ class DenseKnn:
         from vitbench_protocols.segmentation.dense_knn import remember  # imports torch
 
         return remember(self, backbone, problem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hummingbird:
+    """Retrieval of labels as open-hummingbird-eval does it; with squared images.
+
+    Training images are cropped at random and their colors changed a little, once an epoch. Of each,
+    the patches whose classes are rare in the image are kept rather than others.
+
+    Source:
+        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023, section 3.
+        Reference: vpariza/open-hummingbird-eval (5e79da2), hbird/hbird_eval.py.
+
+    Differs:
+        Neighbors are exact (the published figures were found by ScaNN). Crops are drawn by image
+        and epoch. The input is normalized as the checkpoint asks; the reference divides blue by
+        0.255. Void pixels of training images count as background, as there, where a class is
+        called background; else they are left out.
+    """
+
+    k: int = setting(30, help="most similar patches that give their classes", minimum=1)
+    temperature: float = setting(0.02, help="weights are exp(cosine / T)", minimum=1e-3)
+    memory: int = setting(1_024_000, help="training patches that are kept", minimum=1)
+    epochs: int = setting(2, help="passes of the training images, each with new crops", minimum=1)
+    layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
+    engine: Literal["faiss", "torch"] = setting(
+        "faiss", help="exact search; both give the same neighbors", identity=False
+    )
+
+    def check(self, backbone: "Backbone") -> None:
+        """Refuse a backbone without such a block."""
+        backbone.info.absolute(self.layer)
+
+    def learn(self, backbone: "Backbone", problem: "Problem") -> "Segmenter":
+        """Learn from the training images, and return what scores every place of an image."""
+        from vitbench_protocols.segmentation.hummingbird import remember_crops  # imports torch
+
+        return remember_crops(self, backbone, problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def verdicts(folder: Path, name: str, data: bytes) -> dict[str, str]:
-    """Log what evaluation, training and screening make of a file: whole, or why not."""
+    """Tell what evaluation, training and screening make of a file: whole, or why not."""
     (folder / name).write_bytes(data)
     refused = refused_file(folder / name)
     found = {"screening": refused.found if refused else "whole"}

@@ -60,11 +60,17 @@ def test_every_bundled_protocol_and_scorer_has_the_papers_set() -> None:
     usual = {name: default_data(protocols.get(name)) for name in protocols.names()}
     assert usual == {
         "adjacency": "coco",
+        "correspondence": "SPair-71k",
         "davis": "davis",
         "detection": "coco",
+        "discovery": "voc2012",
         "knn": "imagenet",
         "linear-probe": "imagenet",
         "feature-pca": "imagenet",
+        "health": "imagenet",
+        "logistic": "imagenet",
+        "profile": "synthetic",
+        "retrieval": "roxford5k",
         "segmentation": "ade20k",
     }
     usual = {name: default_data(scorers.get(name)) for name in scorers.names()}

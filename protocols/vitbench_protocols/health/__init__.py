@@ -1,0 +1,79 @@
+"""The health of frozen features, without labels: collapse, artifacts, leaking positions."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, setting
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
+
+
+def _described(
+    name: str, label: str, unit: Literal["", "%"] = "", *, primary: bool = False
+) -> MetricSpec:
+    return MetricSpec(name, label, unit=unit, higher_is_better=None, primary=primary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Measure what labels need not say of a backbone; none of it alone ranks one above another.
+
+    Image-level features of all images: RankMe (effective rank), alpha (how steeply the spectrum
+    falls; 1 is thought best) and LiDAR (the rank that random views of an image leave). Patches,
+    block by block: effective rank, anisotropy (mean cosine of two of them) and how well a linear
+    map reads their place in the image. Artifacts are patches of the last block whose norm, before
+    the final normalization, is a multiple of the median's: what registers take up.
+
+    Source:
+        Garrido et al., RankMe, ICML 2023, equation 1. Agrawal et al., alpha-ReQ, NeurIPS 2022.
+        Thilak et al., LiDAR, ICLR 2024, section 3. Darcet et al., Vision Transformers Need
+        Registers, ICLR 2024, section 2.1.
+
+    Differs:
+        Artifacts lie above a multiple of the median norm, not above a number fixed by network.
+        RankMe and LiDAR print the rank on a few hundred images: compare equal settings only.
+    """
+
+    name: ClassVar[str] = "health"
+    version: ClassVar[int] = 1
+    data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
+    splits: ClassVar[tuple[str, ...]] = ("val",)
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        _described("rankme", "RankMe", primary=True),
+        _described("alpha", "alpha (spectrum's decay)"),
+        _described("lidar", "LiDAR"),
+        _described("patch_rank", "effective rank of patches"),
+        _described("anisotropy", "anisotropy of patches", "%"),
+        MetricSpec("artifacts", "high-norm patches", higher_is_better=False),
+        _described("position", "position read from patches (R²)", "%"),
+        MetricSpec("flip", "change by a flip", higher_is_better=False),
+        MetricSpec("shift", "change by half a patch's shift", higher_is_better=False),
+        MetricSpec("scale", "change by a zoom of 5/4", higher_is_better=False),
+    )
+    presets: ClassVar[Presets] = {"default": {}}
+
+    images: int = setting(512, help="number of images, evenly spread over the split", minimum=4)
+    patches: int = setting(
+        16, help="patches of each image that block statistics are taken of, drawn", minimum=2
+    )
+    view_images: int = setting(100, help="number of images that LiDAR draws views of", minimum=2)
+    views: int = setting(10, help="random views of each of these images", minimum=2)
+    artifact_norm: float = setting(
+        3.0, help="smallest norm of an artifact, as a multiple of the median norm", minimum=1.0
+    )
+    resize: int = setting(256, help="short side before the crop, px", minimum=8)
+    crop: int = setting(224, help="side of the center crop, px", minimum=8)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Size (H, W) of every image that passes, in pixels."""
+        return self.crop, self.crop
+
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
+        """Pass the images once, and measure."""
+        from vitbench_protocols.health.running import examine  # imports torch
+
+        return examine(self, backbone, context)

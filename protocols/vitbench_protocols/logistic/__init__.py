@@ -1,0 +1,90 @@
+"""Logistic regression on frozen features: the best linear classifier, with no learning rate."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, setting
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
+
+# 45 values, evenly spaced on a logarithmic scale from 1e-6 to 1e5
+SWEEP = tuple(float(f"{10 ** (-6 + 11 * step / 44):.6g}") for step in range(45))
+FEW_SHOT = {"scaling": "centered-l2", "intercept": False, "c_values": (400.0,), "draws": 5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logistic:
+    """L2-regularized logistic regression; a held-out part of train chooses its strength.
+
+    For each C, sum of cross-entropies times C plus half the squared norm of the weights is
+    minimized (L-BFGS). C is chosen on a held-out part of train, then the classifier is fitted to
+    all of train. With `shots` or `percent`, train is a drawn part, and the score is the mean of
+    several draws. The public lists of 1 % and 10 % of ImageNet are given by `--split-list`.
+
+    Source:
+        Oquab et al., DINOv2, TMLR 2024, Table 16 (`dinov2`); reference: facebookresearch/dinov2,
+        dinov2/eval/log_regression.py (05c66df). Assran et al., MSN, ECCV 2022, section 5 (`msn`);
+        reference: facebookresearch/msn, logistic_eval.py.
+
+    Differs:
+        A fit ends at its optimum, where the reference often stops after 1,000 iterations before
+        it. Several values of C are fitted together. Equal scores are won by the smallest C.
+    """
+
+    name: ClassVar[str] = "logistic"
+    version: ClassVar[int] = 1
+    data: ClassVar[DataKind] = "classification"
+    default_data: ClassVar[str] = "imagenet"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        MetricSpec("top1", "top-1", primary=True),
+        MetricSpec("top5", "top-5"),
+        MetricSpec("top1_deviation", "top-1, deviation of draws", higher_is_better=None),
+    )
+    presets: ClassVar[Presets] = {
+        "dinov2": {},
+        "msn": {"scaling": "centered-l2", "intercept": False, "c_values": (400.0,)},
+        "1-shot": {**FEW_SHOT, "shots": 1},
+        "5-shot": {**FEW_SHOT, "shots": 5},
+        "1-percent": {**FEW_SHOT, "percent": 1.0},
+    }
+
+    scaling: Literal["none", "l2", "centered-l2", "standardized"] = setting(
+        "none",
+        help="feature scaling: each vector's (l2, centered-l2) or each channel's over train",
+        choices=("none", "l2", "centered-l2", "standardized"),
+    )
+    c_values: tuple[float, ...] = setting(
+        SWEEP, help="values of C; several are compared on held-out training images", minimum=1e-12
+    )
+    intercept: bool = setting(True, help="whether the classifier has biases, not regularized")
+    held_out: float = setting(
+        0.1, help="share of train that chooses among values of C", minimum=0.01, maximum=0.5
+    )
+    shots: int = setting(0, help="training images per class, drawn; 0: all", minimum=0)
+    percent: float = setting(
+        0.0,
+        help="percentage of each class's training images, drawn; 0: all",
+        minimum=0,
+        maximum=100,
+    )
+    draws: int = setting(1, help="number of draws of the few training images", minimum=1)
+    iterations: int = setting(1000, help="most iterations of L-BFGS", minimum=1)
+    tolerance: float = setting(
+        1e-8, help="a fit ends when a step lowers its loss by a smaller share", minimum=0
+    )
+    resize: int = setting(224, help="short side before the crop, px", minimum=8)
+    crop: int = setting(224, help="side of the center crop, px", minimum=8)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Size (H, W) of every image that passes, in pixels."""
+        return self.crop, self.crop
+
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
+        """Choose C, fit all of the training images, score the validation images."""
+        from vitbench_protocols.logistic.running import score_classifiers  # imports torch
+
+        return score_classifiers(self, backbone, context)

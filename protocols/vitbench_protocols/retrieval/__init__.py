@@ -1,0 +1,102 @@
+"""Image retrieval: are the images that answer a query nearer to it than the others?"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, setting
+
+if TYPE_CHECKING:
+    from vitbench.api import Backbone
+
+COPIES = {
+    "view": "squared",
+    "size": 320,
+    "scales": (1.0,),
+    "features": "pooled+gem",
+    "shown": 20,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """Mean average precision of a ranking by cosine similarity.
+
+    Revisited Oxford and Paris have three grades: easy (hard images left out), medium (all) and hard
+    (easy images left out); `map` is medium. On Copydays and on classes there is one. With the
+    preset `classes`, every validation image is the query once, and those of its class answer it.
+
+    Source:
+        Radenovic et al., Revisiting Oxford and Paris, CVPR 2018, sections 3.2 and 3.3. Caron et
+        al., DINO, ICCV 2021, section 4.2. Reference: facebookresearch/dino,
+        eval_image_retrieval.py and eval_copy_detection.py (7c446df).
+
+    Differs:
+        Images whose sides are no multiple of the patch are cut, not resized, to the next one.
+        Equal similarities keep the order of the database.
+    """
+
+    name: ClassVar[str] = "retrieval"
+    version: ClassVar[int] = 1
+    default_data: ClassVar[str] = "roxford5k"
+    needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        MetricSpec("map", "mAP", primary=True),
+        MetricSpec("map_easy", "mAP (easy)"),
+        MetricSpec("map_hard", "mAP (hard)"),
+        MetricSpec("precision1", "precision at 1"),
+        MetricSpec("precision10", "precision at 10"),
+    )
+    presets: ClassVar[Presets] = {
+        "landmarks": {},
+        "landmarks-cropped": {"crop_queries": True},
+        "classes": {"by_class": True, "view": "cropped", "size": 224, "scales": (1.0,)},
+        "copies": COPIES,
+        "copies-whitened": {**COPIES, "whiten": True},
+    }
+
+    by_class: bool = setting(
+        False, help="whether images of a classified data set are searched for those of their class"
+    )
+    view: Literal["whole", "squared", "cropped"] = setting(
+        "whole",
+        help="how an image passes: with its long side at --size, as a square, or center-cropped",
+        choices=("whole", "squared", "cropped"),
+    )
+    size: int = setting(512, help="long side, or side of the square or crop, px", minimum=16)
+    scales: tuple[float, ...] = setting(
+        (1.0, 0.5**0.5, 0.5), help="scales whose features are averaged", minimum=0.05, maximum=4
+    )
+    crop_queries: bool = setting(
+        False, help="whether a query is cut to the box of its object first"
+    )
+    features: Literal["pooled", "pooled+gem"] = setting(
+        "pooled",
+        help="image-level feature, or that joined with the patches' generalized mean",
+        choices=("pooled", "pooled+gem"),
+    )
+    whiten: bool = setting(
+        False, help="whether features are whitened as the images of the split `whitening` say"
+    )
+    shown: int = setting(
+        0,
+        help="places of the ranking that count, as a search that shows so many; 0: all",
+        minimum=0,
+    )
+
+    @property
+    def data(self) -> DataKind:
+        """Classified images, or queries with known answers."""
+        return "classification" if self.by_class else "retrieval"
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What is read; queries are what is scored."""
+        if self.by_class:
+            return ("val",)
+        return (*(("whitening",) if self.whiten else ()), "database", "queries")
+
+    def run(self, backbone: "Backbone", context: Context) -> Outcome:
+        """Rank the database for every query."""
+        from vitbench_protocols.retrieval.running import rank_and_score  # imports torch
+
+        return rank_and_score(self, backbone, context)

@@ -1,0 +1,119 @@
+"""One vector an image: passes at several scales, pooled, and whitened."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from vitbench.api import Backbone, Context, Dataset, Features, FeatureSpec, ImageView, Sample
+from vitbench.kit import distributed, in_order, to_pixels
+
+if TYPE_CHECKING:
+    from vitbench_protocols.retrieval import Retrieval
+
+GEM = 4.0  # exponent of the generalized mean
+SMALLEST = 1e-6
+AHEAD = 8  # images that are decoded before they are asked for
+
+
+def describe(
+    settings: "Retrieval",
+    backbone: Backbone,
+    context: Context,
+    split: str,
+    *,
+    boxes: Sequence[Any] = (),
+) -> Tensor:
+    """Return the features of every image of a split, (n, D) float32, on the CPU.
+
+    Args:
+        settings: How images pass.
+        backbone: The network.
+        context: Of the run.
+        split: Whose images pass; processes share them.
+        boxes: What each image is cut to first, or None; empty: no image is cut.
+    """
+    pooled, single = settings.features == "pooled", tuple(settings.scales) == (1.0,)
+    if settings.view == "cropped" and pooled and single and not boxes:
+        return context.features(split, FeatureSpec(view=_crop(settings))).vectors()
+    dataset: Dataset[Sample[Any]] = context.dataset(split)
+
+    def read(index: int) -> tuple[int, Tensor]:
+        image = dataset[index].image
+        if boxes and boxes[index] is not None:
+            image = image.crop(boxes[index])
+        return index, to_pixels(_seen(image, settings))
+
+    mine = distributed.share(range(len(dataset)))
+    found: dict[int, Tensor] = {}
+    for index, pixels in in_order(read, mine, workers=context.workers, ahead=AHEAD):
+        images = context.normalization(pixels[None].to(context.device))
+        found[index] = _vector(settings, backbone, context, images).cpu()
+        context.progress(f"features of {split}", index + 1, len(dataset))
+    whole = {place: row for part in distributed.gather(found) for place, row in part.items()}
+    return torch.stack([whole[place] for place in range(len(dataset))])
+
+
+def _crop(settings: "Retrieval") -> ImageView:
+    return ImageView(round(settings.size * 256 / 224), settings.size)
+
+
+def _seen(image: Image.Image, settings: "Retrieval") -> Image.Image:
+    """Return the image as it passes at scale 1."""
+    if settings.view == "squared":
+        return image.resize((settings.size, settings.size), Image.Resampling.BICUBIC)
+    if settings.view == "cropped":
+        return Image.fromarray(_crop(settings)(image).permute(1, 2, 0).numpy())
+    image.thumbnail((settings.size, settings.size), Image.Resampling.LANCZOS)
+    return image
+
+
+@torch.inference_mode()
+def _vector(settings: "Retrieval", backbone: Backbone, context: Context, images: Tensor) -> Tensor:
+    """Return the vector of one image (1, 3, H, W): the mean over scales, of length 1 if several."""
+    passes = []
+    for scale in settings.scales:
+        scaled = images
+        if scale != 1:
+            scaled = interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+        backbone.check_images(*scaled.shape[-2:])
+        with context.autocast():
+            (features,) = backbone(scaled)
+        passes.append(_pooled(settings, features).float())
+    mean = torch.stack(passes).mean(dim=0)
+    vector: Tensor = (normalize(mean, dim=1) if len(passes) > 1 else mean)[0]
+    return vector
+
+
+def _pooled(settings: "Retrieval", features: Features) -> Tensor:
+    if settings.features == "pooled":
+        return features.pooled
+    powers = features.patches.float().clamp(min=SMALLEST) ** GEM
+    return torch.cat([features.pooled, powers.mean(dim=(2, 3)) ** (1 / GEM)], dim=1)
+
+
+class Whitening:
+    """Centering, rotation to principal axes and division by the root of their strengths.
+
+    Args:
+        features: What it is learned from, (n, D).
+
+    Source:
+        facebookresearch/dino, eval_copy_detection.py and utils.py, PCA (7c446df): the strengths
+        are those of features that are not centered, to the power 1/2.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        features = features.double()
+        self._mean = features.mean(dim=0)
+        strengths, axes = torch.linalg.eigh(features.T @ features / len(features))
+        largest = float(strengths.max())
+        self._axes = axes / strengths.clamp(min=1e-5 * largest).sqrt()
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Whiten features (n, D)."""
+        whitened: Tensor = (features.double() - self._mean) @ self._axes
+        return whitened.float()
