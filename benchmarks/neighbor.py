@@ -17,8 +17,17 @@ import tempfile
 import time
 from pathlib import Path
 
-COMMAND = ("eval", "detection", "random:vit_tiny_patch16_224", "--preset", "small")
-COMMAND = (*COMMAND, "--data", "synthetic", "--device", "cpu")
+COMMAND = (
+    "eval",
+    "detection",
+    "random:vit_tiny_patch16_224",
+    "--preset",
+    "small",
+    "--data",
+    "synthetic",
+    "--device",
+    "cpu",
+)
 POLICIES = {"threads sleep": "passive", "threads spin": "active"}
 
 
