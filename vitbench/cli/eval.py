@@ -59,7 +59,7 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
         )
     alone = len(which.checkpoints) < 2
     code = 0
-    with distributed.process_group():
+    with distributed.process_group(options.timeout_minutes):
         with speaking() as reporter:  # a word mistyped is told before any checkpoint is loaded
             data = open_data(protocol, options, reporter, pixels=bool(which.checkpoints))
         for spec in which.checkpoints or (None,):

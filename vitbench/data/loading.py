@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vitbench import distributed
 from vitbench.settings import setting
 
 
@@ -10,7 +11,12 @@ from vitbench.settings import setting
 class LoaderConfig:
     """Settings of reading and augmenting the images of a training run."""
 
-    workers: int = setting(2, help="threads that decode images", minimum=1, identity=False)
+    workers: int = setting(
+        0,
+        help="threads that decode images; 0: the machine's cores, divided by the processes on it",
+        minimum=0,
+        identity=False,
+    )
     cache: Literal["none", "ram"] = setting(
         "none", help="whether decoded images are kept in memory, as many as fit", identity=False
     )
@@ -25,3 +31,8 @@ class LoaderConfig:
         minimum=0,
         identity=False,  # where it matters, a run with another number would have stopped
     )
+
+    @property
+    def threads(self) -> int:
+        """Threads that decode."""
+        return self.workers or distributed.cores_of_a_process()

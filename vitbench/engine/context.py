@@ -127,7 +127,7 @@ def open_data(
         selection=selection(options.limit, options.split_list, component.splits),
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,
-        workers=options.workers,
+        workers=options.threads,
         progress=reporter.progress,
     )
     for split in component.splits:

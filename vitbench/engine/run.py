@@ -152,19 +152,13 @@ class Run:
         scratch = cache_root() / "runs" / identity[:32]
         name = f"{safe_name(self.subject.name)}.{identity[:8]}"
         output = self.options.results / safe_name(self.component.name) / name
-        if distributed.is_main():
-            make_folder(self.options.results, self.component.name)
-        scratch.mkdir(parents=True, exist_ok=True)
-        if self.options.rerun and distributed.is_main():
-            shutil.rmtree(scratch)
-            scratch.mkdir()
-        distributed.barrier()
+        distributed.compute_on_main(lambda: self._make_folders(scratch))
         return RunContext(
             place=self.device,
             precision=self.options.precision,
             seed=self.options.seed,
             normalization=self.normalization,
-            workers=self.options.workers,
+            workers=self.options.threads,
             batch_size=self.options.batch_size,
             scratch=scratch,
             output=output,
@@ -174,6 +168,13 @@ class Run:
             progress=self.reporter.progress,
             note=self._note,
         )
+
+    def _make_folders(self, scratch: Path) -> None:
+        """Make the folders of a run; what an earlier one left is removed if it is to run again."""
+        make_folder(self.options.results, self.component.name)
+        if self.options.rerun:
+            shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True, exist_ok=True)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:  # what the data say of themselves is said when they are opened

@@ -255,6 +255,17 @@ class Backbone(nn.Module, ABC):
         """
         raise no_drop_path(self.info)
 
+    def repeated_blocks(self) -> Sequence[nn.Module]:
+        """Return the blocks that follow one another: units of recomputing and of sharding.
+
+        Raises:
+            MissingAbility: If nobody knows them.
+        """
+        raise MissingAbility(
+            f"{self.info.arch} names no blocks that could be recomputed or sharded one by one.",
+            hint="without --activation-checkpointing and --shard",
+        )
+
     def dense_copy(
         self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
     ) -> "Backbone":

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-EPS = 1e-6  # keeps the division by a gradient's norm finite
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig(ABC):
@@ -78,17 +76,12 @@ class OptimizerConfig(ABC):
         optimizer.param_groups[0]["weight_decay"] = values["weight_decay"]
 
     def limit(self, parameters: "Iterable[Tensor]") -> None:
-        """Clip the gradients in place, without waiting for the device."""
-        import torch
+        """Clip the gradients, without waiting for the device."""
+        from vitbench.training.clipping import clip_each, clip_together
 
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if not self.clip or not gradients:
-            return
-        norms = list(torch._foreach_norm(gradients))
-        if self.clip_by == "global":
-            norms = [torch.stack(norms).norm()] * len(norms)
-        factors = [(self.clip / (norm + EPS)).clamp(max=1.0) for norm in norms]
-        torch._foreach_mul_(gradients, factors)
+        if self.clip:
+            clip = clip_each if self.clip_by == "tensor" else clip_together
+            clip(parameters, self.clip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,22 @@ class ComputeConfig:
     )
     accumulate: int = setting(1, help="parts that a batch is split into to save memory", minimum=1)
     compile: bool = setting(False, help="compile the backbones with torch.compile")
+    activation_checkpointing: bool = setting(
+        False,
+        help="compute the blocks' activations again in the backward pass: less memory, more time",
+        identity=False,
+    )
+    shard: bool = setting(
+        False,
+        help="every process holds its share of weights and optimizer (FSDP2): for networks that"
+        " do not fit",
+        identity=False,
+    )
+    deterministic: bool = setting(
+        False,
+        help="deterministic kernels where PyTorch has them; it warns of those that it lacks",
+        identity=False,
+    )
     on_nonfinite: tuple[Literal["skip"], int] = setting(
         ("skip", 0),
         help="`skip N`: leave out up to N steps whose loss is not finite, then stop; N above 0"
