@@ -151,6 +151,7 @@ OPTIONS: dict[str, tuple[Any, bool]] = {  # field: (another value, whether the i
     "seed": (1, True),
     "workers": (1, False),
     "batch_size": (3, False),
+    "timeout_minutes": (7.0, False),
     "limit": (5, True),
     "split_list": (("first.txt",), True),
     "skip_corrupt": (3, False),
