@@ -119,7 +119,7 @@ def _devices() -> list[str]:
 
 
 def _gpus() -> str:
-    """Tell which GPUs PyTorch sees, and if none, whether it could see one."""
+    """Return, as text, which GPUs PyTorch sees, or why it sees none."""
     import torch
 
     if torch.cuda.is_available():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vitbench import distributed as distributed
     from vitbench.bootstrap import mean_interval as mean_interval
     from vitbench.data.adjacency import STEPS as STEPS
+    from vitbench.data.clips import LATE_OBJECTS as LATE_OBJECTS
     from vitbench.data.clips import VOID as VOID
     from vitbench.data.clips import Clip as Clip
     from vitbench.data.clips import mask_files as mask_files
@@ -124,7 +125,7 @@ if TYPE_CHECKING:
     from vitbench.training.optimizer import AdamW as AdamW
     from vitbench.training.optimizer import OptimizerConfig as OptimizerConfig
     from vitbench.training.options import CheckpointConfig as CheckpointConfig
-    from vitbench.training.recipes import Presets as Presets
+    from vitbench.training.recipes import RecipePresets as RecipePresets
     from vitbench.training.recipes import offered_with as offered_with
     from vitbench.training.schedules import Cosine as Cosine
     from vitbench.training.schedules import (
@@ -139,7 +140,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "vitbench.training.recipes": (
-        "Presets",
+        "RecipePresets",
         "offered_with",
     ),
     "vitbench.training.loop": (
@@ -157,7 +158,7 @@ _HOMES = {
     "vitbench.score_statistics": ("statistic",),
     "vitbench.bootstrap": ("mean_interval",),
     "vitbench.data.adjacency": ("STEPS",),
-    "vitbench.data.clips": ("Clip", "VOID", "mask_files", "palette", "read_labels"),
+    "vitbench.data.clips": ("Clip", "LATE_OBJECTS", "VOID", "mask_files", "palette", "read_labels"),
     "vitbench.data.decode": ("read_file", "read_image"),
     "vitbench.data.instances": (
         "Instance",

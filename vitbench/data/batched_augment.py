@@ -1,8 +1,6 @@
-"""The augmentation of pretraining on a whole batch at once, on the device that trains."""
+"""The augmentation of pretraining on a whole batch at once, on a CPU: parts that stay in cache."""
 
 import dataclasses
-from collections import defaultdict
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from torch import Tensor
 
 from vitbench.data.blur import blur, box_reach
 from vitbench.data.color import HUE, change, jitter, per_crop, solarize, to_gray
-from vitbench.data.crop_resize import crop_each, crop_packed
+from vitbench.data.crop_resize import crop_each
 from vitbench.data.multicrop import GLOBAL_CROPS, CropDraws, Floats, Ints, MultiCrop
 from vitbench.data.pil_augment import MEAN, STD
 from vitbench.data.sizes import Pixels
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 CPU_CHUNK = 1_200_000  # values taken through all steps before the next ones: they stay in cache
 KEPT_BYTES = 31 << 20  # glibc hands small blocks back to the system until such a one was freed
-PACK_TO = 64  # sides of packed images are rounded up to this, so that they fall into few groups
 NORMS = tuple(zip(MEAN, STD, strict=True))
 SCALE, SHIFT = (  # (3, 1, 1) from 0 to 255 to ImageNet's mean and deviation
     torch.tensor(values).view(3, 1, 1)
@@ -31,14 +28,6 @@ SCALE, SHIFT = (  # (3, 1, 1) from 0 to 255 to ImageNet's mean and deviation
         [mean / std for mean, std in NORMS],
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """Images of similar size as one tensor on the device."""
-
-    rows: list[int]  # which images of the batch
-    pixels: Tensor  # (b, H, W, 3) uint8, anything on the right and below
 
 
 def augment_batch(images: list[Pixels], crops: MultiCrop, draws: CropDraws) -> list[Tensor]:
@@ -70,50 +59,6 @@ def augment_batch(images: list[Pixels], crops: MultiCrop, draws: CropDraws) -> l
                 torch.mul(crop, SCALE, out=out[row // B][row % B]).sub_(SHIFT)
         made += out
     return made
-
-
-def augment_packs(packs: list[Pack], crops: MultiCrop, draws: CropDraws) -> list[Tensor]:
-    """Make all crops of a batch where its packed images lie; arguments and result as above."""
-    device = packs[0].pixels.device
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    planes = [
-        pack.pixels.permute(0, 3, 1, 2).to(dtype, memory_format=torch.contiguous_format)
-        for pack in packs
-    ]
-    scale, shift = (facts.to(device, non_blocking=True) for facts in (SCALE, SHIFT))
-    made: list[Tensor] = []
-    for views, size in groups(crops):
-        shape = (views.stop - views.start, len(draws.flip), 3, size, size)
-        out = torch.empty(shape, device=device)
-        for pack, pixels in zip(packs, planes, strict=True):
-            box, flip, rows = (
-                torch.from_numpy(values).to(device, non_blocking=True)
-                for values in (
-                    draws.box[pack.rows, views], draws.flip[pack.rows, views], np.array(pack.rows)
-                )
-            )  # fmt: skip
-            cut = crop_packed(pixels, box, flip, size, kind=crops.interpolation)
-            out[:, rows] = cut.transpose(0, 1).float().round_()
-        finish(out.flatten(0, 1), crop_major(draws, views))
-        made += out.mul_(scale).sub_(shift).unbind(0)
-    return made
-
-
-def pack_images(images: list[Pixels], device: torch.device) -> list[Pack]:
-    """Send images to a device, those of similar size padded to one tensor."""
-    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, image in enumerate(images):
-        height, width = image.shape[:2]
-        alike[-(-height // PACK_TO) * PACK_TO, -(-width // PACK_TO) * PACK_TO].append(index)
-    packs = []
-    for (height, width), rows in alike.items():
-        pinned = device.type == "cuda"
-        padded = torch.empty(len(rows), height, width, 3, dtype=torch.uint8, pin_memory=pinned)
-        for slot, row in zip(padded, rows, strict=True):
-            pixels = torch.from_numpy(images[row])
-            slot[: pixels.shape[0], : pixels.shape[1]] = pixels
-        packs.append(Pack(rows, padded.to(device, non_blocking=True)))
-    return packs
 
 
 def finish(crops: Tensor, draws: CropDraws) -> None:

@@ -4,6 +4,8 @@ Each box goes on with the border's value outside. So near the border the compose
 convolution, and small matrices do that part.
 """
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from vitbench.data.multicrop import Floats, Ints
 
 PASSES = 3
+Numbers = TypeVar("Numbers", Tensor, Floats)
 
 
 def blur(crops: Tensor, radius: Tensor, *, reach: int) -> None:
@@ -24,7 +27,7 @@ def blur(crops: Tensor, radius: Tensor, *, reach: int) -> None:
     size = crops.shape[-1]
     soft = box_radius(radius.flatten())
     border = PASSES * reach  # so many pixels at each end see beyond the border
-    if crops.is_cuda or size < 4 * border:
+    if size < 4 * border:
         whole = operator(soft, reach, size).to(crops)[:, None]  # (n, 1, S, S)
         made = whole @ crops @ whole.mT
     else:
@@ -71,7 +74,7 @@ def operator(soft: Tensor, reach: int, size: int) -> Tensor:
     return box @ box @ box
 
 
-def box_radius(radius: Tensor) -> Tensor:
+def box_radius(radius: Numbers) -> Numbers:
     """Give the radius of the box whose three passes have the variance of a Gaussian.
 
     Source:
@@ -79,12 +82,11 @@ def box_radius(radius: Tensor) -> Tensor:
         SSVM 2011. Reference: Pillow, libImaging/BoxBlur.c, _gaussian_blur_radius.
     """
     variance = radius * radius / PASSES
-    whole = ((12 * variance + 1).sqrt() - 1).div(2).floor()
+    whole = ((12 * variance + 1) ** 0.5 - 1) / 2 // 1
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance)
     return whole + part / (6 * (variance - (whole + 1) ** 2))
 
 
 def box_reach(radius: Floats) -> Ints:
     """Give the pixels to each side that one box touches; 0 where nothing is blurred."""
-    boxes = box_radius(torch.from_numpy(radius)).numpy()
-    return np.where(radius > 0, boxes.astype(np.int64) + 1, 0)
+    return np.where(radius > 0, box_radius(radius).astype(np.int64) + 1, 0)

@@ -74,7 +74,8 @@ def hue(crops: Tensor, share: Tensor) -> None:
     angle = (green + blue).sub_(red).sub_(base).div_(chroma.clamp(min=1e-3))
     angle.copysign_(side).add_(turn)  # sectors, red at 0
     angle.sub_(torch.mul(angle, 1 / SECTORS, out=side).round_(), alpha=SECTORS)  # -3 to 3
-    torch.sub(angle, torch.tensor(CENTERS).view(3, 1, 1).to(crops, non_blocking=True), out=crops)
+    for channel, center in zip(torch.split(crops, 1, dim=1), CENTERS, strict=True):
+        torch.sub(angle, center, out=channel)
     crops.abs_().sub_(3).abs_().clamp_(1, 2)  # 1 and the color's share of the chroma
     torch.addcmul(base.add_(0.5), crops, chroma, out=crops).floor_()
 
@@ -96,7 +97,7 @@ def luma(crops: Tensor) -> Tensor:
 
 
 def change(crops: Tensor, apply: Bools, edit: Callable[..., None], *values: Tensor) -> None:
-    """Let an in-place function change some crops; where they lie together, without a copy.
+    """Let an in-place function change some crops, those that lie together at once.
 
     Args:
         crops: Shape (n, 3, S, S).
@@ -108,18 +109,11 @@ def change(crops: Tensor, apply: Bools, edit: Callable[..., None], *values: Tens
     if not len(rows):
         return
     gaps = np.flatnonzero(np.diff(rows) > 1) + 1
-    if crops.is_cuda and len(gaps):  # few kernels count there; copies are cheap
-        at = torch.from_numpy(rows).to(crops.device, non_blocking=True)
-        part = crops[at]
-        edit(part, *(value[at] for value in values))
-        crops[at] = part
-        return
     for run in np.split(rows, gaps):
         here = slice(run[0], run[-1] + 1)
         edit(crops[here], *(value[here] for value in values))
 
 
 def per_crop(values: Floats, crops: Tensor) -> Tensor:
-    """Send numbers for each crop, (n, …), to its device as (…, n, 1, 1, 1)."""
-    sent = torch.from_numpy(values).to(crops, non_blocking=True)
-    return sent.movedim(0, -1)[..., None, None, None]
+    """Return numbers for each crop, (n, …), as (…, n, 1, 1, 1)."""
+    return torch.from_numpy(values).to(crops).movedim(0, -1)[..., None, None, None]

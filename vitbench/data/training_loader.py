@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitbench.data.batched_augment import augment_batch, augment_packs, pack_images
+from vitbench.data.batched_augment import augment_batch
 from vitbench.data.decode import CorruptImage
 from vitbench.data.decoded_cache import DecodedCache, memory_for_images
 from vitbench.data.image_files import Images
 from vitbench.data.loading import LoaderConfig
 from vitbench.data.multicrop import Bools, Ints, MultiCrop, draw_crops
+from vitbench.data.packed_augment import augment_packed
 from vitbench.data.pil_augment import augment_with_pil
 from vitbench.data.sampler import Candidate, RankSlice, ShuffledImages, Slot, Source
 from vitbench.data.shards import Shards
@@ -149,7 +150,7 @@ class TrainingLoader:
         if self.loading.augment == "pil":
             made = [crop.to(self.device) for crop in augment_with_pil(images, self.crops, draws)]
         elif self.device.type == "cuda":
-            made = augment_packs(pack_images(images, self.device), self.crops, draws)
+            made = augment_packed(images, self.crops, draws, self.device)
         else:
             made = augment_batch(images, self.crops, draws)
         ids = tuple(candidate.name for candidate, _ in found)

@@ -1,4 +1,4 @@
-"""How a run is done and how it tells of it: settings and callbacks, known before any work."""
+"""Options of a run, and the callbacks that show its progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """How a run tells what it does."""
+    """Callbacks that show the progress and the remarks of a run."""
 
     progress: Progress = _show_nothing
     log: Log = _log_nothing

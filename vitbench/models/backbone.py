@@ -1,4 +1,4 @@
-"""What every protocol and trainer may ask of a pretrained network: facts and features."""
+"""The interface of a pretrained network: facts about it, and its features."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ class BackboneInfo:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one layer says of one batch."""
+    """The features of one layer for one batch."""
 
     pooled: Tensor  # (B, D)       image-level embedding
     patches: Tensor  # (B, D, h, w) patch tokens on their grid; a view, not contiguous

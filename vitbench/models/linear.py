@@ -20,9 +20,12 @@ ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-c
 class Linear(nn.Linear):
     """A linear layer; see `linear`."""
 
+    lent: tuple[Tensor, Tensor | None] | None = None  # weight and bias to read instead of its own
+
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., n) to (..., m)."""
-        return linear(x, self.weight, self.bias)
+        weight, bias = self.lent or (self.weight, self.bias)
+        return linear(x, weight, bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -1,7 +1,6 @@
 """A Swin Transformer as a `Backbone`: shifted windows, four stages, images of any size."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -13,8 +12,10 @@ from torchvision.ops import StochasticDepth
 from vitbench.errors import SettingError
 from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refuse_mask
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
+from vitbench.models.kept import kept
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.patch_mask import PatchMask
+from vitbench.models.residual import add_branch
 from vitbench.models.swin_architecture import SwinArchitecture
 
 HIDDEN = -100.0  # added to the logit of a token that a shifted window should not see
@@ -182,8 +183,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B, h, w, D) to tokens."""
-        x = x + self.drop_path1(self._attend(self.norm1(x)))
-        return x + self.drop_path2(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
+        x = add_branch(x, self._attend(self.norm1(x)), self.drop_path1)
+        return add_branch(x, self.mlp(self.norm2(x)), self.drop_path2)
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attend within windows; the grid is padded to whole windows by zeros that count."""
@@ -193,7 +194,7 @@ class _Block(nn.Module):
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
         B, H, W, D = x.shape
         windows = x.view(B, H // side, side, W // side, side, D).transpose(2, 3)
-        hidden = _hidden(H, W, side, self.shift).to(x.device) if self.shift else None
+        hidden = _hidden(H, W, side, self.shift, x.device) if self.shift else None
         windows = self.attn(windows.reshape(B, -1, side * side, D), hidden)
         x = windows.view(B, H // side, W // side, side, side, D).transpose(2, 3)
         x = x.reshape(B, H, W, D)
@@ -225,7 +226,7 @@ class _WindowAttention(nn.Module):
         # masks that differ from window to window need a dimension of their own
         batch = (B * count, self.heads) if hidden is None else (B, count * self.heads)
         query, key, value = qkv.reshape(3, *batch, T, -1)
-        index = _relative_index(self.window).to(windows.device)
+        index = _relative_index(self.window, windows.device)
         bias = self.relative_position_bias_table[index].permute(2, 0, 1)  # (heads, T, T)
         if hidden is not None:
             bias = (bias + hidden[:, None]).flatten(0, 1)
@@ -260,21 +261,19 @@ class _Merge(nn.Module):
         return self.reduction(self.norm(quads.reshape(B, H // 2, W // 2, 4 * D)))  # type: ignore[no-any-return]
 
 
-@cache
-@torch.inference_mode(mode=False)  # kept tables serve training too
-def _relative_index(window: int) -> Tensor:
+@kept
+def _relative_index(window: int, device: torch.device) -> Tensor:
     """Return the row of the bias table for each pair of a window's tokens, (T, T)."""
     row, column = (axis.flatten() for axis in torch.meshgrid(
-        torch.arange(window), torch.arange(window), indexing="ij"
+        *2 * (torch.arange(window, device=device),), indexing="ij"
     ))  # fmt: skip
     down = row[:, None] - row + window - 1
     right = column[:, None] - column + window - 1
     return down * (2 * window - 1) + right
 
 
-@cache
-@torch.inference_mode(mode=False)
-def _hidden(height: int, width: int, window: int, shift: int) -> Tensor:
+@kept
+def _hidden(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
     """Return what keeps apart the tokens that a shift brought into one window, (windows, T, T).
 
     A grid rolled by `shift` has, along each side, windows that are whole, the window that the
@@ -282,7 +281,7 @@ def _hidden(height: int, width: int, window: int, shift: int) -> Tensor:
     """
 
     def part(side: int) -> Tensor:
-        place = torch.arange(side)
+        place = torch.arange(side, device=device)
         return (place >= side - window).long() + (place >= side - shift).long()
 
     region = 3 * part(height)[:, None] + part(width)

@@ -20,6 +20,7 @@ from vitbench.models.initialization import initialize
 from vitbench.models.linear import put_linear_layers
 from vitbench.models.patch_mask import PatchMask
 from vitbench.models.positions import resize_positions
+from vitbench.models.residual import add_branch
 
 KEPT_SIZES = 64  # image sizes whose positions are kept
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -180,8 +181,10 @@ class TimmBackbone(Backbone):
         fast = not self.training and cpu_block.usable(tokens)
         if fast:
             return cpu_block.run_block(block, tokens, self.architecture.activation)
-        out: Tensor = block(tokens)
-        return out
+        branch = block.ls1(block.attn(block.norm1(tokens)))
+        tokens = add_branch(tokens, branch, block.drop_path1)
+        branch = block.ls2(block.mlp(block.norm2(tokens)))
+        return add_branch(tokens, branch, block.drop_path2)
 
     def _embed(
         self, images: Tensor, mask: PatchMask | None = None
@@ -201,7 +204,7 @@ class TimmBackbone(Backbone):
         positions = self._positions(grid, square=height == width)
         if positions is not None and self.architecture.prefix_positions and prefix:
             count = self.info.prefix_tokens
-            prefix = [torch.cat(prefix, dim=1) + positions[:, :count]]
+            prefix = [_joined(prefix) + positions[:, :count]]
             positions = positions[:, count:]
         if positions is not None:
             tokens = tokens + positions
@@ -217,7 +220,7 @@ class TimmBackbone(Backbone):
         table = self.pos_embed
         if table is None:
             return None
-        if table.requires_grad or table.is_inference():
+        if torch.compiler.is_compiling() or table.requires_grad or table.is_inference():
             # fused optimizers change a table without telling, inference tensors can't tell
             return self._resize(table, grid, square=square)
         key = (grid, square, table.device, table.dtype, table.data_ptr(), table._version)
@@ -241,6 +244,11 @@ class TimmBackbone(Backbone):
         if mask is not None:
             patches = mask.put_back(patches)
         return Features(pooled, patches.reshape(len(patches), *grid, -1).permute(0, 3, 1, 2))
+
+
+def _joined(tokens: list[Tensor]) -> Tensor:
+    """Return tokens (1, T, D) one after another."""
+    return tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=1)
 
 
 def build_backbone(

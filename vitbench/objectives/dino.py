@@ -9,9 +9,9 @@ from vitbench.objectives.distillation import (
     targets,
 )
 from vitbench.objectives.objective import Branch, TermLoss
-from vitbench.objectives.precision import single_precision
 from vitbench.objectives.progress import Progress
 from vitbench.objectives.settings import Dino
+from vitbench.objectives.wide_logits import Logits, WideLogits, cross_entropy, mean_loss
 
 TEACHERS = 2  # global crops: each is a teacher for every other crop
 
@@ -22,39 +22,34 @@ class DinoObjective(DistillationObjective[Dino]):
     def forward(self, student: Branch, teacher: Branch, progress: Progress) -> TermLoss:
         """See `Objective.forward`."""
         with torch.no_grad():
-            views = teacher.image_features(
-                None if self.settings.center_crops == "all" else TEACHERS
-            )
-            teacher_logits = teacher.head(views.flatten(0, 1))
-            self.center.observe(teacher_logits)
-            wanted = targets(
-                teacher_logits.unflatten(0, views.shape[:2])[:TEACHERS],
-                self.center.value,
-                self.settings.teacher_temperature_at(progress),
-            )
-            spread = entropy(wanted)
-        seen = student.image_features()
-        logits = student.head(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
-        value = view_loss(logits, wanted, self.settings.student_temperature)
+            seen = teacher.image_features(None if self.settings.center_crops == "all" else TEACHERS)
+            taught = WideLogits(teacher.head, [seen[:, :, None]])
+        learned = WideLogits(student.head, [student.image_features()[:, :, None]])
+        temperature = self.settings.teacher_temperature_at(progress)
+
+        def term(images: slice, logits: Logits) -> tuple[Tensor, Tensor]:
+            with torch.no_grad():
+                (teacher_logits,) = taught.of(images)
+                self.center.observe(teacher_logits.flatten(0, 2))
+                wanted = targets(teacher_logits[:TEACHERS], self.center.value, temperature)
+                spread = entropy(wanted)
+            value = view_loss(logits[0], wanted, self.settings.student_temperature)
+            return value, spread
+
+        value, spread = mean_loss(learned, term, more=taught.of_an_image)
         return TermLoss(value, {"entropy": spread, "kl": value.detach() - spread})
 
 
-@single_precision
 def view_loss(student: Tensor, wanted: Tensor, temperature: float) -> Tensor:
     """Return the mean cross-entropy over all pairs of a teacher crop and another crop.
 
-    With E_v the log-sum-exp of crop v and q_i the target of crop i, the sum over the pairs is
-    sum_v (pairs of v) E_v - <q_i, logits_v>, so no log-softmax of the size of the logits is made.
-
     Args:
-        student: Logits of all crops, shape (V, B, K); the teacher's crops come first.
-        wanted: Targets, distributions of shape (T, B, K), T <= V.
+        student: Logits of all crops, shape (V, ..., K); the two teacher crops come first.
+        wanted: Targets of the teacher crops, distributions of shape (2, ..., K).
         temperature: Of the student's softmax.
     """
-    V, B, _ = student.shape
-    T = len(wanted)
-    logits = student / temperature
-    spread = logits.logsumexp(dim=-1)  # (V, B)
-    same = torch.einsum("tbk,tbk->", wanted, logits[:T])
-    agreement = torch.einsum("bk,vbk->", wanted.sum(dim=0), logits) - same
-    return (T * spread.sum() - spread[:T].sum() - agreement) / (T * (V - 1) * B)
+    total = cross_entropy(student[:TEACHERS], wanted.flip(0), temperature, targets=1)
+    if len(student) > TEACHERS:
+        both = wanted.sum(0)
+        total = total + cross_entropy(student[TEACHERS:], both, temperature, targets=TEACHERS)
+    return total / (TEACHERS * (len(student) - 1) * student[0, ..., 0].numel())

@@ -50,7 +50,7 @@ def targets(logits: Tensor, center: Tensor, temperature: float) -> Tensor:
         center: What is taken off first, shape (1, K).
         temperature: Of the softmax; small is sharp.
     """
-    return ((logits - center) / temperature).softmax(dim=-1)
+    return (logits - center).div_(temperature).softmax(dim=-1)
 
 
 @single_precision

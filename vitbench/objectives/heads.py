@@ -47,8 +47,11 @@ class ProjectionHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (..., D) to logits of shape (..., K)."""
-        points = functional.normalize(at_least_single(self.mlp(features)), dim=-1)
-        return self.last_layer(points)  # type: ignore[no-any-return]
+        return self.last_layer(self.project(features))  # type: ignore[no-any-return]
+
+    def project(self, features: Tensor) -> Tensor:
+        """Map features of shape (..., D) to points on the unit sphere, what the last layer sees."""
+        return functional.normalize(at_least_single(self.mlp(features)), dim=-1)
 
     def freeze_last_layer(self) -> None:
         """Drop the last layer's gradients, so that the optimizer leaves it as it is."""
@@ -66,8 +69,11 @@ class Prototypes(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Map points of shape (..., width) to logits of shape (..., count)."""
-        rows = torch._weight_norm(self.weight_v, self.weight_g, 0)
-        return linear(points, rows)
+        return linear(points, self.rows())
+
+    def rows(self) -> Tensor:
+        """Return the prototypes, shape (count, width)."""
+        return torch._weight_norm(self.weight_v, self.weight_g, 0)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

@@ -1,31 +1,34 @@
 """Which of its eight neighbors a patch is trained towards: tables, similarities and rules."""
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from vitbench.errors import SettingError
+from vitbench.models.kept import kept
 from vitbench.objectives.precision import single_precision
 from vitbench.objectives.settings import Rule
 
+CPU = torch.device("cpu")
 FORWARD = ((0, 1), (1, -1), (1, 0), (1, 1))  # the other four neighbors are their opposites
 OFFSETS = (*((-row, -column) for row, column in reversed(FORWARD)), *FORWARD)  # row by row
 
 
-@lru_cache(maxsize=32)
-def neighbor_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tensor]:
+@kept
+def neighbor_table(
+    h: int, w: int, *, wrap: bool = True, device: torch.device = CPU
+) -> tuple[Tensor, Tensor]:
     """List the eight neighbors of every patch of a grid, and which of them exist.
 
     Args:
         h: Rows of the grid, at least 3.
         w: Columns of the grid, at least 3.
         wrap: Treat opposite borders as adjacent, as the reference does.
+        device: Where the table lies.
 
     Returns:
         Flat indices of shape (h*w, 8), from the upper left neighbor row by row, and a mask of
-        the same shape: True where the neighbor exists (everywhere, with `wrap`). On the CPU.
+        the same shape: True where the neighbor exists (everywhere, with `wrap`).
 
     Raises:
         SettingError: If the grid is too small for eight different neighbors.
@@ -45,8 +48,11 @@ def neighbor_table(h: int, w: int, *, wrap: bool = True) -> tuple[Tensor, Tensor
             [f"a grid of {h} x {w} patches has no eight different neighbors; 3 x 3 is the least"],
             hint="train with larger crops or smaller patches",
         )
-    rows = torch.arange(h).view(h, 1, 1) + torch.tensor([row for row, _ in OFFSETS])
-    columns = torch.arange(w).view(1, w, 1) + torch.tensor([column for _, column in OFFSETS])
+    place = torch.arange(len(OFFSETS), device=device)
+    place = place + (place >= len(OFFSETS) // 2)  # of 3 x 3: all but the middle, as OFFSETS
+    down, right = place // 3 - 1, place % 3 - 1
+    rows = torch.arange(h, device=device).view(h, 1, 1) + down
+    columns = torch.arange(w, device=device).view(1, w, 1) + right
     exists = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
     index = (rows % h) * w + columns % w
     return index.flatten(0, 1), (exists | wrap).flatten(0, 1)
@@ -98,9 +104,7 @@ def choose_positives(
         Yun et al., SelfPatch, CVPR 2022, section 3.2 (`topk`) and supplementary G (the others,
         which it names without a definition: these are ours).
     """
-    table, exists = (
-        part.to(patches.device) for part in neighbor_table(*patches.shape[-2:], wrap=wrap)
-    )
+    table, exists = neighbor_table(*patches.shape[-2:], wrap=wrap, device=patches.device)
     likeness = neighbor_similarities(patches)
     if not wrap:
         likeness = likeness.masked_fill(~exists, -torch.inf)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vitbench.errors import MissingAbility
 from vitbench.keyed_random import keyed_uniform
 from vitbench.models.backbone import Backbone
+from vitbench.models.residual import DrawnDropPath
 
 
 class DropPath:
@@ -34,7 +35,9 @@ class DropPath:
             if last is not None:
                 rate = first + (last - first) * backbone.branch_depth(branch)
             rates[branch] = rate
-            return _Branch(self, branch) if rate else nn.Identity()
+            if not rate:
+                return nn.Identity()
+            return DrawnDropPath(lambda: None if self.scales is None else self.scales[:, branch])
 
         needless = suppress(MissingAbility) if last == first == 0 else nullcontext()
         replaceable: Any = backbone  # a backbone without drop paths fails here, by name
@@ -56,20 +59,6 @@ class DropPath:
         )
         rows = len(crops) * len(indices)
         return np.where(drawn < self.keep, 1 / self.keep, 0.0).reshape(rows, len(self.keep))
-
-
-class _Branch(nn.Module):
-    """The drop path of one residual branch."""
-
-    def __init__(self, owner: DropPath, branch: int) -> None:
-        super().__init__()
-        self._owner, self._branch = owner, branch
-
-    def forward(self, x: Tensor) -> Tensor:
-        scales = self._owner.scales
-        if scales is None:
-            return x
-        return x * scales[:, self._branch].view(-1, *[1] * (x.ndim - 1))
 
 
 def without_drop_path(backbone: Backbone) -> None:

@@ -42,14 +42,14 @@ class ParallelLoss(Generic[PartT]):
 
         The scalars are of this process's part, without gradient.
         """
-        values: dict[str, Tensor] = {}
+        values: list[Tensor] = []
         for number, part in enumerate(parts, start=1):
             with self._sending(last=number == len(parts)):
                 found = self._loss(part)
                 torch.autograd.backward(found["loss"] / len(parts))
-            for name, value in found.items():
-                values[name] = values.get(name, 0) + value.detach() / len(parts)
-        return values
+            values.append(torch.stack([value.detach() for value in found.values()]))
+        means = torch.stack(values).mean(dim=0)
+        return dict(zip(found, means.unbind(), strict=True))
 
     def _sending(self, *, last: bool) -> AbstractContextManager[Any]:
         """Return the context in which gradients are sent if it is the last part."""

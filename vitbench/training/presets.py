@@ -13,7 +13,7 @@ from vitbench.objectives.settings import Dino, Moby, Patch
 from vitbench.registry import BUNDLED
 from vitbench.training.optimizer import AdamW
 from vitbench.training.recipe import Recipe
-from vitbench.training.recipes import Presets, presets_with, recipes
+from vitbench.training.recipes import RecipePresets, presets_with, recipes
 from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup, EpochCosine
 
 SWIN_TINY = "swin_tiny_patch4_window7_224"
@@ -162,7 +162,7 @@ def presets_of(recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*own_presets(recipe), *shared]))
 
 
-def own_presets(recipe: Recipe) -> Presets:
+def own_presets(recipe: Recipe) -> RecipePresets:
     """Return the settings of the presets that come with a recipe."""
     return presets_with(recipes.get(recipe.name)) if recipe.name in recipes.names() else {}
 

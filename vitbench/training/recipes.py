@@ -15,11 +15,11 @@ from vitbench.training.recipe import Recipe, Term
 from vitbench.training.schedules import Cosine, CosineWithOverlappingWarmup
 
 RecipeMaker = Callable[[], Recipe]
-Presets = Mapping[str, Mapping[str, Any]]  # names and the settings of a recipe that they fix
+RecipePresets = Mapping[str, Mapping[str, Any]]  # names and the settings of a recipe that they fix
 
 
 def offered_with(
-    *, presets: Presets = MappingProxyType({}), layout: Layout | None = None
+    *, presets: RecipePresets = MappingProxyType({}), layout: Layout | None = None
 ) -> Callable[[RecipeMaker], RecipeMaker]:
     """Give a function that makes a recipe what else belongs to its method.
 
@@ -36,9 +36,9 @@ def offered_with(
     return decorate
 
 
-def presets_with(maker: RecipeMaker) -> Presets:
+def presets_with(maker: RecipeMaker) -> RecipePresets:
     """Return the presets that a recipe is offered with."""
-    found: Presets = getattr(maker, "presets", {})
+    found: RecipePresets = getattr(maker, "presets", {})
     return found
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch._dynamo.exc import TorchDynamoException
 from vitbench import distributed
 from vitbench.data.multicrop import GLOBAL_CROPS
 from vitbench.data.training_loader import CropBatch
+from vitbench.data.upload import send
+from vitbench.models.low_precision import weights_cast_together
 from vitbench.objectives.crop_features import CropFeatures
 from vitbench.objectives.objective import Annotations, Branch, Objective, TermLoss
 from vitbench.objectives.progress import Progress
@@ -153,7 +156,7 @@ class Trainer:
         """Return the weighted sum of the terms on one part of a batch, and all it is made of."""
         terms: dict[str, TermLoss] = {}
         both = self._crop_features(batch)
-        with self._autocast():
+        with self._autocast(), self._low_weights():
             for name, objective in self._named():
                 student, teacher = self._branches(name, both, batch)
                 terms[name] = objective(student, teacher, self.progress)
@@ -173,7 +176,7 @@ class Trainer:
             scales = self.drop_path.draw(
                 seed=self.recipe.seed, step=self.step, crops=numbers, indices=batch.indices
             )
-            self.drop_path.scales = torch.as_tensor(scales).to(self.device, self.dtype)
+            self.drop_path.scales = send(scales, self.device, self.dtype)
 
         networks = self.student_teacher
         student, teacher = (
@@ -210,6 +213,10 @@ class Trainer:
         """Return the objectives by name, in the order of the terms."""
         objectives: Any = self.objectives
         return iter(objectives.items())
+
+    def _low_weights(self) -> AbstractContextManager[None]:
+        low = self.computing.precision == "bf16" and self.device.type == "cuda"
+        return weights_cast_together(self.student_teacher, torch.bfloat16 if low else None)
 
     def _autocast(self) -> torch.autocast:
         # a weight that is cast in a pass without gradient must not be kept for one with it

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import torch
 from torch import Tensor
 
 from vitbench.data import batched_augment
-from vitbench.data.batched_augment import augment_batch, augment_packs, pack_images
+from vitbench.data.batched_augment import augment_batch
 from vitbench.data.image_files import find_images
 from vitbench.data.multicrop import CropDraws, MultiCrop, draw_crops
+from vitbench.data.packed_augment import augment_packed
 from vitbench.data.pil_augment import STD, augment_with_pil
 from vitbench.data.sizes import Pixels
 
@@ -39,20 +41,19 @@ def test_the_whole_chain_is_that_of_pil(images: list[Pixels]) -> None:
     assert gap(augment_batch(images, CROPS, draws), augment_with_pil(images, CROPS, draws)) < 1
 
 
-def test_the_chain_of_packed_images_is_that_of_pil(images: list[Pixels]) -> None:
+def test_the_chain_for_a_device_is_that_of_pil(images: list[Pixels]) -> None:
     draws = drawn(images)
-    packs = pack_images(images, torch.device("cpu"))
-    assert gap(augment_packs(packs, CROPS, draws), augment_with_pil(images, CROPS, draws)) < 1.2
+    ours = augment_packed(images, CROPS, draws, torch.device("cpu"))
+    assert gap(ours, augment_with_pil(images, CROPS, draws)) < 1
 
 
-def test_images_of_similar_size_travel_together(images: list[Pixels]) -> None:
-    packs = pack_images(images, torch.device("cpu"))
-    assert sorted(row for pack in packs for row in pack.rows) == list(range(8))
-    assert 1 < len(packs) < 8
-    for pack in packs:
-        for row, pixels in zip(pack.rows, pack.pixels, strict=True):
-            height, width = images[row].shape[:2]
-            np.testing.assert_array_equal(pixels[:height, :width].numpy(), images[row])
+@pytest.mark.parametrize("few", ["jitter", "gray", "blur", "solarize"])
+def test_the_chain_for_a_device_needs_no_change_of_any_crop(images: list[Pixels], few: str) -> None:
+    nothing = {"jitter": 0.0, "gray": 0.0, "blur": (0.0,) * 3, "solarize": (0.0,) * 3}
+    crops = replace(CROPS, **{**nothing, few: getattr(CROPS, few)})
+    draws = drawn(images, crops)
+    ours = augment_packed(images, crops, draws, torch.device("cpu"))
+    assert gap(ours, augment_with_pil(images, crops, draws)) < 1
 
 
 @pytest.mark.data
@@ -63,16 +64,15 @@ def test_real_photographs_come_out_as_pils(real_data: Path) -> None:
     draws = drawn(real, crops)
     theirs = augment_with_pil(real, crops, draws)
     assert gap(augment_batch(real, crops, draws), theirs) < 1
-    packs = pack_images(real, torch.device("cpu"))
-    assert gap(augment_packs(packs, crops, draws), theirs) < 1.2
+    assert gap(augment_packed(real, crops, draws, torch.device("cpu")), theirs) < 1
 
 
 @pytest.mark.gpu
 def test_the_chain_on_a_gpu_is_that_of_pil(images: list[Pixels]) -> None:
     crops = MultiCrop(local_crops=3)
     draws = drawn(images, crops)
-    made = augment_packs(pack_images(images, torch.device("cuda")), crops, draws)
-    assert gap([crop.cpu() for crop in made], augment_with_pil(images, crops, draws)) < 1.2
+    made = augment_packed(images, crops, draws, torch.device("cuda"))
+    assert gap([crop.cpu() for crop in made], augment_with_pil(images, crops, draws)) < 1
 
 
 def test_two_views_without_local_crops_are_made(images: list[Pixels]) -> None:
@@ -80,7 +80,9 @@ def test_two_views_without_local_crops_are_made(images: list[Pixels]) -> None:
     draws = drawn(images, crops)
     ours = augment_batch(images, crops, draws)
     assert [tuple(crop.shape) for crop in ours] == [(8, 3, 32, 32)] * 2
-    assert gap(ours, augment_with_pil(images, crops, draws)) < 1
+    theirs = augment_with_pil(images, crops, draws)
+    assert gap(ours, theirs) < 1
+    assert gap(augment_packed(images, crops, draws, torch.device("cpu")), theirs) < 1
 
 
 def test_a_crop_does_not_depend_on_its_batch_nor_on_the_chunks(

@@ -7,7 +7,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as ops
 
-from vitbench.data.crop_resize import Filter, crop_each, crop_packed, resize_matrix
+from vitbench.data.crop_resize import Filter, crop_each
 from vitbench.data.sizes import Pixels
 
 BOXES = np.array([
@@ -41,33 +41,3 @@ def test_crops_one_by_one_are_pils(image: Pixels, size: int, kind: Filter) -> No
     crop_each([image] * len(BOXES), BOXES, FLIPS, ours, kind=kind)
     difference = np.abs(ours.numpy() - with_pil(image, size, kind))
     assert difference.mean() < 0.1  # of the 2 gray levels allowed
-
-
-@pytest.mark.parametrize("kind", FILTERS)
-@pytest.mark.parametrize("size", [16, 48])
-@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 0.5), (torch.float16, 0.6)])
-def test_crops_by_matrix_products_are_pils(
-    image: Pixels, size: int, kind: Filter, dtype: torch.dtype, most: float
-) -> None:
-    padded = torch.full((1, 3, 128, 192), 99, dtype=dtype)  # no crop may see the padding
-    padded[0, :, :90, :120] = torch.from_numpy(image).permute(2, 0, 1)
-    ours = crop_packed(
-        padded, torch.from_numpy(BOXES)[None], torch.from_numpy(FLIPS)[None], size, kind=kind
-    )[0]
-    assert ours.dtype == dtype
-    difference = np.abs(ours.float().numpy() - with_pil(image, size, kind))
-    assert difference.mean() < most  # of the 2 gray levels allowed
-
-
-def test_the_weights_of_each_sample_sum_to_one_within_the_interval() -> None:
-    start, length = torch.tensor([5.0, 0.0]), torch.tensor([20.0, 3.0])
-    weights = resize_matrix(start, length, torch.tensor([False, True]), 7, 32, "bicubic")
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 7))
-    assert weights[0, :, :5].count_nonzero() == weights[0, :, 25:].count_nonzero() == 0
-    assert weights[1, :, 3:].count_nonzero() == 0
-
-
-def test_a_mirrored_interval_has_the_samples_backwards() -> None:
-    start, length = torch.tensor([5.0, 5.0]), torch.tensor([20.0, 20.0])
-    there, back = resize_matrix(start, length, torch.tensor([False, True]), 7, 32, "bicubic")
-    torch.testing.assert_close(back, there.flip(0))
