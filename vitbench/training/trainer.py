@@ -216,6 +216,7 @@ class Trainer:
 
     def _low_weights(self) -> AbstractContextManager[None]:
         low = self.computing.precision == "bf16" and self.device.type == "cuda"
+        low = low and not self.computing.activation_checkpointing  # a block reads them twice
         return weights_cast_together(self.student_teacher, torch.bfloat16 if low else None)
 
     def _autocast(self) -> torch.autocast:
