@@ -256,14 +256,14 @@ class Backbone(nn.Module, ABC):
         raise no_drop_path(self.info)
 
     def repeated_blocks(self) -> Sequence[nn.Module]:
-        """Return the blocks that follow one another: units of recomputing and of sharding.
+        """Return the blocks that follow one another: units of activation checkpointing.
 
         Raises:
             MissingAbility: If nobody knows them.
         """
         raise MissingAbility(
-            f"{self.info.arch} names no blocks that could be recomputed or sharded one by one.",
-            hint="without --activation-checkpointing and --shard",
+            f"{self.info.arch} names no blocks that could be recomputed one by one.",
+            hint="without --activation-checkpointing",
         )
 
     def dense_copy(

@@ -53,12 +53,6 @@ class ComputeConfig:
         help="compute the blocks' activations again in the backward pass: less memory, more time",
         identity=False,
     )
-    shard: bool = setting(
-        False,
-        help="every process holds its share of weights and optimizer (FSDP2): for networks that"
-        " do not fit",
-        identity=False,
-    )
     deterministic: bool = setting(
         False,
         help="deterministic kernels where PyTorch has them; it warns of those that it lacks",

@@ -7,11 +7,9 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from vitbench import distributed
-from vitbench.training.sharding import shard_parameters
 
 PartT = TypeVar("PartT")
 
@@ -22,23 +20,13 @@ class ParallelLoss(Generic[PartT]):
     Args:
         modules: Everything that is trained; frozen parameters are not sent.
         loss: Gives, for one part of a batch, `loss` with gradient and other scalars by name.
-        shard: Let every process hold its share of all parameters.
-        blocks: With `shard`: parts of the modules that are put together one by one.
     """
 
     def __init__(
-        self,
-        modules: Iterable[nn.Module],
-        loss: Callable[[PartT], dict[str, Tensor]],
-        *,
-        shard: bool = False,
-        blocks: Iterable[nn.Module] = (),
+        self, modules: Iterable[nn.Module], loss: Callable[[PartT], dict[str, Tensor]]
     ) -> None:
         self._loss: nn.Module = _Loss(modules, loss)
-        self.sharded = shard and distributed.world_size() > 1
-        if self.sharded:
-            shard_parameters(self._loss, blocks)
-        elif distributed.world_size() > 1:
+        if distributed.world_size() > 1:
             self._loss.unused = nn.Parameter(torch.zeros(1))  # torch warns where it finds none
             with warnings.catch_warnings():  # newer versions have a second name for the first one
                 warnings.simplefilter("ignore", FutureWarning)
@@ -65,8 +53,6 @@ class ParallelLoss(Generic[PartT]):
 
     def _sending(self, *, last: bool) -> AbstractContextManager[Any]:
         """Return the context in which gradients are sent if it is the last part."""
-        if isinstance(self._loss, FSDPModule):
-            self._loss.set_requires_gradient_sync(last)
         if last or not isinstance(self._loss, DistributedDataParallel):
             return nullcontext()
         return self._loss.no_sync()

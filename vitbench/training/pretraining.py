@@ -125,7 +125,7 @@ class Pretraining(Task[CropBatch]):
             kept = (f"epoch-{done:04d}.pt",)
         if self.probe is None or not self.probe_every or done % self.probe_every:
             return Milestone(keep=kept, save=True)
-        probe, backbone = self.probe, self.trainer.scored_backbone()
+        probe, backbone = self.probe, self.trainer.student_teacher.target.backbone
         score = distributed.compute_on_main(lambda: probe.top1(backbone))
         if score > self.best:
             self.best, kept = score, (*kept, "best.pt")
@@ -155,7 +155,7 @@ class Pretraining(Task[CropBatch]):
 
     def publication(self) -> Callable[[], None]:
         """Write the backbone that is scored, as a checkpoint."""
-        backbone = deepcopy(self.trainer.scored_backbone()).cpu()
+        backbone = deepcopy(self.trainer.student_teacher.target.backbone).cpu()
         method = self.trainer.recipe.name
 
         def write() -> None:

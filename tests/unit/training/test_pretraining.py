@@ -110,6 +110,7 @@ def test_a_snapshot_of_other_shapes_is_refused_though_changes_are_allowed(tmp_pa
 def test_a_snapshot_that_says_nothing_of_its_settings_is_refused(tmp_path: Path) -> None:
     run = start(tiny("dino"), tmp_path)
     run.snapshots.save(run.task.trainer.state_dict(), step=1)
+    run.snapshots.wait()
     with pytest.raises(SettingError, match="recipe not known"):
         start(tiny("dino"), tmp_path)
 
