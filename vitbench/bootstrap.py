@@ -1,4 +1,4 @@
-"""How sure a score is, or a difference of two: items resampled, the same for the same seed."""
+"""Bootstrap intervals of scores and of differences; the same resamples for the same seed."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -38,6 +38,12 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def cores_of_a_process() -> int:
+    """Return this machine's cores, divided by the processes that torchrun has started on it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 @contextmanager
 def process_group(timeout_minutes: float = TIMEOUT_MINUTES) -> Iterator[None]:
     """Join the processes that `torchrun` started, and leave at the end; alone, do nothing.
@@ -113,7 +119,7 @@ def _devices() -> list[str]:
 
 
 def _gpus() -> str:
-    """Tell which GPUs PyTorch sees, and if none, whether it could see one."""
+    """Return, as text, which GPUs PyTorch sees, or why it sees none."""
     import torch
 
     if torch.cuda.is_available():

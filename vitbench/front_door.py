@@ -92,7 +92,7 @@ def score(
     preset: str | None = None,
     **settings: Any,
 ) -> Evaluation:
-    """Score a file or folder of predictions that anybody made, as `vitbench score` does.
+    """Score a file or folder of predictions that any program wrote, as `vitbench score` does.
 
     Args:
         scorer: A name, a class, or a scorer with its settings.
@@ -210,7 +210,7 @@ def load(subject: Subject, *, device: str = "cpu", **facts: Any) -> Backbone:
 
 
 def _checkpoint(subject: Subject | None, facts: Mapping[str, Any]) -> Checkpoint | None:
-    """Make a checkpoint of whatever stands for one."""
+    """Make a checkpoint of a name, path, module or `Checkpoint`."""
     if isinstance(subject, str | Path):
         return resolve(str(subject), **facts)
     if isinstance(subject, nn.Module):
@@ -269,7 +269,7 @@ def _changed(settings: T, changes: Mapping[str, Any]) -> T:
 
 
 def _converted(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn what people write into what settings hold: words into paths, lists into tuples."""
+    """Convert typed values to those of settings: strings to paths, lists to tuples."""
     hints = get_type_hints(kind)
     return {
         name: Path(value)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vitbench import distributed as distributed
     from vitbench.bootstrap import mean_interval as mean_interval
     from vitbench.data.adjacency import STEPS as STEPS
+    from vitbench.data.clips import LATE_OBJECTS as LATE_OBJECTS
     from vitbench.data.clips import VOID as VOID
     from vitbench.data.clips import Clip as Clip
     from vitbench.data.clips import mask_files as mask_files
@@ -157,7 +158,7 @@ _HOMES = {
     "vitbench.score_statistics": ("statistic",),
     "vitbench.bootstrap": ("mean_interval",),
     "vitbench.data.adjacency": ("STEPS",),
-    "vitbench.data.clips": ("Clip", "VOID", "mask_files", "palette", "read_labels"),
+    "vitbench.data.clips": ("Clip", "LATE_OBJECTS", "VOID", "mask_files", "palette", "read_labels"),
     "vitbench.data.decode": ("read_file", "read_image"),
     "vitbench.data.instances": (
         "Instance",

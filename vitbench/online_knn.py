@@ -1,4 +1,4 @@
-"""20-NN in small: how good features are, for a trainer while it learns and for the sanity check."""
+"""The 20-NN score of a few images, for trainings and for the sanity check."""
 
 from dataclasses import dataclass
 

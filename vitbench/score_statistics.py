@@ -149,13 +149,13 @@ CONFUSION = {"miou": _mean_iou, "aacc": _pixel_accuracy, "macc": _class_accuracy
 def _divide(
     above: NDArray[np.float64], below: NDArray[np.float64], *, otherwise: float = np.nan
 ) -> NDArray[np.float64]:
-    """Divide; what has nothing below becomes `otherwise`."""
+    """Divide; where the divisor is 0 the result is `otherwise`."""
     result: NDArray[np.float64] = np.full(np.broadcast_shapes(above.shape, below.shape), otherwise)
     np.divide(above, below, out=result, where=below != 0)
     return result
 
 
 def _mean_defined(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.float64]:
-    """Average what is not NaN; NaN where nothing is."""
+    """Average the values that are not NaN; NaN where there are none."""
     defined = ~np.isnan(values)
     return _divide(np.where(defined, values, 0.0).sum(axis=axis), defined.sum(axis=axis) * 1.0)

@@ -3,7 +3,7 @@
 import copy
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +26,7 @@ HALF_WIDTH = 0.98  # of the 95 % interval of a median, in square roots of the nu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Time forward passes of a frozen backbone on images that are in memory already.
+    """Speed, memory and FLOPs of forward passes on images that are in memory already.
 
     The first of the sizes is scored; all stand in the table. Precision is that of the run
     (`--precision`). A record answers for the device that it names: on another one, use `--rerun`
@@ -57,12 +57,20 @@ class Profile:
         MetricSpec("parameters", "parameters (millions)", "", higher_is_better=False),
     )
     presets: ClassVar[Presets] = {"native": {}, "resolutions": {"sizes": (224, 384, 512, 768)}}
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "native": "ours: images of 224 px",
+        "resolutions": "ours: images of 224, 384, 512 and 768 px",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval profile dino-vits16",
+        "vitbench eval profile ckpt.pth --arch vit_small_patch16_224 --preset resolutions",
+    )
 
     sizes: tuple[int, ...] = setting(
-        (224,), help="sides of the squared images that pass, px", minimum=8
+        (224,), help="sides of the square images, in pixels; the first one is scored", minimum=8
     )
-    batch_size: int = setting(64, help="images of a pass", minimum=1)
-    rounds: int = setting(20, help="timed passes of each size", minimum=3)
+    batch_size: int = setting(64, help="images in one forward pass", minimum=1)
+    rounds: int = setting(20, help="number of timed passes of each size", minimum=3)
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Time the passes of each size."""

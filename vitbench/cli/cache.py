@@ -1,4 +1,4 @@
-"""`vitbench cache ls|clear`: what is kept for reuse, how large it is, and its removal."""
+"""`vitbench cache ls|clear`: list or remove the files that are kept to save time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ for the feature stores of its images."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to remove."""
+    """Which parts of the cache to remove."""
 
     what: tuple[str, ...] = setting(
         (),
@@ -36,7 +36,7 @@ class Options:
 
 
 def run(arguments: list[str]) -> int:
-    """List what is kept, or remove what is chosen."""
+    """List the cache, or remove the chosen parts of it."""
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(f"{USAGE}\n\nThe cache is {cache_root()}")
         return 0 if arguments else 2

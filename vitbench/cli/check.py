@@ -1,4 +1,4 @@
-"""`vitbench check CHECKPOINT…`: the sanity check, in words; exit code 2 if one does not pass."""
+"""`vitbench check CHECKPOINT…`: the sanity check; exit code 2 if a checkpoint does not pass."""
 
 from dataclasses import dataclass
 
@@ -20,13 +20,13 @@ examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Where to run."""
+    """The device that the checkpoints run on."""
 
     device: str = setting("auto", help="device of the forward passes: auto, cpu, cuda or cuda:N")
 
 
 def run(arguments: list[str]) -> int:
-    """Check every checkpoint, print what was found."""
+    """Check every checkpoint and print the results."""
     which, where = parse(
         {CHECKPOINT_FLAGS: Which, "the run": Where},
         arguments,

@@ -1,4 +1,4 @@
-"""Checkpoints as words: the flags that say which, and what their files do not say."""
+"""The flags that name checkpoints and facts about them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Before something is removed for good: show it, and ask."""
+"""Asking before files are removed for good."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ SHOWN = 40  # lines
 
 
 def confirm(lines: Sequence[str], question: str, *, yes: bool) -> bool:
-    """Show what would be removed and ask whether it shall be.
+    """List the things that would be removed, and ask whether to remove them.
 
     Args:
         lines: One a thing that would be removed.

@@ -25,7 +25,7 @@ USAGE = f"""usage: vitbench data pack SOURCE OUT [flags]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class What:
-    """What to pack, and where it goes."""
+    """The folder to pack, and the folder for the shards."""
 
     source: str = setting(help="folder of images, or the name of one under $VITBENCH_DATA")
     out: Path = setting(help="folder that the shards are written to")

@@ -1,4 +1,4 @@
-"""`vitbench demo`: the whole line on built-in data, in minutes: train, evaluate, report.
+"""`vitbench demo`: train, evaluate and report on built-in data, in minutes.
 
 Every step is a command that a user could type; it is printed before it runs.
 """

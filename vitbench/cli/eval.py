@@ -59,7 +59,7 @@ def _all(protocol: EvaluationProtocol, which: Which, options: RunOptions) -> int
         )
     alone = len(which.checkpoints) < 2
     code = 0
-    with distributed.process_group():
+    with distributed.process_group(options.timeout_minutes):
         with speaking() as reporter:  # a word mistyped is told before any checkpoint is loaded
             data = open_data(protocol, options, reporter, pixels=bool(which.checkpoints))
         for spec in which.checkpoints or (None,):
@@ -91,7 +91,7 @@ def _one(
 
 
 def summary(done: "Evaluation") -> str:
-    """Tell who was scored on what, the scores, one a line, and where the record is."""
+    """Return a headline, one line for each score, and the path of the record."""
     record = done.record
     lines = [headline(record)]
     for score in record.scores:
@@ -106,7 +106,7 @@ def summary(done: "Evaluation") -> str:
 
 
 def headline(record: Record) -> str:
-    """Name the subject, the protocol, the data with their split, and the number of items."""
+    """Return checkpoint, protocol, data with split, and number of items as one line."""
     data = record.dataset
     on = f"{data.name}/{data.split}, {marks.size(data)}" if data else ""
     protocol = f"{record.protocol.name} {record.protocol.preset}".rstrip()

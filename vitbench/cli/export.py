@@ -1,4 +1,4 @@
-"""`vitbench export FORMAT CHECKPOINT`: write a checkpoint as a method or a toolbox has it."""
+"""`vitbench export FORMAT CHECKPOINT`: write a checkpoint in the layout of another code base."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from vitbench.training.export import LAYOUTS, export, find_layout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class What:
-    """What to write, and where."""
+    """The checkpoint to write, and the file to write it to."""
 
     checkpoint: str = setting(help="folder of a training run, or any checkpoint that eval takes")
     out: Path | None = setting(None, help="file to write; left out: NAME-FORMAT.pth")

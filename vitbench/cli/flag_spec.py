@@ -1,4 +1,4 @@
-"""Settings as flags: one flat or nested entry a field, from which parser and help are both made."""
+"""The flags of settings classes, from which both the parser and the help are made."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

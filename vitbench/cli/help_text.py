@@ -13,6 +13,7 @@ from vitbench.settings import FieldFacts, flag
 
 COLUMN = 28  # where the texts start; a longer flag has a line of its own
 WIDEST = 100
+MOST_SHOWN = 12  # values of a default that are written out
 WORDS = {int: "N", float: "X", str: "TEXT", Path: "PATH", bool: "BOOL"}
 HELP = ("-h, --help", "show this help")
 
@@ -93,6 +94,8 @@ def _default(value: object) -> str:
     """Write a default as it would be typed; empty where there is none."""
     if value is None:
         return ""
+    if isinstance(value, tuple) and len(value) > MOST_SHOWN:
+        return f"{len(value)} values, {value[0]} to {value[-1]}"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Finds the sub-command, imports it alone, and turns exceptions into exit codes.
+"""Imports the sub-command that was typed, runs it, and turns exceptions into exit codes.
 
 0 done · 1 bug · 2 something the user can fix · 75 stopped after saving · 130 ctrl-C
 """

@@ -1,4 +1,4 @@
-"""Which checks a plug-in of each kind must pass; imports torch."""
+"""The checks that a plug-in of each kind must pass; imports torch."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -27,7 +27,7 @@ REGISTRIES: Mapping[str, Registry[object]] = {
 
 
 def findings(kind: str, name: str, preset: str | None, data: str | None) -> Iterator[Finding]:
-    """Yield what each check of one component found."""
+    """Yield the finding of each check of one component."""
     if kind == "protocol":
         protocol = protocols.get(name)
         chosen = preset_settings(protocol, preset)

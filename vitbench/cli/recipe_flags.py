@@ -1,4 +1,4 @@
-"""Flags of a recipe: every setting in it, each term's under the term's name."""
+"""Flags of a recipe: its settings, and those of each loss term under the term's name."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`vitbench report`: records of a folder, compared, in the form that is asked for."""
+"""`vitbench report`: the records of a folder compared, in one of several formats."""
 
 import sys
 import webbrowser
@@ -25,7 +25,7 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to show, and how."""
+    """Which runs to show, in which format, and where to."""
 
     results: Path = setting(Path("results"), help="folder that holds the records")
     compare: tuple[str, ...] = setting(

@@ -27,7 +27,7 @@ Found = tuple[Path, Record | Unreadable]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the records are."""
+    """The folder of the records."""
 
     results: Path = setting(Path("results"), help="folder that holds the records")
 
@@ -45,7 +45,7 @@ class Removal:
 
 
 def run(arguments: list[str]) -> int:
-    """List the records, or remove some with all that belongs to them."""
+    """List the records, or remove some with the files that belong to them."""
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(USAGE)
         return 0 if arguments else 2
@@ -99,7 +99,7 @@ def _remove(removal: Removal, there: Sequence[Found]) -> int:
 
 
 def _line(path: Path, record: Record | Unreadable) -> str:
-    """Tell what a record is of, its score and its size; or why a file is no record."""
+    """Return checkpoint, score and size of a record as one line, or why a file is no record."""
     if isinstance(record, Unreadable):
         return escape.plain(f"{path.name}: no record: {record.reason}")
     data, score = record.dataset, record.primary()

@@ -1,4 +1,4 @@
-"""`vitbench resume RUN`: go on with a run by the command that started it."""
+"""`vitbench resume RUN`: continue a training run with the command that started it."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ example:
 
 
 def run(arguments: list[str]) -> int:
-    """Train a run to its end; flags behind its folder take the place of those of its start."""
+    """Train a run to its end; flags after its folder replace those of the original command."""
     if not arguments or arguments[0].startswith("-"):
         print(USAGE)
         return 0 if arguments and arguments[0] in {"-h", "--help"} else 2

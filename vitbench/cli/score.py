@@ -1,4 +1,4 @@
-"""`vitbench score KIND PREDICTIONS`: score predictions that anybody made."""
+"""`vitbench score KIND PREDICTIONS`: score predictions that any program wrote."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from vitbench.settings import setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Which:
-    """Which predictions."""
+    """The predictions to score."""
 
     predictions: Path = setting(help="file or folder of the predictions")
 

@@ -1,4 +1,4 @@
-"""`vitbench train RECIPE`: train a recipe into a run folder; the same command goes on with it."""
+"""`vitbench train RECIPE`: train into a run folder; the same command continues a stopped run."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ SILENT = {"step", "of", "epoch", "weight_decay", "teacher_momentum", "skipped", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Where a run computes and lives."""
+    """Folder, device, processes and length of a run."""
 
     out: Path | None = setting(None, help="folder of the run; left out: runs/RECIPE-DATA-HASH")
     device: str = setting("auto", help="device that trains: auto, cpu, cuda or cuda:N")
@@ -118,7 +118,7 @@ def run(arguments: list[str]) -> int:
 
 
 def with_chosen_preset(recipe: Recipe, words: Sequence[str]) -> tuple[Recipe, str, list[str]]:
-    """Return the recipe as a preset has it: the one that is named, else the one of the data.
+    """Return the recipe with a preset: the preset that is named, else the one named as the data.
 
     Returns:
         The recipe, a sentence on the choice, and the words with the preset among them.
@@ -143,7 +143,7 @@ def _log(text: str) -> None:
 
 @contextmanager
 def _watching(name: str) -> Iterator[Any]:
-    """Give a callback that shows the journal: a live line in a terminal, lines in a log."""
+    """Give a callback that shows rows of the metric log: a live line in a terminal, else lines."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -173,7 +173,7 @@ def _watching(name: str) -> Iterator[Any]:
 
 
 def _line(row: Row) -> str:
-    """Log a line of the journal: the loss, its terms, and how fast it goes."""
+    """Return loss, loss terms and speed of one row of the metric log as text."""
     told = {name: value for name, value in row.items() if name not in SILENT}
     return "  ".join(
         f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {', '.join(value)}"

@@ -1,1 +1,1 @@
-"""Data: datasets as they lie on disk, the views made of them, and what their labels say."""
+"""Datasets on disk, the views made of their images, and their labels."""

@@ -1,4 +1,4 @@
-"""Which neighbors of a patch share its ground-truth labels: the positives SelfPatch hopes for."""
+"""The neighbors of a patch that share its ground-truth labels: its adjacent positives."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -121,7 +121,7 @@ def neighbor_cosine(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 def existing_neighbors(
     h: int, w: int, *, neighbors: int = 8, border: Border = "valid"
 ) -> NDArray[np.bool_]:
-    """Tell which of the eight neighbors each patch of a grid has.
+    """Return which of the eight neighbors each patch of a grid has.
 
     Args:
         h: Rows of the grid.
@@ -146,7 +146,7 @@ def existing_neighbors(
 
 
 def selected_patches(patches: Patches, selection: Selection) -> NDArray[np.bool_]:
-    """Tell which patches are counted, shape (h, w).
+    """Return which patches are counted, shape (h, w).
 
     `mixed` patches hold more than one label; `interior` ones lie off the grid's border.
     """
@@ -171,7 +171,7 @@ def selected_patches(patches: Patches, selection: Selection) -> NDArray[np.bool_
 def passes(
     similarity: NDArray[np.float64], threshold: float, comparison: Comparison = "at-least"
 ) -> NDArray[np.bool_]:
-    """Tell which similarities make a positive."""
+    """Return which similarities make a positive."""
     compare = np.greater_equal if comparison == "at-least" else np.greater
     return np.asarray(compare(similarity, threshold))
 
@@ -184,7 +184,7 @@ def neighbor_mask(
     threshold: float = 0.95,
     border: Border = "wrap",
 ) -> NDArray[np.bool_]:
-    """Tell which neighbors of each patch are ground-truth positives: the mask of guided training.
+    """Return which neighbors of each patch are ground-truth positives: the mask of guided training.
 
     Args:
         labels: A training crop's labels, shape (H, W); see `crop_labels`.

@@ -1,4 +1,4 @@
-"""Class names of index maps: which file says them, and which of its labels are classes."""
+"""Read the class names of index maps, and which of the labels are classes."""
 
 import csv
 import re
@@ -19,7 +19,7 @@ Named = Iterable[tuple[object, object]]  # (label, name) as a file has them
 
 @dataclass(frozen=True, slots=True)
 class ClassList:
-    """What a class file says of the labels."""
+    """The classes and void labels that a class file lists."""
 
     names: Mapping[int, str]  # label -> name of a class; empty where no file says
     void: frozenset[int] = frozenset()  # labels that the file itself calls unlabeled or void
@@ -27,7 +27,7 @@ class ClassList:
 
 
 def read_class_list(root: Path) -> ClassList:
-    """Read the class names from the file that says them.
+    """Read the class names from the class file of a folder.
 
     Understood are `objectInfo150.csv` and `.txt` (ADE20K), `classes.yaml` (a mapping `classes`)
     and `classes.txt` (`LABEL: NAME` a line, or a name a line, from label 1). A label that is

@@ -18,7 +18,7 @@ KIND = "classification"
 
 
 class Store(Protocol):
-    """Where encoded images lie, by their places."""
+    """The encoded images of a dataset, read by their position."""
 
     @property
     def holds_labels(self) -> bool:

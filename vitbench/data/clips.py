@@ -1,4 +1,4 @@
-"""Video clips and the label maps of their frames: what they are and how one is read."""
+"""Video clips and the label maps of their frames, and reading one of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
 
 VOID = 255
+LATE_OBJECTS = "youtube-vos/"  # start of the name of a split whose objects may appear later
 MASK_MODES = frozenset({"P", "L", "1"})
 
 Pixels = NDArray[np.uint8]
@@ -29,13 +30,20 @@ class Clip:
     masks: tuple[Path, ...]  # one a frame, or the first frame's alone
     height: int
     width: int
-    objects: int  # the highest number in the first mask
+    objects: int  # the highest number in the first mask; in any mask if objects may enter later
     binary: bool = False  # files hold 0 and 255: one object
+    enters: tuple[int, ...] = ()  # frame in which each object is given; left out: all in the first
 
     @property
     def annotated(self) -> bool:
         """Whether every frame has a mask, so that predictions can be scored."""
         return len(self.masks) >= len(self.frames)
+
+    def entering(self, index: int) -> tuple[int, ...]:
+        """Return the numbers of the objects that are given with the mask of a later frame."""
+        return tuple(
+            number for number, frame in enumerate(self.enters, start=1) if frame == index > 0
+        )
 
     def frame(self, index: int) -> Pixels:
         """Read one frame, BGR as OpenCV decodes it, shape (H, W, 3)."""

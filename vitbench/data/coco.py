@@ -95,7 +95,7 @@ def open_coco(root: Path, split: str) -> CocoDataset:
 
 
 def _derived(path: Path, objects: Objects) -> list[str]:
-    """Say what was taken from the masks, because the file does not have it."""
+    """Return lines on the values that were derived from masks because the file lacks them."""
     return [
         f"{count} of {len(objects)} objects of {path.name} have no {part}: it is taken from "
         f"the mask{', or the box' if part == 'area' else ''}"

@@ -1,4 +1,4 @@
-"""COCO's annotation files: where one lies, how it is read, and what can't be so in it."""
+"""Find, read and check annotation files of COCO's form."""
 
 import re
 from collections.abc import Sequence
@@ -190,7 +190,7 @@ def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) ->
 
 
 def contradiction(path: Path, wrong: str, found: str) -> DatasetError:
-    """Make the error for an annotation file that says what can't be so."""
+    """Make the error for an annotation file that contradicts itself."""
     return DatasetError(
         f"the annotation file {str(path)!r} {wrong}.",
         found=found,

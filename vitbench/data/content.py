@@ -82,7 +82,7 @@ class Digests:
 
 
 def fingerprint(dataset: Dataset[Any], digests: Digests, *, pixels: bool) -> str:
-    """Hash what a data set is: its items, their labels, its classes, by content.
+    """Hash the content of a data set: items, labels, classes.
 
     The order of the items, the folder and the name of the data set do not count.
 

@@ -1,4 +1,4 @@
-"""Opening data by name: which reader opens which kind, and where the data lies."""
+"""Open data by name: choose the reader of its kind, and find its folder."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from vitbench.registry import PluginEntry, Registry
 
 DATA_VARIABLE = "VITBENCH_DATA"
 READERS = {
-    "clips": "vitbench.data.davis:READER",
+    "clips": "vitbench.data.clip_reader:READER",
     "classification": "vitbench.data.classification:READER",
     "instances": "vitbench.data.objects:READER",
     "pairs": "vitbench.data.keypoint_pairs:READER",

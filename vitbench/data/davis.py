@@ -23,7 +23,6 @@ from vitbench.data.clips import (
     read_labels,
     unreadable,
 )
-from vitbench.data.dataset import Reader
 from vitbench.data.label_images import BROKEN
 from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.records import DatasetInfo
@@ -49,10 +48,10 @@ def open_clips(root: Path, split: str) -> ClipDataset:
     """
     with ThreadPoolExecutor() as pool:
         if (root / "ImageSets").is_dir():
-            names = _names(_split_list(root, split))
+            names = clip_names(root, split)
             clips = [_open_clip(root, name, split, pool) for name in names]
         else:
-            clips = [_open_masks(folder, pool) for folder in _mask_folders(root, split)]
+            clips = [_open_masks(folder, pool) for folder in mask_folders(root, split)]
     info = DatasetInfo(
         name=root.name,
         split=split,
@@ -61,16 +60,6 @@ def open_clips(root: Path, split: str) -> ClipDataset:
         item_noun="clips",
     )
     return ClipDataset(info, clips)
-
-
-READER = Reader(
-    open_clips,
-    splits=("val",),
-    layout=(
-        "JPEGImages/480p/CLIP/00000.jpg, Annotations/480p/CLIP/00000.png and"
-        " ImageSets/2017/val.txt, as DAVIS",
-    ),
-)
 
 
 def _split_list(root: Path, split: str) -> Path:
@@ -89,8 +78,14 @@ def _split_list(root: Path, split: str) -> Path:
     return source
 
 
-def _names(source: Path) -> list[str]:
-    """Read the clip names of a split's list."""
+def clip_names(root: Path, split: str) -> list[str]:
+    """Read the clip names of a split from its list.
+
+    Raises:
+        DatasetNotFound: There is no such list.
+        DatasetError: The list can't be read, or does not name clips.
+    """
+    source = _split_list(root, split)
     # one clip a line; DAVIS-2016 has one frame a line: /JPEGImages/480p/<clip>/00000.jpg …
     lines = [line.split()[0] for line in _read_list(source).splitlines() if line.strip()]
     names = list(dict.fromkeys(Path(x).parent.name if x.startswith("/") else x for x in lines))
@@ -135,7 +130,7 @@ def _open_clip(root: Path, name: str, split: str, pool: ThreadPoolExecutor) -> C
             expected=f"a mask for {'the first frame' if first_only else 'every frame'}",
             found=f"{len(known)} masks, {len(frames)} frames",
         )
-    height, width = _common_size(frames, list(pool.map(_image_size, frames)))
+    height, width = common_size(frames, list(pool.map(image_size, frames)))
     masks = tuple(known[path.stem] for path in wanted)
     tops = list(pool.map(lambda path: _top(path, (height, width), binary=binary), masks))
     late = [index for index, top in enumerate(tops) if top > tops[0]]
@@ -144,11 +139,17 @@ def _open_clip(root: Path, name: str, split: str, pool: ThreadPoolExecutor) -> C
             f"the mask {str(masks[late[0]])!r} shows an object that the first frame does not.",
             expected=f"labels 0 to {tops[0]}, as in {masks[0].name}, or {VOID} for void",
             found=f"label {tops[late[0]]}",
+            hint="--late-objects follows objects from the frame on in which they first appear",
         )
     return _with_objects(Clip(name, frames, masks, height, width, tops[0], binary))
 
 
-def _mask_folders(root: Path, split: str) -> list[Path]:
+def mask_folders(root: Path, split: str) -> list[Path]:
+    """Return the folders of a root that hold label maps, one a clip.
+
+    Raises:
+        DatasetNotFound: There are none.
+    """
     folders = [
         path
         for path in sorted(root.iterdir())
@@ -211,8 +212,19 @@ def _frames(root: Path, name: str) -> tuple[Path, ...]:
     return frames
 
 
-def _common_size(frames: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the (height, width) of every frame of a clip."""
+def common_size(
+    frames: Sequence[Path], sizes: Sequence[tuple[int, int]], *, largest: int = SHORT_SIDE
+) -> tuple[int, int]:
+    """Return the (height, width) of every frame of a clip.
+
+    Args:
+        frames: The files, for messages.
+        sizes: The size of each.
+        largest: Largest short side that is allowed, in pixels.
+
+    Raises:
+        DatasetError: Sizes differ, or the short side is larger.
+    """
     for path, size in zip(frames, sizes, strict=True):
         if size != sizes[0]:
             raise DatasetError(
@@ -220,7 +232,7 @@ def _common_size(frames: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> tu
                 expected=f"{_pixels(sizes[0])}, as {frames[0].name}",
                 found=_pixels(size),
             )
-    if min(sizes[0]) > SHORT_SIDE:
+    if min(sizes[0]) > largest:
         raise DatasetError(
             f"the frame {str(frames[0])!r} has the wrong resolution.",
             expected=f"a short side of {SHORT_SIDE} px at most in JPEGImages/{RESOLUTION}",
@@ -230,7 +242,7 @@ def _common_size(frames: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> tu
     return sizes[0]
 
 
-def _image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path) -> tuple[int, int]:
     """Return the (height, width) of a frame whose file is whole."""
     try:
         with Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""The classes of a split that lies in one folder, from the list that was published with it.
+"""Read the classes of a split that lies in one flat folder, from the list published with it.
 
 Understood are ImageNet's (Kaggle's `LOC_val_solution.csv`; the devkit's
 `ILSVRC2012_validation_ground_truth.txt` with `meta.mat`) and Tiny ImageNet's `val_annotations.txt`.

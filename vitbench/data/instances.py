@@ -1,4 +1,4 @@
-"""What an annotation says of one image's objects: categories, boxes, areas and masks."""
+"""The annotated objects of one image: categories, boxes, areas and masks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -152,7 +152,7 @@ def decode_masks(instances: Instances) -> list[NDArray[np.uint8]]:
 
 
 def runs_total(counts: str) -> int:
-    """Return how many pixels compressed run lengths cover, whatever they say of the image's size.
+    """Return how many pixels compressed run lengths cover, whatever image size goes with them.
 
     Source:
         cocodataset/cocoapi, common/maskApi.c, rleFrString: six bits a character, from the lowest

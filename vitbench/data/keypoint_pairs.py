@@ -183,4 +183,9 @@ def write_demo(root: Path) -> None:
         (folder / f"{number:06}-{category}.json").write_text(json.dumps(pair))
 
 
-READER = Reader(open_pairs, write_demo, splits=("test",))
+READER = Reader(
+    open_pairs,
+    write_demo,
+    splits=("test",),
+    layout=("PairAnnotation/test/NAME.json and JPEGImages/CATEGORY/NAME.jpg, as SPair-71k",),
+)

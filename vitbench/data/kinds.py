@@ -36,7 +36,7 @@ class Items(Protocol[ItemT]):
 
 @runtime_checkable
 class Dataset(Items[ItemT], Protocol[ItemT]):
-    """Items that say what they are and which files they are made of.
+    """Items of one split, with the files that each of them is read from.
 
     The files are what a dataset is known by: the sha256 of each enters the identity of a run.
     A dataset without files says its own fingerprint in `info`.
@@ -52,7 +52,7 @@ class Dataset(Items[ItemT], Protocol[ItemT]):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the reader of a record must know: what was derived, assumed or left out."""
+        """Remarks for the reader of a record: what was derived, assumed or left out."""
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -96,6 +96,7 @@ class ClassificationDataset(ImageDataset[int], Protocol):
         """Return the items of some classes, numbered in the order of the classes given."""
 
 
+@runtime_checkable
 class LabeledDataset(ImageDataset[Any], Protocol):
     """Images with a label for every pixel: kinds `semantic`, `panoptic` and `instances`."""
 
@@ -111,17 +112,19 @@ class LabeledDataset(ImageDataset[Any], Protocol):
         """Return the labels of one item without reading its image."""
 
 
+@runtime_checkable
 class InstanceDataset(LabeledDataset, Protocol):
     """Images with their objects (kind `instances`)."""
 
     @property
     def shift(self) -> int:
-        """What was added to the category ids of the file to get above 0."""
+        """The number added to the category ids of the file to get above 0."""
 
     def target(self, index: int) -> Instances:
         """Return the objects of one image without reading the image."""
 
 
+@runtime_checkable
 class IndexMapDataset(LabeledDataset, Protocol):
     """Images with an index map each (kind `semantic`)."""
 

@@ -21,7 +21,7 @@ RESIZE, CROP = 256, 224  # the usual evaluation resize: 256 for a crop of 224, i
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """Which segment each pixel of an image belongs to, and what each segment is."""
+    """The segment of each pixel of an image, and the category of each segment."""
 
     segments: Labels  # (H, W); 0 is background, s > 0 an index into categories
     categories: Labels  # (segments + 1,); the first is 0, background's

@@ -1,4 +1,4 @@
-"""Which files below a folder are images, and which folders are classes: one rule for all readers.
+"""List image files and class folders, by one rule for all readers.
 
 Names that begin with a dot are no data (`.ipynb_checkpoints`, `._x.jpg`). Links are followed; a
 folder that a link leads back into is entered once.

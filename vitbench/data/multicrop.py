@@ -29,31 +29,47 @@ class MultiCrop:
         facebookresearch/dino, main_dino.py, DataAugmentationDINO (7c446df).
     """
 
-    global_size: int = setting(224, help="side of a global crop, pixels", minimum=1)
-    local_size: int = setting(96, help="side of a local crop, pixels", minimum=1)
-    local_crops: int = setting(8, help="local crops of each image", minimum=0)
+    global_size: int = setting(224, help="side of a global crop, in pixels", minimum=1)
+    local_size: int = setting(96, help="side of a local crop, in pixels", minimum=1)
+    local_crops: int = setting(8, help="number of local crops of each image", minimum=0)
     global_scale: tuple[float, float] = setting(
-        (0.4, 1.0), help="area of a global crop, share of the image", minimum=0, maximum=1
+        (0.4, 1.0),
+        help="smallest and largest area of a global crop, as a share of the image",
+        minimum=0,
+        maximum=1,
     )
     local_scale: tuple[float, float] = setting(
-        (0.05, 0.4), help="area of a local crop, share of the image", minimum=0, maximum=1
+        (0.05, 0.4),
+        help="smallest and largest area of a local crop, as a share of the image",
+        minimum=0,
+        maximum=1,
     )
     interpolation: Literal["bicubic", "bilinear"] = setting(
-        "bicubic", help="filter of the resize", choices=("bicubic", "bilinear")
+        "bicubic", help="interpolation that resizes crops", choices=("bicubic", "bilinear")
     )
-    flip: float = setting(0.5, help="chance of a horizontal flip", minimum=0, maximum=1)
-    jitter: float = setting(0.8, help="chance of the color jitter", minimum=0, maximum=1)
-    brightness: float = setting(0.4, help="brightness changes by at most this share", minimum=0)
-    contrast: float = setting(0.4, help="contrast changes by at most this share", minimum=0)
-    saturation: float = setting(0.2, help="saturation changes by at most this share", minimum=0)
-    hue: float = setting(0.1, help="hue turns by at most this share", minimum=0, maximum=0.5)
-    gray: float = setting(0.2, help="chance of a gray crop", minimum=0, maximum=1)
+    flip: float = setting(0.5, help="probability of a horizontal flip", minimum=0, maximum=1)
+    jitter: float = setting(0.8, help="probability of the color jitter", minimum=0, maximum=1)
+    brightness: float = setting(0.4, help="largest change of brightness, as a share", minimum=0)
+    contrast: float = setting(0.4, help="largest change of contrast, as a share", minimum=0)
+    saturation: float = setting(0.2, help="largest change of saturation, as a share", minimum=0)
+    hue: float = setting(
+        0.1, help="largest turn of the hue, as a share of the color circle", minimum=0, maximum=0.5
+    )
+    gray: float = setting(0.2, help="probability that a crop becomes gray", minimum=0, maximum=1)
     blur: tuple[float, float, float] = setting(
-        (1.0, 0.1, 0.5), help="chances of the blur", minimum=0, maximum=1
+        (1.0, 0.1, 0.5),
+        help="probabilities of a blur: first global crop, second global crop, local crops",
+        minimum=0,
+        maximum=1,
     )
-    blur_radius: tuple[float, float] = setting((0.1, 2.0), help="radius of the blur", minimum=0)
+    blur_radius: tuple[float, float] = setting(
+        (0.1, 2.0), help="smallest and largest radius of the blur, in pixels", minimum=0
+    )
     solarize: tuple[float, float, float] = setting(
-        (0.0, 0.2, 0.0), help="chances of the solarization", minimum=0, maximum=1
+        (0.0, 0.2, 0.0),
+        help="probabilities of a solarization: first global crop, second global crop, local crops",
+        minimum=0,
+        maximum=1,
     )
 
     @property

@@ -1,4 +1,4 @@
-"""What lies in a folder of data, at a glance: kinds, items of each split, whether the set is whole.
+"""Kinds, items of each split, and completeness of a folder of data, for lists.
 
 Names are listed, no image is opened, and nothing is checked: the readers do that.
 """

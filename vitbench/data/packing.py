@@ -23,7 +23,7 @@ TRAIN, HELD_OUT = "train", "val"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """How images are made small."""
+    """Size, quality and shards of the small copies."""
 
     size: int = setting(
         128, help="shorter side of a copy in pixels; smaller images keep their size", minimum=1

@@ -47,7 +47,7 @@ SHAPE = tuple(len(values) for values in AXES.values())
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one reading counts."""
+    """The positives that one rule counts."""
 
     reading: PositiveRule
     images: int  # with at least one counted patch

@@ -245,4 +245,13 @@ def write_demo(root: Path) -> None:
     (root / "gnd_synthetic.json").write_text(json.dumps(truth))
 
 
-READER = Reader(open_retrieval, write_demo, splits=(DATABASE, QUERIES))
+READER = Reader(
+    open_retrieval,
+    write_demo,
+    splits=(DATABASE, QUERIES),
+    layout=(
+        "gnd_NAME.pkl (or .json) and jpg/NAME.jpg, as revisited Oxford and Paris",
+        "original/NAME.jpg, strong/NAME.jpg and, optionally, distractors/NAME.jpg, as Copydays",
+        "whitening/NAME.jpg beside either, for presets that whiten features",
+    ),
+)

@@ -1,4 +1,4 @@
-"""Where the images of a training batch come from: an order, drawn by address, and its shares."""
+"""The order of training images, drawn by epoch, and the share of each process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

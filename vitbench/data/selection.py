@@ -1,4 +1,4 @@
-"""Which items of a split are taken: those that a list names, then the first so many of them."""
+"""Take some items of a split: those that a list names, then the first N of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ Limit = int | tuple[str, ...] | None  # of every split, or `train=1000`, `val=50
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is taken of each split; by default all of it."""
+    """The items to take of each split; by default all of them."""
 
     limits: Mapping[str, int] = field(default_factory=dict)  # by split, or EVERY
     lists: Mapping[str, Path] = field(default_factory=dict)  # likewise
@@ -52,7 +52,7 @@ class Selection:
 
 
 def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) -> Selection:
-    """Make a selection of what was typed.
+    """Make a selection from the values of `--limit` and `--split-list`.
 
     Args:
         limit: The most items of every split, or words `SPLIT=N`.
@@ -86,7 +86,7 @@ def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) ->
 
 
 def _read(path: Path) -> list[str]:
-    """Return the lines of a list that say something."""
+    """Return the lines of a list that are neither empty nor comments."""
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"more than {LARGEST} bytes")

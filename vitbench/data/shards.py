@@ -149,7 +149,7 @@ def read_shard(url: str) -> Iterator[Encoded]:
 
 
 def open_training_images(name: str) -> Images | Shards:
-    """Open what a run trains on: shards, or a folder of images by path or dataset name.
+    """Open the images of a training: shards, or a folder of images by path or dataset name.
 
     Raises:
         DatasetNotFound: There is no such thing.

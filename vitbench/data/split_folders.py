@@ -1,4 +1,4 @@
-"""What a split is called on disk: `val` may lie in `validation/`, `valid/`, or `test/`."""
+"""Names of splits on disk: `val` may lie in `validation/`, `valid/`, or `test/`."""
 
 import re
 from collections.abc import Sequence
@@ -66,5 +66,5 @@ def _visible(folder: Path, suffix: str) -> list[Path]:
 
 
 def alias_notes(split: str, found: str) -> Sequence[str]:
-    """Tell that a split was read under another name."""
+    """Return a remark if a split was read under another name."""
     return () if found == split else (f"{split} is read from {found!r}: there is no {split!r}",)

@@ -1,4 +1,4 @@
-"""Classified images that lie many in a file, shards or tables: which classes there are."""
+"""Classified images in files that hold many: shards or tables, and their classes."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Label = int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the files of a split hold; a label is a number, a name, or missing."""
+    """Images and labels in the files of a split; a label is a number, a name, or missing."""
 
     store: Store
     ids: Sequence[str]

@@ -129,7 +129,7 @@ class TrainingLoader:
 
     def _decoded(self, batches: Iterator[list[Slot]]) -> Iterator[tuple[Ints, list[Found]]]:
         """Fill the slots of each batch, decoding some batches ahead; yields their keys too."""
-        pool = ThreadPoolExecutor(self.loading.workers)
+        pool = ThreadPoolExecutor(self.loading.threads)
         waiting: deque[tuple[Ints, list[Future[Found]]]] = deque()
         try:
             for slots in batches:

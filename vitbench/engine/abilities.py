@@ -1,4 +1,4 @@
-"""What a protocol needs is asked for before any work: a checkpoint, a backbone's skill, a GPU."""
+"""Checks before any work that a protocol gets what it needs: checkpoint, abilities, GPU."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from vitbench.models.checkpoint import Checkpoint
 
 
 def check_inputs(protocol: EvaluationProtocol, checkpoint: Checkpoint | None) -> None:
-    """Refuse what `evaluate` can't score, in words that say what to pass.
+    """Refuse a subject that `evaluate` can't score; the error says what to pass instead.
 
     Raises:
         CheckpointError: It is no checkpoint.

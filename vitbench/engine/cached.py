@@ -1,4 +1,4 @@
-"""What lies in the user's cache, how large it is, and what of it may be removed now."""
+"""The entries of the user's cache, their sizes, and their removal."""
 
 import fcntl
 import json
@@ -44,7 +44,7 @@ class Entry:
 
 
 def entries(parts: Sequence[str] = tuple(PARTS)) -> Iterator[Entry]:
-    """List what is kept, part by part."""
+    """Yield the entries of the cache, part by part."""
     for part in parts:
         for pattern in PARTS[part]:
             for folder in sorted(cache_root().glob(pattern)):
@@ -54,7 +54,7 @@ def entries(parts: Sequence[str] = tuple(PARTS)) -> Iterator[Entry]:
 
 
 def choose(words: Sequence[str]) -> list[Entry]:
-    """Return the entries that are meant by words.
+    """Return the entries that words select.
 
     Args:
         words: Parts of the cache, `all`; the key of a feature store or its first characters; the
@@ -110,7 +110,7 @@ def _entry(part: str, path: Path) -> Entry:
 
 
 def _drop(path: Path) -> None:
-    """Take a file or folder away at once, then remove what is in it."""
+    """Remove a file or folder; a folder is renamed first, so that no run finds it half removed."""
     if not path.is_dir() or path.is_symlink():
         path.unlink()
         return

@@ -1,4 +1,4 @@
-"""A table of classes beside a record: how well the images of each class are recognized."""
+"""A table beside a record: the mean of each metric over the images of each class."""
 
 import csv
 from collections.abc import Mapping

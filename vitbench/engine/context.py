@@ -1,4 +1,4 @@
-"""What a protocol borrows for one run: data, features, device, places to write, a reporter."""
+"""The context of one run: data, features, device, folders to write to, progress."""
 
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Data:
-    """The data of a run: opened before anything else, screened and hashed before any long work."""
+    """The data of a run: opened before anything else, verified and hashed before any long work."""
 
     name: str
     kind: DataKind
@@ -48,7 +48,7 @@ class Data:
         self._digests = Digests(root, self.workers, self.progress)
 
     def dataset(self, split: str) -> Dataset[Any]:
-        """Open a split once."""
+        """Open a split; a second call returns the same dataset."""
         if split not in self.opened:
             dataset = open_dataset(self.name, self.kind, split, progress=self.progress)
             self.opened[split], notes = self.selection.of(dataset)
@@ -56,7 +56,7 @@ class Data:
         return self.opened[split]
 
     def verify_images(self, splits: tuple[str, ...]) -> None:
-        """Decode every image once if images are looked at; broken ones are found now.
+        """Decode every image once, where the run reads images, to find broken ones before any work.
 
         Raises:
             DatasetError: More are broken than may be left out.
@@ -127,7 +127,7 @@ def open_data(
         selection=selection(options.limit, options.split_list, component.splits),
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,
-        workers=options.workers,
+        workers=options.threads,
         progress=reporter.progress,
     )
     for split in component.splits:

@@ -1,4 +1,4 @@
-"""Which data a protocol or scorer reads when nobody names any: its usual set, never a stand-in."""
+"""The usual data set of a protocol or scorer, which is read where `--data` is left out."""
 
 import os
 from pathlib import Path

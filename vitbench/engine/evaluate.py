@@ -1,4 +1,4 @@
-"""Protocol + checkpoint + data -> record; the one way in for the command line and for Python."""
+"""Score a checkpoint with a protocol on data; the command line and Python both call this."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,9 @@ def evaluate(
         reporter.log(text)
     check_backbone(protocol, backbone, checkpoint.name)
     normalization, origin = _normalization(protocol, checkpoint, backbone)
-    gate = distributed.from_main(inspect(checkpoint, backbone) if distributed.is_main() else None)
+    gate = distributed.from_main(
+        inspect(checkpoint, backbone, reporter.log) if distributed.is_main() else None
+    )
     assert gate is not None
     if not gate.finite:
         raise CheckpointError(
@@ -93,7 +95,7 @@ def evaluate(
 
 
 def _journal(spec: str) -> Path | None:
-    """Return the journal of the run that a checkpoint is, if it is one."""
+    """Return the metric log of the training run, if the checkpoint is the folder of one."""
     journals = (Path(spec).expanduser() / RUN_JOURNAL, RUNS / spec / RUN_JOURNAL)
     return next(filter(Path.is_file, journals), None)
 
@@ -101,7 +103,7 @@ def _journal(spec: str) -> Path | None:
 def _normalization(
     protocol: EvaluationProtocol, checkpoint: Checkpoint, backbone: Backbone
 ) -> tuple[Normalization, str]:
-    """An explicit flag wins, then the protocol's own, then the manifest's or the default."""
+    """Return the input normalization and who says it: flag, then protocol, then checkpoint."""
     fixed: Normalization | None = getattr(protocol, "normalization", None)
     if fixed is not None and checkpoint.normalization_from != "flag":
         return fixed, "preset"

@@ -39,7 +39,7 @@ Pooling = Literal["pooled", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One vector an image: which block, and how it is made of the block's tokens."""
+    """One feature vector for each image: which block it is from, and how tokens are pooled."""
 
     layer: int  # from the end: -1 is the last block
     pooling: Pooling = "pooled"  # the image-level embedding, or the mean of the patches
@@ -67,7 +67,7 @@ IMAGE_LEVEL = (*(Output(layer) for layer in (-4, -3, -2, -1)), Output(-1, "mean"
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """What a protocol asks for."""
+    """The image view and the feature vectors that a protocol asks for."""
 
     view: ImageView = CENTER_224
     outputs: tuple[Output, ...] = (Output(-1),)
@@ -92,7 +92,7 @@ class FeatureTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One pass of a dataset through a backbone: all that its numbers depend on."""
+    """One pass of a dataset through a backbone: everything that the features depend on."""
 
     backbone: Backbone
     weights: WeightsIdentity  # of the backbone
@@ -103,7 +103,7 @@ class Pass:
     batch_size: int | None = None  # images of a forward pass; None: what suits the device
 
     def identity(self, images: str, view: ImageView) -> dict[str, Any]:
-        """Describe the pass over images of a fingerprint; its digest names the store."""
+        """Return everything that the features of images depend on; its digest names the store."""
         return {
             "version": VERSION,
             "weights": self.weights.at((view.crop, view.crop)).digest,
@@ -174,7 +174,7 @@ def _fill(
     outputs: tuple[Output, ...],
     progress: Progress,
 ) -> int:
-    """Pass every batch that the journal does not have; return how many images that took."""
+    """Compute every batch that is not finished yet; return the number of images in them."""
     size = run.batch_size or BATCH.get(run.device.type, 64)
     batches = [range(at, min(at + size, len(dataset))) for at in range(0, len(dataset), size)]
     tag = hashlib.sha256(f"{size} {[o.key for o in outputs]}".encode()).hexdigest()[:8]
@@ -234,7 +234,7 @@ def _path(store: Path, output: Output) -> Path:
 
 
 def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
-    """Make an array on disk, unless a killed pass left it whole."""
+    """Make an array on disk, unless a pass that was killed left one of this shape."""
     try:
         found = np.load(path, mmap_mode="r")
         if found.shape == shape and found.dtype == dtype:
@@ -245,7 +245,7 @@ def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
 
 
 def _describe(store: Path, identity: dict[str, Any], arch: str, dataset: ImageDataset[Any]) -> None:
-    """Describe for people what a store holds."""
+    """Write a file that says, for people, what the store holds."""
     labels = {"arch": arch, "dataset": dataset.info.name, "split": dataset.info.split}
     about = {**identity, **labels}
     with atomic(store / "about.json") as path:

@@ -1,10 +1,11 @@
-"""How a run is done and how it tells of it: settings and callbacks, known before any work."""
+"""Options of a run, and the callbacks that show its progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from vitbench import distributed
 from vitbench.data.selection import Limit
 from vitbench.settings import setting
 
@@ -48,7 +49,12 @@ class RunOptions:
         minimum=1,
     )
     seed: int = setting(0, help="seed of every random draw; part of the run's identity", minimum=0)
-    workers: int = setting(4, help="threads that read and decode files", minimum=1)
+    workers: int = setting(
+        0,
+        help="threads that read and decode files; 0: as many as the machine has cores for each of"
+        " its processes",
+        minimum=0,
+    )
     limit: Limit = setting(
         None,
         help="use only the first N items of each split, or of one split by SPLIT=N (train=1000"
@@ -64,11 +70,21 @@ class RunOptions:
         0, help="number of broken images that may be left out before the run is refused", minimum=0
     )
     rerun: bool = setting(False, help="run again even if this run has a record")
+    timeout_minutes: float = setting(
+        distributed.TIMEOUT_MINUTES,
+        help="minutes that processes wait for one another before they give up",
+        minimum=0.1,
+    )
+
+    @property
+    def threads(self) -> int:
+        """Threads that read and decode."""
+        return self.workers or distributed.cores_of_a_process()
 
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """How a run tells what it does."""
+    """Callbacks that show the progress and the remarks of a run."""
 
     progress: Progress = _show_nothing
     log: Log = _log_nothing

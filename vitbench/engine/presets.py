@@ -11,7 +11,7 @@ T = TypeVar("T", bound=Scoring)
 
 
 def preset_settings(component: type[Scoring], preset: str | None) -> Mapping[str, Any]:
-    """Return the settings that a preset fixes; none for None.
+    """Return the settings that a preset fixes; empty where the preset is None.
 
     Raises:
         UnknownName: If there is no preset of that name.

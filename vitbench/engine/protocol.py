@@ -42,7 +42,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run found.
+    """Scores, per-item scores and files of a run.
 
     `items` holds `ids` (n,) and, under the name of each metric that is a mean over items, an array
     (n,) in the metric's unit; intervals and paired comparisons come from it. `weights` (n,) tells
@@ -56,7 +56,7 @@ class Outcome:
 
 
 class Context(Protocol):
-    """What the engine lends for one run."""
+    """What the engine gives to one run of a protocol or scorer."""
 
     @property
     def device(self) -> "torch.device":
@@ -83,7 +83,7 @@ class Context(Protocol):
         """Show how far a long work is; `task` names its bar, `unit` what is counted (images)."""
 
     def note(self, text: str) -> None:
-        """Note something that the reader of the record must know."""
+        """Log a remark and keep it in the record."""
 
 
 class Scoring(Protocol):
@@ -102,11 +102,11 @@ class Scoring(Protocol):
 
     @property
     def data(self) -> DataKind:
-        """What kind of data it reads: a class variable, or a property of its settings."""
+        """The kind of data that is read: a class variable, or a property of the settings."""
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """What it reads; the last split is scored. A class variable where they are fixed."""
+        """The splits that are read, a class variable if they are fixed; the last one is scored."""
 
 
 class EvaluationProtocol(Scoring, Protocol):
@@ -125,7 +125,7 @@ class EvaluationProtocol(Scoring, Protocol):
 
 
 class Scorer(Scoring, Protocol):
-    """Scores a file or folder of predictions that anybody made.
+    """Scores a file or folder of predictions that any program wrote.
 
     A setting `reference` (a path or None) names the data to compare with in place of `--data`.
     """
@@ -135,7 +135,7 @@ class Scorer(Scoring, Protocol):
 
 
 def contract_problems(found: Any) -> list[str]:
-    """List what a protocol's or scorer's class misses of the contract, as sentences."""
+    """List how a class fails the contract of protocols and scorers, as sentences."""
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         return ["it is no dataclass"]
     fields = {item.name for item in dataclasses.fields(found)}

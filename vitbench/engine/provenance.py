@@ -1,4 +1,4 @@
-"""Where a number was made: versions, commit, device, memory."""
+"""Where a score was computed: versions, commit, device, memory."""
 
 import platform
 import resource

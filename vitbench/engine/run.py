@@ -1,4 +1,4 @@
-"""One run on its way from identity to record. Whatever happens after the start leaves a record."""
+"""One run, from its identity to its record; a run that fails leaves a record too."""
 
 import shlex
 import shutil
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What `evaluate` and `score` give back."""
+    """The result of `evaluate` and `score`: the record and its path."""
 
     record: Record
     path: Path
@@ -56,7 +56,7 @@ class Evaluation:
 
 @dataclass
 class Run:
-    """Who is scored, by what, on what, how; `finish` does it."""
+    """A subject, a protocol or scorer, data and options; `finish` computes the scores."""
 
     component: Scoring
     subject: Subject
@@ -96,7 +96,7 @@ class Run:
         return self._write(record, outcome)
 
     def identity(self) -> str:
-        """Return the identity of the run: whatever can move its scores (sha256, hexadecimal)."""
+        """Return the hash of everything that can move the scores (sha256, hexadecimal)."""
         seen: tuple[int, int] | None = getattr(self.component, "image_size", None)
         return digest(
             {
@@ -111,7 +111,7 @@ class Run:
         )
 
     def _answers(self, known: Record) -> bool:
-        """Tell whether a record has the files that are asked for, and still has those it names."""
+        """Tell whether a record has the requested files, and the files that it names exist."""
         folder = self._path(known).parent
         asked = asked_artifacts(self.component)
         return all(
@@ -119,7 +119,7 @@ class Run:
         ) and all((folder / file).exists() for file in known.artifacts.values())
 
     def _recalled(self, known: Record) -> Evaluation:
-        """Return an earlier run's record, which from now on answers to the name typed too."""
+        """Return an earlier record of the same run, with the typed name added to its names."""
         name = self.subject.name
         if name != known.subject.name and name not in known.subject.aliases:
             aliases = (*known.subject.aliases, name)
@@ -152,19 +152,13 @@ class Run:
         scratch = cache_root() / "runs" / identity[:32]
         name = f"{safe_name(self.subject.name)}.{identity[:8]}"
         output = self.options.results / safe_name(self.component.name) / name
-        if distributed.is_main():
-            make_folder(self.options.results, self.component.name)
-        scratch.mkdir(parents=True, exist_ok=True)
-        if self.options.rerun and distributed.is_main():
-            shutil.rmtree(scratch)
-            scratch.mkdir()
-        distributed.barrier()
+        distributed.compute_on_main(lambda: self._make_folders(scratch))
         return RunContext(
             place=self.device,
             precision=self.options.precision,
             seed=self.options.seed,
             normalization=self.normalization,
-            workers=self.options.workers,
+            workers=self.options.threads,
             batch_size=self.options.batch_size,
             scratch=scratch,
             output=output,
@@ -174,6 +168,13 @@ class Run:
             progress=self.reporter.progress,
             note=self._note,
         )
+
+    def _make_folders(self, scratch: Path) -> None:
+        """Make the folders of a run; what an earlier one left is removed if it is to run again."""
+        make_folder(self.options.results, self.component.name)
+        if self.options.rerun:
+            shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True, exist_ok=True)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:  # what the data say of themselves is said when they are opened
@@ -208,7 +209,7 @@ class Run:
         )
 
     def _fail(self, error: Exception) -> None:
-        """Leave a record of the failure; the failure itself stays what the user is told."""
+        """Write a record of the failure; errors on the way are ignored, the failure is raised."""
         if not distributed.is_main():
             return
         message = str(error) if isinstance(error, VitbenchError) else repr(error)
@@ -236,7 +237,7 @@ class Run:
         return Evaluation(record, path, ran=True)
 
     def _training(self) -> dict[str, Path]:
-        """Keep the training's journal beside the record, so that a report can draw its curves."""
+        """Copy the metric log of the training beside the record, for the curves of reports."""
         if self.journal is None or self.context is None:
             return {}
         copy = self.context.output / "training.jsonl"

@@ -15,6 +15,7 @@ from vitbench.data.dataset import open_dataset
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import VERSION as SYNTHETIC_VERSION
 from vitbench.data.transforms import ImageView
+from vitbench.engine.options import Log
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.identity import identify_weights
@@ -32,7 +33,7 @@ NOT_FINITE = "features are not finite"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question and its answer."""
+    """One check and its result."""
 
     passed: bool
     text: str
@@ -40,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class SanityCheck:
-    """What the gate found."""
+    """The results of all checks."""
 
     checks: tuple[Check, ...]
 
@@ -61,12 +62,17 @@ class SanityCheck:
         return f"failed: {'; '.join(failed)}" if failed else f"passed: {self.checks[-1].text}"
 
 
-def inspect(checkpoint: Checkpoint, backbone: Backbone) -> SanityCheck:
-    """Look at a loaded checkpoint's behavior, or recall what was seen before.
+def inspect(
+    checkpoint: Checkpoint,
+    backbone: Backbone,
+    log: Log = lambda text: None,
+) -> SanityCheck:
+    """Check a loaded checkpoint, or return the kept results for the same weights.
 
     Args:
-        checkpoint: What was loaded; its keys are all accounted for.
-        backbone: What it was loaded into; also decides the device.
+        checkpoint: The checkpoint; all keys of its file are accounted for.
+        backbone: The network with its weights, on the device that runs it.
+        log: Called before the network runs, which takes a while.
     """
     keys = Check(True, checkpoint.accounting.summary())
     if checkpoint.method in FLOORS:
@@ -77,6 +83,7 @@ def inspect(checkpoint: Checkpoint, backbone: Backbone) -> SanityCheck:
     kept = cache_root() / "gate" / f"{digest(identity)[:32]}.json"
     if kept.exists():
         return SanityCheck((keys, *(Check(**check) for check in json.loads(kept.read_text()))))
+    log(f"sanity check on {TRAIN + VAL} built-in images, once for these weights …")
     checks = _behavior(backbone)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as path:
@@ -85,7 +92,7 @@ def inspect(checkpoint: Checkpoint, backbone: Backbone) -> SanityCheck:
 
 
 def _behavior(backbone: Backbone) -> tuple[Check, ...]:
-    """Ask what only running the network tells."""
+    """Yield the checks that run the network."""
     info = backbone.info
     side = info.image_size[0] if info.fixed_size else SIDE * info.patch_size
     probe = OnlineKnn(
@@ -111,7 +118,7 @@ def _behavior(backbone: Backbone) -> tuple[Check, ...]:
 
 
 def _first_weights(backbone: Backbone) -> Check:
-    """Tell weights that were never trained: every bias 0, every norm 1."""
+    """Check that the weights were trained: not every bias is 0 and every norm 1."""
     vectors: list[Tensor] = [
         value
         for name, value in backbone.named_parameters()
@@ -126,7 +133,7 @@ def _first_weights(backbone: Backbone) -> Check:
 
 
 def _floors(backbone: Backbone, probe: OnlineKnn, own: float) -> Check:
-    """Compare 20-NN with what the same network gives untrained, and with the pixels themselves."""
+    """Compare the 20-NN score with that of untrained weights and with that of raw pixels."""
     untrained = copy.deepcopy(backbone)
     untrained.reset_weights(0)
     pixels = load_backbone(resolve(PIXELS), device=next(backbone.parameters()).device)

@@ -1,4 +1,4 @@
-"""Scorer + predictions + data -> record; no network takes part, so torch is not imported."""
+"""Score predictions with a scorer on data; torch is not imported."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def score(
     options: RunOptions,
     reporter: Reporter = Reporter(),  # noqa: B008
 ) -> Evaluation:
-    """Score a file or folder of predictions that anybody made.
+    """Score a file or folder of predictions that any program wrote.
 
     Raises:
         VitbenchError: What the user can fix.

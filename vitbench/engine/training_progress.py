@@ -1,4 +1,4 @@
-"""How far did the training get that a checkpoint comes from?"""
+"""The progress of the training run that a checkpoint comes from."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ TAIL = 65_536  # bytes of the journal's end that are looked at
 
 
 def steps_trained(journal: Path) -> tuple[int, int] | None:
-    """Return the steps done and the steps planned, by the last line of a journal that tells both.
+    """Return the steps done and the steps planned, from the last line of a metric log.
 
     None where there is no journal or none of its last lines tells.
     """

@@ -101,6 +101,10 @@ class AggregatedBackbone(Backbone):
         """See `Backbone.replace_drop_path`: those of the trunk."""
         self.trunk.replace_drop_path(make)
 
+    def repeated_blocks(self) -> Sequence[nn.Module]:
+        """See `Backbone.repeated_blocks`: those of the trunk."""
+        return self.trunk.repeated_blocks()
+
     def dense_copy(
         self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
     ) -> Backbone:

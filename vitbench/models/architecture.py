@@ -15,7 +15,7 @@ from vitbench.models.constants import (
     Size,
     Tokens,
 )
-from vitbench.models.families import PLAIN_HINT, family_of_keys
+from vitbench.models.families import family_of_keys, hint_for
 
 GRAMMAR = re.compile(r"vit_(?P<size>\w+)_patch(?P<patch>\d+)_(?P<image>\d+)")
 Shape = tuple[int, ...]
@@ -49,7 +49,7 @@ class Architecture:
         return int(self.cls_token) + self.registers
 
     def describe(self) -> str:
-        """Describe it in words."""
+        """Describe the architecture in words."""
         prefix = [
             *(["a class token"] if self.cls_token else []),
             *([f"{self.registers} registers"] if self.registers else []),
@@ -109,7 +109,7 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
             else f"{name}: these are not the weights of a Vision Transformer.",
             expected="patch_embed.proj.weight (D, 3, p, p), blocks.0.mlp.fc1.weight, …",
             found=listed([f"{key} {shape}" for key, shape in shapes.items()]),
-            hint=PLAIN_HINT if family else "",
+            hint=hint_for(family) if family else "",
         ) from error
     if patch != patch_w:
         raise StateMismatch(f"{name}: patches of {patch} x {patch_w} pixels are not square.")
@@ -136,7 +136,7 @@ def infer(shapes: Mapping[str, Shape], *, heads: int, name: str) -> Architecture
 
 
 def count_blocks(shapes: Mapping[str, Shape], prefix: str) -> int:
-    """Count the blocks whose names begin so."""
+    """Count the blocks whose names begin with a prefix."""
     starts = (key.removeprefix(prefix) for key in shapes if key.startswith(prefix))
     return len({start.split(".")[0] for start in starts})
 

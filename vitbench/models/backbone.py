@@ -1,4 +1,4 @@
-"""What every protocol and trainer may ask of a pretrained network: facts and features."""
+"""The interface of a pretrained network: facts about it, and its features."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ class BackboneInfo:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one layer says of one batch."""
+    """The features of one layer for one batch."""
 
     pooled: Tensor  # (B, D)       image-level embedding
     patches: Tensor  # (B, D, h, w) patch tokens on their grid; a view, not contiguous
@@ -254,6 +254,17 @@ class Backbone(nn.Module, ABC):
             MissingAbility: If the network has no stochastic depth.
         """
         raise no_drop_path(self.info)
+
+    def repeated_blocks(self) -> Sequence[nn.Module]:
+        """Return the blocks that follow one another: units of recomputing and of sharding.
+
+        Raises:
+            MissingAbility: If nobody knows them.
+        """
+        raise MissingAbility(
+            f"{self.info.arch} names no blocks that could be recomputed or sharded one by one.",
+            hint="without --activation-checkpointing and --shard",
+        )
 
     def dense_copy(
         self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0

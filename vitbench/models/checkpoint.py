@@ -1,4 +1,4 @@
-"""From what the user typed to weights with an identity, and from those to a backbone."""
+"""Resolve a typed checkpoint to weights with an identity, and build the backbone from them."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -25,10 +25,12 @@ from vitbench.models.state_dict_formats import FORMATS
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_formats import TIMM_FORMATS
+from vitbench.models.timm_names import usual_normalization
 from vitbench.models.timm_state import recognize_timm
 from vitbench.models.user_facts import (
     DEFAULT,
     DefaultFacts,
+    InputNormalization,
     UserFacts,
     check_normalization,
     choose_arch,
@@ -175,6 +177,7 @@ def _from_weights(
         f"mean {normalization.mean}, std {normalization.std}, from {normalization.origin}",
         *unused,
         *normalization.unused,
+        *(_other_normalization(architecture, normalization) if told.method != "random" else ()),
         *_others(found.others),
     )
     return Checkpoint(
@@ -346,8 +349,24 @@ def _refuse(facts: Mapping[str, object], why: str) -> None:
         raise SettingError([f"{', '.join(told)}: {why}"], hint=f"without {', '.join(told)}")
 
 
+def _other_normalization(
+    architecture: AnyArchitecture, normalization: InputNormalization
+) -> tuple[str, ...]:
+    """Warn where nobody said the normalization, and timm's weights of the network want another."""
+    if normalization.origin != DEFAULT or not isinstance(architecture, TimmArchitecture):
+        return ()
+    usual = usual_normalization(architecture.timm_name)
+    if usual is None or usual == (normalization.mean, normalization.std):
+        return ()
+    flags = (
+        f"--{name} {' '.join(map(str, value))}"
+        for name, value in zip(("mean", "std"), usual, strict=True)
+    )
+    return (f"timm's own weights of this network want {' '.join(flags)}; do these too?",)
+
+
 def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Tell where else in the file weights lie, and how one gets them."""
+    """Return a line on other weights in the file, and the flag that takes them."""
     addressed = [path for path in paths if path]
     if not addressed:
         return ()

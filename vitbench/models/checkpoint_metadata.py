@@ -1,4 +1,4 @@
-"""What a file of weights says of itself, beside its tensors."""
+"""Facts that a weight file holds beside its tensors."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from vitbench.models.weight_file import WeightFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointMetadata:
-    """What a file says of itself; None where it is silent. Our own files say all of it."""
+    """Facts that a weight file holds; None where it holds none. Our own files hold all."""
 
     architecture: AnyArchitecture | None = None
     arch: str | None = None  # its name, where only that is told
@@ -46,7 +46,7 @@ METADATA = "vitbench"  # key of our facts in the metadata of our own files
 
 
 def metadata_of(file: WeightFile) -> CheckpointMetadata:
-    """Read what a file says of itself: our metadata, or the arguments of a training run."""
+    """Read the facts in a file: our metadata, or the arguments of a training run."""
     own = file.metadata.get(METADATA)
     if own is not None:
         return checked_metadata(own, "this file's own facts")

@@ -37,7 +37,7 @@ backbones: Registry[Builder] = Registry("backbone", "vitbench.backbones", _check
 
 
 def network_named(spec: str, *, tokens: str | None = None) -> tuple[Backbone, str] | None:
-    """Return the network that a word names and its method, or None if the word names no code.
+    """Return the network and the method that a name stands for, or None if it names no code.
 
     Args:
         spec: The name of a plug-in's backbone, `random:NAME[?seed=N]` of one, or

@@ -1,4 +1,4 @@
-"""What some layouts store otherwise than we do: tensors split, joined, or under another number."""
+"""Conversions of weights that layouts store in another form: split, joined, or renumbered."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Fetch a file: goes on where it stopped, tells how far it is, trusts nothing it was not told."""
+"""Download a file: continues a part, shows progress, verifies size and sha256."""
 
 import hashlib
 import time
@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: not know
 
 
 def quiet(done: int, total: int) -> None:
-    """Tell nobody how far a download is."""
+    """Show no progress."""
 
 
 def download(

@@ -1,4 +1,4 @@
-"""Which other family weights belong to, by names that only it has: for errors that help."""
+"""The family of weights that are no plain ViT or Swin, by their keys: for helpful errors."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -7,11 +7,12 @@ from typing import Any
 from vitbench.models.weight_places import dictionaries, tensors_of
 
 PLAIN = "the weights of a plain Vision Transformer (DINO, DINOv2, MAE, DeiT, …) or of a Swin"
-PLAIN_HINT = (
-    "--arch NAME with timm's name of the network, such as --arch vit_base_patch16_clip_224 "
-    "(vit_base_patch16_clip_quickgelu_224 for OpenAI's activation, of which open_clip's files "
-    "say nothing)"
-)
+PLAIN_HINT = "--arch NAME with timm's name of the network: vitbench list architectures PATTERN"
+HINTS = {  # what else must be said of weights of a family
+    "CLIP": "--arch vit_base_patch32_clip_224 or another size (vitbench list architectures clip),"
+    " vit_base_patch32_clip_quickgelu_224 for OpenAI's activation, of which open_clip's files say"
+    " nothing; and --mean 0.4815 0.4578 0.4082 --std 0.2686 0.2613 0.2758"
+}
 
 # (family, patterns of key ends or parts; one hit each is needed), the narrower before the wider
 FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -36,15 +37,20 @@ FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def family_of(content: Mapping[str, Any]) -> str:
-    """Name the family whose weights a file holds, anywhere; empty if nothing tells."""
+    """Return the family of the weights anywhere in a file; empty if it is not known."""
     return family_of_keys(
         [key for _, mapping in dictionaries(content) for key in tensors_of(mapping)]
     )
 
 
 def family_of_keys(keys: Collection[str]) -> str:
-    """Name the family that has such keys; empty if nothing tells."""
+    """Return the family that has such keys; empty if it is not known."""
     for family, signs in FAMILIES:
         if all(any(re.search(sign, key) for key in keys) for sign in signs):
             return family
     return ""
+
+
+def hint_for(family: str) -> str:
+    """Return the flags that load weights of a family."""
+    return HINTS.get(family, PLAIN_HINT)

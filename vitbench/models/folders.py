@@ -1,4 +1,4 @@
-"""What a folder that holds no checkpoint of ours is, and how its weights are had."""
+"""Errors for folders without a checkpoint: what the folder is, and how to get its weights."""
 
 from pathlib import Path
 

@@ -107,7 +107,7 @@ def _gated(config: dict[str, Any]) -> bool:
 
 
 def _timms(config: dict[str, Any]) -> dict[str, Any]:
-    """Take what timm says; sizes are left out, the weights tell them."""
+    """Take the facts that timm wrote, without the sizes, which the weights tell."""
     inputs, arguments = _mapping(config, "pretrained_cfg"), _mapping(config, "model_args")
     odd = [name for name in LAYERS if name in arguments]
     if odd:

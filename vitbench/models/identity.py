@@ -1,4 +1,4 @@
-"""What makes two networks the same: equal values of their weights, equal facts of their build."""
+"""The identity of a network: the values of its weights and the facts of its build."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which architecture weights have: shapes say nearly all, the rest is told and never guessed."""
+"""The architecture of weights: mostly from shapes, the rest from facts, never guessed."""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from dataclasses import replace
 from vitbench.errors import CheckpointError
 from vitbench.models.architecture import Architecture, Shape, infer
 from vitbench.models.backbone import AnyArchitecture
+from vitbench.models.constants import VIT_SIZES
 from vitbench.models.factory import assemble, find_architecture
 from vitbench.models.locate import Source
 from vitbench.models.recognize_format import Recognized
@@ -32,7 +33,7 @@ def infer_architecture(
     heads: int | None = None,
     native: int | None = None,
 ) -> tuple[AnyArchitecture, tuple[str, ...]]:
-    """Return the architecture of recognized weights, and who said what shapes do not tell.
+    """Return the architecture of weights, and lines on who said the facts that shapes do not tell.
 
     Args:
         found: The weights by our names.
@@ -238,7 +239,7 @@ def _heads(
     arch: str | None,
     heads: int | None,
 ) -> tuple[int, str]:
-    """Return the heads of a ViT and who says them; whoever says otherwise is named too."""
+    """Return the attention heads of a ViT and who says them; contradicting sources are named."""
     manifest, facts = source.manifest, source.facts
     name = arch or facts.arch
     sayings = (
@@ -258,7 +259,7 @@ def _heads(
             f"{source.name}: the number of attention heads is not known.",
             expected="it to be said: weights do not tell (6 and 12 heads have the same shapes)",
             found="neither a manifest nor the file's own arguments",
-            hint="--arch NAME, such as --arch vit_small_patch16_224 (6 heads of ViT-S)",
+            hint=_likely_name(inferred),
         )
     number, who = known[0]
     others = [f"{other} by {speaker}" for other, speaker in known[1:] if other != number]
@@ -272,8 +273,17 @@ def _heads(
     return number, who + (f" (not {', '.join(others)})" if others else "")
 
 
+def _likely_name(inferred: Architecture) -> str:
+    """Name the architecture that published weights of this width and depth mostly have."""
+    for size, (width, depth, heads) in VIT_SIZES.items():
+        if (width, depth) == (inferred.embed_dim, inferred.depth):
+            name = f"vit_{size}_patch{inferred.patch_size}_224"
+            return f"--arch {name}, if its {heads} heads are right; else --num-heads N"
+    return "--num-heads N, or --arch NAME (vitbench list architectures PATTERN)"
+
+
 def _account_for_keys(found: Recognized, inferred: Architecture, name: str) -> None:
-    """Demand that the weights are a plain ViT's, before anything is asked about its heads."""
+    """Check that the weights are those of a plain ViT, before asking for its heads."""
     expected = assemble(replace(inferred, heads=1)).own_state()
     check_complete(found.state, expected, subject=name, where=found.where)
 

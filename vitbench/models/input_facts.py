@@ -1,4 +1,4 @@
-"""The input that a network wants: normalization and native size, as told or as it says."""
+"""The normalization and native size of a network's input: told by the user or the network."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which keys of a file the user means: those behind a prefix, and none that a pattern names."""
+"""The keys of a file that the user chooses, by a prefix and by patterns to ignore."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from vitbench.models.weight_places import DEEPEST, dictionaries, tensors_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyChoice:
-    """What a user says of a file's keys."""
+    """The prefix and the ignored patterns that a user gives for a file's keys."""
 
     prefix: str = ""  # taken off the front of every key; keys without it are left out
     ignore: tuple[str, ...] = ()  # shell patterns of keys that are left out, the prefix taken off

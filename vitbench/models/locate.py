@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: a path, a run, a manifest's name, timm, the Hub, or chance."""
+"""Open a checkpoint by its name: path, training run, manifest, timm, Hub, random weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -53,7 +53,7 @@ class PublishedScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Facts about one weight file; what nobody published is left empty."""
+    """Facts about one published weight file; facts that were not published are empty."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What a network's forward pass gave: which tensors are tokens or maps, which one is pooled."""
+"""Sort the outputs of a network's forward pass: tokens, maps, the pooled vector."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MOST_PREFIX_TOKENS = 16  # class and register tokens that are looked for where n
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The tensors of one forward pass by what they are."""
+    """The tensors of one forward pass: tokens or maps of each layer, and the pooled vector."""
 
     layers: tuple[Tensor, ...]  # each (B, N, D), (B, D, h, w) or (B, h, w, D); the deepest last
     pooled: Tensor | None  # (B, D), where the network gives one
@@ -34,7 +34,7 @@ class Layout:
 
 
 def read_outputs(found: Any, tokens: Tokens, name: str) -> Outputs:
-    """Sort what a forward pass gave.
+    """Sort the outputs of a forward pass.
 
     Args:
         found: A tensor, or tensors in a mapping, tuple or list, one level or two deep.
@@ -74,7 +74,7 @@ def read_outputs(found: Any, tokens: Tokens, name: str) -> Outputs:
 
 
 def shapes(found: Any) -> str:
-    """Tell which tensors a forward pass gave, with their shapes."""
+    """Return the shapes of the tensors that a forward pass gave, as text."""
     told = [f"{key} {tuple(value.shape)}".strip() for key, value in _tensors(found)]
     return listed(told) if told else type(found).__name__
 

@@ -1,4 +1,4 @@
-"""How a learned positional table is resized to another grid: four named rules."""
+"""Resize a learned position table to another grid by one of four named rules."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Feature maps of a backbone brought to strides 4, 8, 16 and 32: which layers, by what."""
+"""Bring feature maps of a backbone to strides 4, 8, 16 and 32."""
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate

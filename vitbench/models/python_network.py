@@ -1,4 +1,4 @@
-"""A network that only its own Python code can build: what stands for that code in an identity."""
+"""A network that only its own Python code can build, and its code in the identity."""
 
 import hashlib
 import inspect
@@ -16,7 +16,7 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of objects in a printed network; ano
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonArchitecture:
-    """Everything that is known of a network built by code of its own, but the weights."""
+    """The known facts, except the weights, of a network that its own code builds."""
 
     name: str
     code: str  # module and qualified name of the network's class
@@ -29,7 +29,7 @@ class PythonArchitecture:
     class_attention: int = 0  # SelfPatch's aggregation blocks on top: none
 
     def describe(self) -> str:
-        """Describe it in words."""
+        """Describe the network in words."""
         return f"{self.name}, built by {self.code}" + (f" {self.version}" if self.version else "")
 
 

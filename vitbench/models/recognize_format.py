@@ -1,4 +1,4 @@
-"""How a layout of weights is told from the others, and how its names become ours."""
+"""Recognize the layout of a weight file and rename its keys to ours."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +11,11 @@ from torch import Tensor
 from vitbench.errors import CheckpointError, StateMismatch, listed
 from vitbench.models.architecture import Shape
 from vitbench.models.constants import Activation, PositionRule
-from vitbench.models.families import PLAIN, PLAIN_HINT, family_of
+from vitbench.models.families import PLAIN, family_of, hint_for
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_families import Known
-from vitbench.models.weight_places import inside, tensors_of, weight_places
+from vitbench.models.weight_places import inside, prefix_hint, tensors_of, weight_places
 from vitbench.models.weight_values import check_dense
 
 HEADS = ("head.*", "head_dist.*", "fc.*", "pre_logits.*")
@@ -82,7 +82,7 @@ class Recognized:
 
 
 def unwrapped(key: str) -> str:
-    """Return a key without what wrappers of the module put into it."""
+    """Return a key without the parts that wrappers such as DDP and FSDP put into it."""
     return PARALLEL.sub("", WRAPPED.sub("", key))
 
 
@@ -127,14 +127,16 @@ def _unknown(
             f"{subject}: these are weights of {family}, which is no plain ViT or Swin.",
             expected=PLAIN,
             found=listed(list(map(str, content))),
-            hint=PLAIN_HINT,
+            hint=hint_for(family),
         )
+    prefixed = prefix_hint(key for path in places for key in tensors_of(inside(content, path)))
     return CheckpointError(
         f"{subject}: no known layout of a Vision Transformer's weights"
         + (f" at {state_key!r}." if state_key else "."),
         expected=f"one of {', '.join(layout.name for layout in formats)}",
         found=listed(list(map(str, content))),
-        hint="--state-key PATH says where inside the file the weights are; here "
+        hint=prefixed
+        or "--state-key PATH says where inside the file the weights are; here "
         + (" or ".join(path or "(left out)" for path in places) if places else "none are known"),
     )
 

@@ -1,4 +1,4 @@
-"""The folder of a training run: where it is if nobody says, and the names of what lies in it."""
+"""The default place of training runs, and the names of the files in a run's folder."""
 
 from pathlib import Path
 

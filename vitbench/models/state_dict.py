@@ -1,28 +1,29 @@
 """Account for every key of a state dict in both directions, and give the weights an identity."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vitbench.errors import StateMismatch, listed
-from vitbench.models.families import PLAIN_HINT, family_of_keys
+from vitbench.models.families import family_of_keys, hint_for
+from vitbench.models.weight_places import prefix_hint
 
 State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """What became of every key of a file; nothing else was in it, and nothing was left unfilled."""
+    """Counts of the used, renamed and ignored keys of a file; together they are all its keys."""
 
     used: int  # keys that fill a parameter
     renamed: tuple[tuple[str, str], ...]  # (name in the file, our name), among the used
     ignored: tuple[str, ...]  # names in the file that were left out on purpose
 
     def summary(self) -> str:
-        """Describe it in one line."""
+        """Return the counts as one line."""
         return f"{self.used} keys used ({len(self.renamed)} renamed), {len(self.ignored)} ignored"
 
 
@@ -65,10 +66,17 @@ def check_complete(state: State, expected: State, *, subject: str, where: str) -
         else f"{subject}: these are weights of {family}, which is no plain ViT or Swin.",
         expected=f"all {len(expected)} parameters filled and every key used or ignored",
         found="; ".join([*found, f"in {where}, {len(state)} keys"]),
-        hint=PLAIN_HINT
-        if family
-        else "another --state-key, or --ignore PATTERN for keys that are not needed",
+        hint=hint_for(family) if family else _hint(left_over),
     )
+
+
+def _hint(left_over: Collection[str]) -> str:
+    """Return what to do about keys that were not used."""
+    prefixed = prefix_hint(left_over)
+    if prefixed:
+        return f"the file holds several networks: {prefixed} takes another; --prefix backbone. (or"
+        " what its keys begin with) takes this one alone"
+    return "another --state-key, or --ignore PATTERN for keys that are not needed"
 
 
 def content_sha256(state: State) -> str:

@@ -107,6 +107,11 @@ class SwinBackbone(Backbone):
             x = stage.downsample(x)
         return tuple(found[index] for index in wanted)
 
+    def repeated_blocks(self) -> Sequence[nn.Module]:
+        """See `Backbone.repeated_blocks`."""
+        stages: Any = self.layers
+        return [block for stage in stages for block in stage.blocks]
+
     def parameter_layers(self) -> dict[str, int]:
         """See `Backbone.parameter_layers`; what joins patches belongs to the block before it."""
         starts = [0, *accumulate(stage.blocks for stage in self.info.stages)]

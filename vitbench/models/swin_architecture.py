@@ -35,7 +35,7 @@ class SwinArchitecture:
         return tuple(math.ceil(first / 2**stage) for stage in range(len(self.depths)))
 
     def describe(self) -> str:
-        """Describe it in words."""
+        """Describe the architecture in words."""
         return (
             f"{self.name}: patch {self.patch_size}, stages of {'-'.join(map(str, self.depths))} "
             f"blocks, D {self.embed_dim} to {self.embed_dim * 2 ** (len(self.depths) - 1)}, "
@@ -106,7 +106,7 @@ def infer_swin(
 
 
 def native_px(shapes: Mapping[str, Shape], buffers: Mapping[str, Shape]) -> tuple[int, str]:
-    """Tell the image size that a Swin was made for, and from what.
+    """Return the image size that a Swin was made for, and which tensors tell it.
 
     The size decides which stages are one window: they never shift, and a stage that is smaller than
     the window has a smaller table of biases. The masks of shifted windows, which the official code

@@ -1,4 +1,4 @@
-"""Layers inside a network: what they give in a forward pass, by their names."""
+"""The outputs of named layers inside a network, in a forward pass."""
 
 from collections.abc import Sequence
 from typing import Any

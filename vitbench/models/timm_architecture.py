@@ -23,7 +23,7 @@ class TimmArchitecture:
         return self.timm_name
 
     def describe(self) -> str:
-        """Describe it in words."""
+        """Describe the architecture in words."""
         told = ", ".join(f"{name} {value}" for name, value in self.options)
         return (
             f"{self.name} as timm builds it, native {self.image_size[0]} x {self.image_size[1]} px"

@@ -131,6 +131,10 @@ class TimmBackbone(Backbone):
             block.drop_path1 = make(2 * index, rate)
             block.drop_path2 = make(2 * index + 1, rate)
 
+    def repeated_blocks(self) -> Sequence[nn.Module]:
+        """See `Backbone.repeated_blocks`."""
+        return list(self.blocks)
+
     def dense_copy(
         self, *, rule: PositionRule, image_px: int | None = None, heads: int = 0
     ) -> "TimmBackbone":

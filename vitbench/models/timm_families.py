@@ -1,4 +1,4 @@
-"""Which network of timm weights belong to, family by family: shapes say nearly all of it."""
+"""The network of timm that weights belong to, one function a family; mostly from shapes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ HEAD = 64  # channels of a head, where a family has no other
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What weights do not tell, from the file, the layout or the user."""
+    """Facts that weights do not tell: from the file, the layout or the user."""
 
     heads: int
     norm_eps: float

@@ -1,4 +1,4 @@
-"""Layouts of networks that timm has and we build through it: one row each, told by their keys."""
+"""Weight layouts of networks that timm builds, one row each, recognized by their keys."""
 
 from vitbench.models.conversions import (
     add_leading,

@@ -1,10 +1,10 @@
-"""What timm knows by name: the architecture of every network of its, and pretrained weights."""
+"""The architectures and the pretrained weights that timm knows by name."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timm import create_model, is_model
+from timm import create_model, get_pretrained_cfg, is_model
 from timm.layers.mlp import Mlp
 from timm.layers.patch_embed import PatchEmbed
 from timm.models import vision_transformer
@@ -24,7 +24,7 @@ POOLINGS: dict[str, Pooling] = {"token": "cls_token", "avg": "mean_pool"}  # by 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """Weights that timm fetched, and what it says of them."""
+    """Weights that timm fetched, with the facts that it says of them."""
 
     architecture: Architecture | TimmArchitecture
     state: dict[str, Tensor]
@@ -72,6 +72,12 @@ def named_by_timm(arch: str) -> Architecture | TimmArchitecture | None:
     with torch.device("meta"):
         network: Any = create_model(arch, pretrained=False, num_classes=0)
     return _architecture(network, arch)
+
+
+def usual_normalization(arch: str) -> tuple[Triple, Triple] | None:
+    """Return mean and standard deviation that timm's own weights of a network want, if it says."""
+    config: Any = get_pretrained_cfg(arch)
+    return (tuple(config.mean), tuple(config.std)) if config is not None else None
 
 
 def _architecture(network: Any, arch: str) -> Architecture | TimmArchitecture:

@@ -1,4 +1,4 @@
-"""Weights of any network of timm inside a file: where they are, and which of its keys are meant."""
+"""Find the weights of a network of timm inside a file, and its keys among those of the file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def _our_names(tensors: Mapping[str, Tensor], expected: State) -> dict[str, str]
 
 
 def _converted(network: TimmNetwork, state: State) -> State:
-    """Let timm convert names of other libraries; what it can't convert stays as it is."""
+    """Let timm convert keys of other libraries; keys that it can't convert stay unchanged."""
     convert = conversion_of(network.architecture)
     if convert is None:
         return state

@@ -1,4 +1,4 @@
-"""Read what `torch.save` wrote, without ever running code that it carries."""
+"""Read files of `torch.save` without ever running code that they carry."""
 
 import argparse
 import zipfile

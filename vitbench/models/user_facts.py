@@ -1,4 +1,4 @@
-"""What a user tells of a checkpoint, and whether it counts beside what the checkpoint knows."""
+"""Facts that a user tells of a checkpoint, and which of them count."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class UserFacts:
     tokens: str | None = None
 
     def of_files(self) -> dict[str, object]:
-        """Return what can only be told of weight files, None where it is not told."""
+        """Return the facts that only weight files can be told, None where the user tells none."""
         return {
             "arch": self.arch,
             "position_rule": self.position_rule,
@@ -124,7 +124,7 @@ def choose_normalization(
 
 
 def check_normalization(mean: Triple | None, std: Triple | None) -> None:
-    """Demand what RGB in [0, 1] can have.
+    """Check that mean and standard deviation are possible for RGB in [0, 1].
 
     Raises:
         SettingError: A value is out of its range.

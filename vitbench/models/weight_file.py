@@ -32,7 +32,7 @@ TAR = slice(257, 262)  # where a tar archive says that it is one
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """What a file holds: nested mappings down to tensors, and text beside them."""
+    """The content of a weight file: nested mappings of tensors, and text beside them."""
 
     kind: str  # "torch" or "safetensors"
     content: Mapping[str, Any]
@@ -40,7 +40,7 @@ class WeightFile:
 
 
 def read_weight_file(path: Path) -> WeightFile:
-    """Read a file of weights; what it is, its first bytes say and never its name.
+    """Read a weight file; its first bytes tell its kind, never its name.
 
     Raises:
         CheckpointError: If there is no such file, or it is no complete file of weights.

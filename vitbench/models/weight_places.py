@@ -1,12 +1,13 @@
-"""Where in a file weights of a network lie: state dicts inside dictionaries."""
+"""Find the state dicts of networks inside the nested dictionaries of a file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
 DEEPEST = 4  # dictionaries inside one another, as in VISSL's files
 MOST = 1000  # dictionaries that are looked into
+MOST_NAMED = 4  # prefixes that an error names
 # how the first layer's weight is called; every Vision Transformer has one
 FIRST = (
     "patch_embed.proj.weight",
@@ -36,6 +37,21 @@ def weight_places(content: Mapping[str, Any]) -> tuple[str, ...]:
         for path, mapping in dictionaries(content)
         if any(key.endswith(FIRST) for key in tensors_of(mapping))
     )
+
+
+def network_prefixes(keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the prefix of the keys of each network in a dictionary: `teacher_backbone.vit.`.
+
+    A network whose keys have nothing before them gives no prefix.
+    """
+    found = (key.removesuffix(first) for key in keys for first in FIRST if key.endswith(first))
+    return tuple(dict.fromkeys(prefix for prefix in found if prefix))
+
+
+def prefix_hint(keys: Iterable[str]) -> str:
+    """Return the `--prefix` flags that take networks of a dictionary; empty if there are none."""
+    prefixes = network_prefixes(keys)
+    return " or ".join(f"--prefix {prefix}" for prefix in prefixes[:MOST_NAMED])
 
 
 def dictionaries(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Whether tensors can be weights: dense numbers, all stored, finite, and not all zero."""
+"""Check that tensors can be weights: dense numbers, all stored, finite, not all zero."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ FIRST = "patch_embed.proj.weight"
 
 
 def check_dense(state: State, *, subject: str) -> None:
-    """Demand dense floating-point tensors whose numbers are all in the file.
+    """Check that tensors are dense, of floating point, and fully stored in the file.
 
     Nothing is read: a tensor may claim to be larger than memory.
 
@@ -57,7 +57,7 @@ def check_values(state: State, *, subject: str) -> None:
 
 
 def _other_kind(tensor: Tensor) -> str:
-    """Tell what a tensor is that can't be a weight; empty if it can."""
+    """Return why a tensor can't be a weight; empty if it can."""
     if tensor.is_nested:
         return "a nested tensor"
     if tensor.is_meta:

@@ -168,7 +168,7 @@ class WrappedBackbone(Backbone):
                     reset()
 
     def extra_repr(self) -> str:
-        """Tell what `wrap` found."""
+        """Return the facts that `wrap` found, for `print(backbone)`."""
         return describe(self)
 
     def _features(self, found: Outputs, index: int, image: tuple[int, int]) -> Features:
@@ -293,7 +293,7 @@ def wrap(
 
 
 def describe(backbone: Backbone) -> str:
-    """Tell in words what is known of a backbone's features."""
+    """Describe the features of a backbone in words."""
     info = backbone.info
     size = f"{info.image_size[0]} x {info.image_size[1]} px"
     pooled = {

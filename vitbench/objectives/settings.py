@@ -50,28 +50,36 @@ class ObjectiveSettings(ABC):
 class Distillation(ObjectiveSettings):
     """Settings of a term in which a student predicts its teacher's prototypes."""
 
-    prototypes: int = setting(65536, help="K, width of the logits", minimum=2)
-    hidden_dim: int = setting(2048, help="width of the head's hidden layers", minimum=1)
-    bottleneck_dim: int = setting(256, help="width of the head's unit sphere", minimum=1)
-    batch_norm: bool = setting(False, help="BatchNorm in the head")
-    normalize_last_layer: bool = setting(True, help="keep the prototypes' lengths at 1")
+    prototypes: int = setting(
+        65536, help="number K of prototypes, the width of the logits", minimum=2
+    )
+    hidden_dim: int = setting(2048, help="width of the projection head's hidden layers", minimum=1)
+    bottleneck_dim: int = setting(
+        256,
+        help="width of the projection head's normalized output before the prototypes",
+        minimum=1,
+    )
+    batch_norm: bool = setting(False, help="put BatchNorm into the projection head")
+    normalize_last_layer: bool = setting(
+        True, help="keep prototypes at length 1", off="let the lengths of the prototypes vary"
+    )
     freeze_last_layer_epochs: int = setting(
-        1, help="epochs in which the head's last layer does not move", minimum=0
+        1, help="epochs in which the prototypes are frozen", minimum=0
     )
     student_temperature: float = setting(
-        0.1, help="sharpness of the student's softmax", minimum=0.001
+        0.1, help="temperature of the student's softmax", minimum=0.001
     )
     teacher_temperature: float = setting(
-        0.04, help="the teacher's, after its warm-up", minimum=0.001
+        0.04, help="temperature of the teacher's softmax after its warm-up", minimum=0.001
     )
     warmup_teacher_temperature: float = setting(
-        0.04, help="the teacher's in the first epoch", minimum=0.001
+        0.04, help="temperature of the teacher's softmax in the first epoch", minimum=0.001
     )
     warmup_teacher_temperature_epochs: int = setting(
-        0, help="epochs of linear growth of the teacher's temperature", minimum=0
+        0, help="epochs in which the teacher's temperature grows linearly", minimum=0
     )
     center_momentum: float = setting(
-        0.9, help="share of the old center that a step keeps", minimum=0, maximum=1
+        0.9, help="EMA momentum of the center of the teacher's logits", minimum=0, maximum=1
     )
 
     def build_head(self, embed_dim: int) -> "ProjectionHead":
@@ -114,7 +122,8 @@ class Dino(Distillation):
     name: ClassVar[str] = "dino"
     center_crops: CropSet = setting(
         "global",
-        help="crops whose teacher logits make the center: DINO's, or all as in SelfPatch",
+        help="crops whose teacher logits are averaged for the center: the global ones as in DINO,"
+        " or all as in SelfPatch",
         choices=("global", "all"),
     )
 
@@ -135,14 +144,26 @@ class Patch(Distillation):
     """
 
     name: ClassVar[str] = "patch"
-    prototypes: int = setting(4096, help="K, width of the logits", minimum=2)
-    k: int = setting(4, help="similar neighbors in the target", minimum=1, maximum=8)
+    prototypes: int = setting(
+        4096, help="number K of prototypes, the width of the logits", minimum=2
+    )
+    k: int = setting(
+        4,
+        help="number of similar neighbors that are summarized as the target of a patch",
+        minimum=1,
+        maximum=8,
+    )
     positives: Rule = setting(
         "topk",
-        help="which neighbors make the target",
+        help="which neighbors are positives: the k most similar, those above a similarity, or"
+        " those that the annotations say",
         choices=("topk", "threshold", "ground-truth"),
     )
-    wrap: bool = setting(True, help="opposite borders of a crop are adjacent, as in the reference")
+    wrap: bool = setting(
+        True,
+        help="take patches at opposite borders of a crop for neighbors, as the reference does",
+        off="take only patches inside the crop for neighbors",
+    )
 
     def build(self, info: "BackboneInfo") -> "PatchObjective":
         """Return the objective for a backbone.
@@ -203,10 +224,12 @@ class Moby(ObjectiveSettings):
     """
 
     name: ClassVar[str] = "moby"
-    hidden_dim: int = setting(4096, help="width inside projector and predictor", minimum=1)
-    key_dim: int = setting(256, help="width of the keys", minimum=1)
-    queue: int = setting(4096, help="keys in each queue; the batch divides it", minimum=1)
-    temperature: float = setting(0.2, help="sharpness of the softmax over keys", minimum=0.001)
+    hidden_dim: int = setting(4096, help="hidden width of projector and predictor", minimum=1)
+    key_dim: int = setting(256, help="width of the keys and queries", minimum=1)
+    queue: int = setting(
+        4096, help="number of keys in each queue, a multiple of the batch size", minimum=1
+    )
+    temperature: float = setting(0.2, help="temperature of the softmax over keys", minimum=0.001)
 
     def build(self, info: "BackboneInfo") -> "MobyObjective":
         """Return the objective for a backbone."""

@@ -1,4 +1,4 @@
-"""Files of strangers are read only if they are files, and not endless: no pipe, device or bomb."""
+"""Safe reading of files from others: regular files of a bounded size, no pipes or devices."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What belongs to a record on disk, and how it is removed: nothing beyond its own folder."""
+"""The files that belong to a record, and their removal."""
 
 import shutil
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class RecordFiles:
         return self.record.with_suffix("")
 
     def present(self) -> Iterator[Path]:
-        """List those that are there; a link is one itself, whatever it points to."""
+        """List the files that exist; a link counts as a file, whatever it points to."""
         own = (self.artifacts, self.items) if self.record.stem == self.stem else ()
         for path in (*own, self.record):
             if path.is_symlink() or path.exists():

@@ -1,4 +1,4 @@
-"""What one run leaves behind, in typed parts: who was scored, how, on what, where, the scores."""
+"""The record of one run: subject, protocol, data, machine, scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class MetricSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Who was scored."""
+    """The checkpoint, predictions or annotations that were scored."""
 
     kind: SubjectKind
     name: str
@@ -46,7 +46,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolRef:
-    """How it was scored; equal `spec_id` means that scores may share a column."""
+    """The protocol with its settings; scores of equal `spec_id` may share a column."""
 
     name: str
     version: int
@@ -57,7 +57,7 @@ class ProtocolRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInfo:
-    """What it was scored on."""
+    """The data that the subject was scored on."""
 
     name: str
     split: str
@@ -72,7 +72,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedScore:
-    """One number with its declaration, so that a record explains itself."""
+    """One score with label and unit, so that a record can be read by itself."""
 
     metric: str
     label: str
@@ -87,7 +87,7 @@ class RecordedScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Where it ran."""
+    """The machine and the installed versions."""
 
     vitbench: str
     python: str
@@ -102,7 +102,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What it took."""
+    """Time and memory of the run."""
 
     seconds: float
     images: int = 0
@@ -113,7 +113,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorRef:
-    """Why a run failed."""
+    """The error of a run that failed."""
 
     kind: str
     message: str

@@ -1,4 +1,4 @@
-"""Records on disk: one JSON file a run, written to a temporary name and renamed."""
+"""Records on disk: one JSON file for each run."""
 
 import json
 import lzma
@@ -62,7 +62,7 @@ def stem(record: Record) -> str:
 
 
 def safe_name(name: str) -> str:
-    """Turn any name into one file name that stays in its folder."""
+    """Turn any text into a file name without a path in it."""
     return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip(".-")[:80] or "unnamed"
 
 
@@ -158,7 +158,7 @@ def read_record(path: Path) -> Record:
 
 
 def read_records(folder: Path) -> Iterator[Record | Unreadable]:
-    """Read every record below a folder, in the order of their paths; name what is none."""
+    """Yield every record below a folder, in the order of the paths; other files as `Unreadable`."""
     for _, found in read_files(folder):
         yield found
 

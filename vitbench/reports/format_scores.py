@@ -103,7 +103,7 @@ def _gap(column: Column | None, entry: Entry, printed: Entry | None) -> str:
 
 
 def why_incomparable(board: Leaderboard) -> str:
-    """Tell what keeps a board from the first of its protocol; empty where nothing does."""
+    """Return what keeps a board from the first of its protocol; empty where nothing does."""
     return (
         "not comparable with the first: " + "; ".join(board.why_incomparable)
         if board.why_incomparable
@@ -112,12 +112,12 @@ def why_incomparable(board: Leaderboard) -> str:
 
 
 def remarks(board: Leaderboard) -> list[str]:
-    """List all that a reader must know of a board beside its numbers."""
+    """Return all remarks on a board that its reader must know beside the numbers."""
     return [text for text in (why_incomparable(board), *notes(board)) if text]
 
 
 def notes(board: Leaderboard) -> list[str]:
-    """Tell what else there is to know of the lines of a board."""
+    """Return further remarks on the lines of a board."""
     said = list(marks.data_marks(board.dataset))
     said += [
         f"{marks.SIGN} {name(entry.name)}: {text}"
@@ -133,7 +133,7 @@ def notes(board: Leaderboard) -> list[str]:
 
 
 def sentence(comparison: Comparison, items_name: str) -> str:
-    """Tell what a comparison of so many images or clips found."""
+    """Return the result of a comparison over so many images or clips as a sentence."""
     found = comparison.better_first
     one, other = name(found.one), name(found.other)
     if found.distinct:

@@ -171,14 +171,14 @@ def _latex_line(row: format_scores.Row, shared: str) -> str:
 
 
 def found(board: Leaderboard) -> list[str]:
-    """Tell what the comparisons of a board found."""
+    """Return the results of a board's comparisons as sentences."""
     return [
         format_scores.sentence(comparison, board.items_name) for comparison in board.comparisons
     ]
 
 
 def left_out(table: Table) -> list[str]:
-    """Tell what the table does not show: failed runs, files that are no records, printed rows."""
+    """Return what the table does not show: failed runs, files that are no records, printed rows."""
     said = [
         f"failed: {format_scores.name(record.subject.name)} on {record.protocol.name}:"
         f" {record.error.message if record.error else 'no reason was kept'}"

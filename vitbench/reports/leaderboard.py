@@ -1,4 +1,4 @@
-"""Records -> boards: what may be compared, one row a subject, one column a metric."""
+"""Group records into boards of comparable runs: one row a subject, one column a metric."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a score: it stands wherever the score is shown."""
+"""Warnings about a run that are shown wherever its scores are shown."""
 
 from vitbench.records import DatasetInfo, Record, Subject
 
@@ -46,7 +46,7 @@ def run_marks(record: Record) -> tuple[str, ...]:
 
 
 def marks(record: Record) -> tuple[str, ...]:
-    """List all that a reader of a record's scores must know."""
+    """Return all warnings about a record's scores."""
     return (*(data_marks(record.dataset) if record.dataset else ()), *run_marks(record))
 
 

@@ -1,4 +1,4 @@
-"""Which records a report shows: those of the names that are compared, each in its place."""
+"""Select the records that a report shows, in the order of the compared names."""
 
 import re
 from collections.abc import Callable, Sequence

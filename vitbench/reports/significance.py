@@ -1,4 +1,4 @@
-"""Is one run really better than another? Paired on their items, corrected for how often we ask."""
+"""Paired comparisons of runs on the same items, corrected for their number."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a report says: boards of comparable scores, and what could not be shown."""
+"""The content of a report: boards of comparable scores, and records that can't be shown."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

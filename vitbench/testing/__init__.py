@@ -1,4 +1,4 @@
-"""For authors of plug-ins: does my component keep the contract?"""
+"""Checks for authors of plug-ins that a component keeps its contract."""
 
 from vitbench.testing.backbones import check_backbone
 from vitbench.testing.components import check_recipe_of, check_scorer

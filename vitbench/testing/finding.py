@@ -1,4 +1,4 @@
-"""One check of a plug-in and what it found."""
+"""The finding of one check of a plug-in."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check and what it found."""
+    """One check, and the problem that it found, if any."""
 
     check: str
     problem: str  # "" when it passed

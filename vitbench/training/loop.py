@@ -94,7 +94,8 @@ class Task(ABC, Generic[BatchT]):
     def publication(self) -> Callable[[], None]:
         """Return a function that writes what others read of this state, besides the snapshot.
 
-        The main process calls it beside the coming steps, so it has a copy of what it writes.
+        Every process takes part; the main one calls it beside the coming steps, so the function
+        has a copy of what it writes.
         """
         return lambda: None
 
@@ -205,9 +206,9 @@ class Loop(Generic[BatchT]):
         """Write a snapshot beside the coming steps."""
         task = self.task
         self._wait_until_saved()  # one copy of the state at a time
-        state = task.state_dict()
+        state, publish = task.state_dict(), task.publication()
         if distributed.is_main():
-            self.snapshots.save(state, step=task.step, names=names, then=task.publication())
+            self.snapshots.save(state, step=task.step, names=names, then=publish)
         self._saved_at, self._saved_step = time.monotonic(), task.step
 
     def _wait_until_saved(self) -> None:

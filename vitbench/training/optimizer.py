@@ -24,15 +24,21 @@ class OptimizerConfig(ABC):
     """
 
     learning_rate: Schedule = setting(
-        Cosine(5e-4, 1e-6, 10), help="learning rate for a batch of `batch_unit` images"
+        Cosine(5e-4, 1e-6, 10), help="learning rate for a batch of --optimizer.batch-unit images"
     )
-    batch_unit: int = setting(256, help="batch that the learning rate is given for", minimum=1)
+    batch_unit: int = setting(
+        256,
+        help="batch size that the learning rate is given for; it grows in proportion",
+        minimum=1,
+    )
     weight_decay: Schedule = setting(
         Cosine(0.04, 0.4), help="weight decay; not applied to biases and norms"
     )
-    clip: float = setting(3.0, help="largest norm of a gradient; 0 for no limit", minimum=0)
+    clip: float = setting(3.0, help="norm that gradients are clipped to; 0: no clipping", minimum=0)
     clip_by: Literal["tensor", "global"] = setting(
-        "tensor", help="norm of each parameter, or of all together", choices=("tensor", "global")
+        "tensor",
+        help="clip the gradient of each parameter by its own norm, or all by their common norm",
+        choices=("tensor", "global"),
     )
 
     @abstractmethod
@@ -83,7 +89,7 @@ class AdamW(OptimizerConfig):
     """AdamW."""
 
     betas: tuple[float, float] = setting(
-        (0.9, 0.999), help="decay of the running moments", minimum=0, maximum=0.999999
+        (0.9, 0.999), help="decay rates of AdamW's two running means", minimum=0, maximum=0.999999
     )
 
     def optimizer(self, groups: "Iterable[dict[str, Any]]") -> "torch.optim.Optimizer":

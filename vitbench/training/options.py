@@ -19,16 +19,21 @@ class Inputs:
 
     data: str = setting(
         SYNTHETIC,
-        help="images: a name under $VITBENCH_DATA, a path, synthetic, shards (URL, x-{0..9}.tar)",
+        help="training images: path of a folder, name of a folder under $VITBENCH_DATA, shards (a"
+        " URL, x-{0..9}.tar), or synthetic",
         identity=False,  # the fingerprint of the images stands for it
     )
     probe_data: str = setting(
         "",
-        help="labeled folders for the online 20-NN; left out: the data, if it has labels",
+        help="data set with classes for the 20-NN score during training; left out: the training"
+        " data, if it has classes",
         identity=False,
     )
     probe_images: int = setting(
-        2000, help="images of each split that the online 20-NN looks at", minimum=1, identity=False
+        2000,
+        help="images of each split in the 20-NN score during training",
+        minimum=1,
+        identity=False,
     )
 
 
@@ -38,14 +43,31 @@ class ComputeConfig:
 
     precision: Precision = setting(
         "auto",
-        help="number format of the passes: bf16 on a GPU, fp32 on a CPU, or as told",
+        help="number format of forward and backward passes; auto: bf16 on a GPU, fp32 on a CPU",
         choices=("auto", "fp64", "fp32", "bf16"),
     )
-    accumulate: int = setting(1, help="parts that a batch is cut into to save memory", minimum=1)
-    compile: bool = setting(False, help="compile the backbones")
+    accumulate: int = setting(1, help="parts that a batch is split into to save memory", minimum=1)
+    compile: bool = setting(False, help="compile the backbones with torch.compile")
+    activation_checkpointing: bool = setting(
+        False,
+        help="compute the blocks' activations again in the backward pass: less memory, more time",
+        identity=False,
+    )
+    shard: bool = setting(
+        False,
+        help="every process holds its share of weights and optimizer (FSDP2): for networks that"
+        " do not fit",
+        identity=False,
+    )
+    deterministic: bool = setting(
+        False,
+        help="deterministic kernels where PyTorch has them; it warns of those that it lacks",
+        identity=False,
+    )
     on_nonfinite: tuple[Literal["skip"], int] = setting(
         ("skip", 0),
-        help="`skip N`: steps without a finite loss to leave out before stopping; N costs time",
+        help="`skip N`: leave out up to N steps whose loss is not finite, then stop; N above 0"
+        " costs time in each step",
         minimum=0,
         identity=False,  # where it matters, a run with another number would have stopped
     )
@@ -62,11 +84,16 @@ class CheckpointConfig:
     """When snapshots are written, and which of them are kept."""
 
     save_minutes: float = setting(
-        10.0, help="minutes between snapshots; each epoch ends with one", minimum=0, identity=False
+        10.0,
+        help="minutes between two snapshots; one is written at the end of each epoch too",
+        minimum=0,
+        identity=False,
     )
-    keep_last: int = setting(2, help="newest snapshots to keep", minimum=1, identity=False)
+    keep_last: int = setting(
+        2, help="number of newest snapshots to keep", minimum=1, identity=False
+    )
     keep_every: int = setting(
-        0, help="keep every N-th epoch for good; 0: none", minimum=0, identity=False
+        0, help="also keep the snapshot of every N-th epoch; 0: of none", minimum=0, identity=False
     )
 
 
@@ -74,10 +101,12 @@ class CheckpointConfig:
 class LogConfig:
     """How often a run tells how it is."""
 
-    log_every: int = setting(20, help="steps between two lines", minimum=1, identity=False)
+    log_every: int = setting(
+        20, help="steps between two lines of the log", minimum=1, identity=False
+    )
     probe_every: int = setting(
         10,
-        help="epochs between two 20-NN scores of the teacher; 0: none",
+        help="epochs between two 20-NN scores; 0: no scores",
         minimum=0,
         identity=False,
     )

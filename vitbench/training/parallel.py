@@ -7,9 +7,11 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from vitbench import distributed
+from vitbench.training.sharding import shard_parameters
 
 PartT = TypeVar("PartT")
 
@@ -20,13 +22,24 @@ class ParallelLoss(Generic[PartT]):
     Args:
         modules: Everything that is trained; frozen parameters are not sent.
         loss: Gives, for one part of a batch, `loss` with gradient and other scalars by name.
+        shard: Let every process hold its share of all parameters.
+        blocks: With `shard`: parts of the modules that are put together one by one.
     """
 
     def __init__(
-        self, modules: Iterable[nn.Module], loss: Callable[[PartT], dict[str, Tensor]]
+        self,
+        modules: Iterable[nn.Module],
+        loss: Callable[[PartT], dict[str, Tensor]],
+        *,
+        shard: bool = False,
+        blocks: Iterable[nn.Module] = (),
     ) -> None:
         self._loss: nn.Module = _Loss(modules, loss)
-        if distributed.world_size() > 1:
+        self.sharded = shard and distributed.world_size() > 1
+        if self.sharded:
+            shard_parameters(self._loss, blocks)
+        elif distributed.world_size() > 1:
+            self._loss.unused = nn.Parameter(torch.zeros(1))  # torch warns where it finds none
             with warnings.catch_warnings():  # newer versions have a second name for the first one
                 warnings.simplefilter("ignore", FutureWarning)
                 self._loss = DistributedDataParallel(
@@ -52,6 +65,8 @@ class ParallelLoss(Generic[PartT]):
 
     def _sending(self, *, last: bool) -> AbstractContextManager[Any]:
         """Return the context in which gradients are sent if it is the last part."""
+        if isinstance(self._loss, FSDPModule):
+            self._loss.set_requires_gradient_sync(last)
         if last or not isinstance(self._loss, DistributedDataParallel):
             return nullcontext()
         return self._loss.no_sync()
@@ -65,7 +80,6 @@ class _Loss(nn.Module):
     ) -> None:
         super().__init__()
         self.trained = nn.ModuleList(modules)
-        self.unused = nn.Parameter(torch.zeros(1))  # torch warns where it looks and finds none
         self._compute = loss
 
     def forward(self, part: Any) -> dict[str, Tensor]:

@@ -125,7 +125,8 @@ class Pretraining(Task[CropBatch]):
             kept = (f"epoch-{done:04d}.pt",)
         if self.probe is None or not self.probe_every or done % self.probe_every:
             return Milestone(keep=kept, save=True)
-        score = distributed.compute_on_main(self._score)
+        probe, backbone = self.probe, self.trainer.scored_backbone()
+        score = distributed.compute_on_main(lambda: probe.top1(backbone))
         if score > self.best:
             self.best, kept = score, (*kept, "best.pt")
         row = {"epoch": done - 1, "of": self.steps, "top1_k20": score}
@@ -154,7 +155,7 @@ class Pretraining(Task[CropBatch]):
 
     def publication(self) -> Callable[[], None]:
         """Write the backbone that is scored, as a checkpoint."""
-        backbone = deepcopy(self.trainer.student_teacher.target.backbone).cpu()
+        backbone = deepcopy(self.trainer.scored_backbone()).cpu()
         method = self.trainer.recipe.name
 
         def write() -> None:
@@ -173,7 +174,3 @@ class Pretraining(Task[CropBatch]):
             "--crops.local-crops, --precision bf16, a smaller --batch-size (a run that has a "
             "snapshot wants --allow-changes too)",
         )
-
-    def _score(self) -> float:
-        assert self.probe is not None
-        return self.probe.top1(self.trainer.student_teacher.target.backbone)

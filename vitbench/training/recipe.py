@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Term:
     """An objective and how much it counts; a weight of 0 takes it out."""
 
-    weight: float = setting(help="share of this term in the loss", minimum=0)
-    objective: ObjectiveSettings = setting(help="the term")
+    weight: float = setting(help="weight of this term in the loss", minimum=0)
+    objective: ObjectiveSettings = setting(help="settings of the term")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,32 +37,39 @@ class Recipe:
         choices=("native", "class-attention"),
     )
     positions: Literal["learned", "none"] = setting(
-        "learned", help="positional table of the backbone", choices=("learned", "none")
+        "learned",
+        help="position table of the backbone: learned, or none at all",
+        choices=("learned", "none"),
     )
     position_rule: PositionRule = setting(
         "dino",
-        help="how the positional table is resized for other crops",
+        help="how the position table is resized for crops of other sizes",
         choices=POSITION_RULES,
     )
     norm_eps: float | None = setting(
         None,
-        help="epsilon of the backbone's norms; left out: the architecture's own",
+        help="epsilon of the backbone's LayerNorms; left out: the architecture's own",
         minimum=0,
         maximum=1,
     )
     drop_path: float = setting(
-        0.1, help="stochastic depth of the student's last block", minimum=0, maximum=0.99
+        0.1, help="drop-path rate of the student's last block", minimum=0, maximum=0.99
     )
     crops: MultiCrop = setting(MultiCrop(), help="crops and their augmentation")
-    optimizer: OptimizerConfig = setting(AdamW(), help="how the weights move")
+    optimizer: OptimizerConfig = setting(AdamW(), help="optimizer")
     teacher_momentum: Schedule | None = setting(
         Cosine(0.996, 1.0),
-        help="share of the teacher that a step keeps; None in a recipe without a teacher",
+        help="EMA momentum of the teacher; None in a recipe without a teacher",
     )
-    epochs: int = setting(100, help="passes over the data", minimum=1)
-    batch_size: int = setting(512, help="images of a step, over all processes", minimum=1)
+    epochs: int = setting(100, help="passes over the training images", minimum=1)
+    batch_size: int = setting(
+        512, help="images in one training step, over all processes", minimum=1
+    )
     seed: int = setting(
-        0, help="of weights, order, crops and drop path", minimum=0, maximum=2**63 - 2
+        0,
+        help="seed of first weights, image order, crops and drop path",
+        minimum=0,
+        maximum=2**63 - 2,
     )
 
     @property

@@ -3,7 +3,7 @@
 import fcntl
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vitbench import distributed
@@ -25,9 +25,13 @@ def run_lock(folder: Path) -> Iterator[None]:
         SettingError: Another run, on this machine, is at work there.
         TrainingError: The folder can't be written.
     """
-    if not distributed.is_main():
+    with ExitStack() as stack:  # every process hears of a refusal
+        distributed.compute_on_main(lambda: stack.enter_context(_lock(folder)))
         yield
-        return
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     before = set(folder.iterdir()) if folder.is_dir() else set()
     with writing("the run", folder, hint="--out names another folder"):

@@ -38,9 +38,11 @@ class Cosine:
     """
 
     start: float = setting(help="value after the warm-up", minimum=0)
-    end: float = setting(help="value that the cosine falls or rises to", minimum=0)
-    warmup_epochs: int = setting(0, help="epochs of linear growth from 0", minimum=0)
-    ahead: int = setting(0, help="steps by which the value is ahead of the run", minimum=0)
+    end: float = setting(help="value at the end of the cosine", minimum=0)
+    warmup_epochs: int = setting(
+        0, help="epochs in which the value grows linearly from 0", minimum=0
+    )
+    ahead: int = setting(0, help="steps by which the schedule is ahead of the run", minimum=0)
 
     def at(self, progress: Progress) -> float:
         """Return the value for the step that is about to be made."""
@@ -64,9 +66,9 @@ class EpochCosine:
     """
 
     start: float = setting(help="value after the warm-up", minimum=0)
-    end: float = setting(help="value that the cosine goes to", minimum=0)
-    warmup_epochs: int = setting(0, help="epochs of linear growth", minimum=0)
-    warmup_from: float = setting(0.0, help="value of the first epoch", minimum=0)
+    end: float = setting(help="value at the end of the cosine", minimum=0)
+    warmup_epochs: int = setting(0, help="epochs in which the value grows linearly", minimum=0)
+    warmup_from: float = setting(0.0, help="value in the first epoch", minimum=0)
 
     def at(self, progress: Progress) -> float:
         """Return the value for the epoch that is running."""
@@ -97,9 +99,13 @@ class Poly:
     """
 
     start: float = setting(help="value at the first step after the warm-up", minimum=0)
-    end: float = setting(0.0, help="value that is never quite reached", minimum=0)
-    power: float = setting(1.0, help="of what is left of the run", minimum=0)
-    warmup_steps: int = setting(0, help="steps of linear growth", minimum=0)
+    end: float = setting(0.0, help="value after the last step", minimum=0)
+    power: float = setting(
+        1.0,
+        help="exponent: the value falls with this power of the share of the run that is left",
+        minimum=0,
+    )
+    warmup_steps: int = setting(0, help="steps in which the value grows linearly", minimum=0)
     warmup_ratio: float = setting(
         1e-6, help="share of the value at the very first step", minimum=0, maximum=1
     )
@@ -129,8 +135,10 @@ class Steps:
 
     start: float = setting(help="value after the warm-up", minimum=0)
     at_steps: tuple[int, ...] = setting((), help="steps before which the value falls", minimum=0)
-    share: float = setting(0.1, help="what is left of the value each time", minimum=0, maximum=1)
-    warmup_steps: int = setting(0, help="steps of linear growth", minimum=0)
+    share: float = setting(
+        0.1, help="factor by which the value falls each time", minimum=0, maximum=1
+    )
+    warmup_steps: int = setting(0, help="steps in which the value grows linearly", minimum=0)
     warmup_ratio: float = setting(
         1e-3, help="share of the value at the very first step", minimum=0, maximum=1
     )
@@ -157,10 +165,10 @@ class CosineWithOverlappingWarmup:
         CosineLRScheduler with warmup_prefix off.
     """
 
-    start: float = setting(help="value at the head of the cosine", minimum=0)
-    end: float = setting(help="value that the cosine goes to", minimum=0)
-    warmup_epochs: int = setting(0, help="epochs of linear growth", minimum=0)
-    warmup_from: float = setting(0.0, help="value of the first step", minimum=0)
+    start: float = setting(help="value at the start of the cosine", minimum=0)
+    end: float = setting(help="value at the end of the cosine", minimum=0)
+    warmup_epochs: int = setting(0, help="epochs in which the value grows linearly", minimum=0)
+    warmup_from: float = setting(0.0, help="value in the first step", minimum=0)
 
     def at(self, progress: Progress) -> float:
         """Return the value for the step that is about to be made."""

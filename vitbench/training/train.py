@@ -18,6 +18,7 @@ from vitbench.objectives.objective import Annotations
 from vitbench.online_knn import OnlineKnn
 from vitbench.records import atomic
 from vitbench.settings import digest, plain, problems
+from vitbench.training.determinism import deterministic_kernels
 from vitbench.training.identity import identity_of
 from vitbench.training.images import open_images
 from vitbench.training.loop import Loop
@@ -116,7 +117,8 @@ def train(
         document = {"recipe": plain(recipe), "options": plain(options), **note, **facts}
         document["root"] = found.places
         distributed.compute_on_main(lambda: write_document(task, document))
-        loop.run(until=steps)
+        with deterministic_kernels(options.computing.deterministic):
+            loop.run(until=steps)
     return folder / RUN_FILE
 
 
@@ -224,4 +226,4 @@ def open_probe(options: Options) -> OnlineKnn | None:
         if inputs.probe_data:
             raise
         return None
-    return OnlineKnn(bank, queries, options.loading.workers)
+    return OnlineKnn(bank, queries, options.loading.threads)

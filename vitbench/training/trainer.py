@@ -14,14 +14,17 @@ from vitbench import distributed
 from vitbench.data.multicrop import GLOBAL_CROPS
 from vitbench.data.training_loader import CropBatch
 from vitbench.data.upload import send
+from vitbench.models.backbone import Backbone
 from vitbench.models.low_precision import weights_cast_together
 from vitbench.objectives.crop_features import CropFeatures
 from vitbench.objectives.objective import Annotations, Branch, Objective, TermLoss
 from vitbench.objectives.progress import Progress
+from vitbench.training.activation_checkpointing import checkpoint_activations
 from vitbench.training.drop_path import DropPath, without_drop_path
 from vitbench.training.options import ComputeConfig
 from vitbench.training.parallel import ParallelLoss
 from vitbench.training.recipe import Recipe
+from vitbench.training.sharding import gathered, shared_as, shared_moments
 from vitbench.training.student_teacher import Network, StudentTeacher
 
 
@@ -67,8 +70,15 @@ class Trainer:
         if computing.compile:
             for network in self.student_teacher.networks:
                 network.backbone.compile()
+        if computing.activation_checkpointing:
+            checkpoint_activations(self.student_teacher.student.backbone, self.drop_path)
         trained = (self.student_teacher.student, self.objectives)
-        self.loss = ParallelLoss(trained, self._loss)
+        self.loss = ParallelLoss(
+            (self.student_teacher, self.objectives),
+            self._loss,
+            shard=computing.shard,
+            blocks=self._blocks() if computing.shard else (),
+        )
         self.trained = [
             parameter
             for module in trained
@@ -108,20 +118,35 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on."""
-        return {
+        state = {
             "step": self.step,
             "skipped": self.skipped,
             "pair": self.student_teacher.state_dict(),
             "objectives": self.objectives.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        return gathered(state) if self.loss.sharded else state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go back to a state of `state_dict`."""
         self.step, self.skipped = state["step"], state["skipped"]
-        self.student_teacher.load_state_dict(state["pair"])
-        self.objectives.load_state_dict(state["objectives"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for module, name in ((self.student_teacher, "pair"), (self.objectives, "objectives")):
+            module.load_state_dict(shared_as(state[name], module.state_dict()))
+        self.optimizer.load_state_dict(shared_moments(state["optimizer"], self.optimizer))
+
+    def scored_backbone(self) -> Backbone:
+        """Return the backbone that is scored and written; every process takes part."""
+        backbone = self.student_teacher.target.backbone
+        if not self.loss.sharded:
+            return backbone
+        whole = self.recipe.build_backbone()
+        whole.load_state_dict(gathered(backbone.state_dict()))
+        return whole.to(self.device, self.dtype)
+
+    def _blocks(self) -> list[nn.Module]:
+        """Return the blocks of student and teacher."""
+        networks = self.student_teacher.networks
+        return [block for network in networks for block in network.backbone.repeated_blocks()]
 
     def _skips(self, loss: Tensor) -> bool:
         """Tell whether this step is to be left out, because its loss is not finite anywhere."""

@@ -99,7 +99,7 @@ class Adjacency(PositiveRule):
 
     @property
     def data(self) -> DataKind:
-        """What the annotations are."""
+        """The kind of data that has the annotations."""
         return self.annotations
 
     def check(self, backbone: "Backbone") -> None:

@@ -1,4 +1,4 @@
-"""How many neighbors of a patch are positives, by the ground truth alone."""
+"""Count the adjacent positives of each patch in the ground truth alone."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vitbench.api import Context, Outcome, Score
 from vitbench.api import errors as wrong
 from vitbench.kit import (
+    LabeledDataset,
     PositiveRule,
     Row,
     count_grid,
@@ -19,13 +20,7 @@ from vitbench.kit import (
 )
 from vitbench_protocols.adjacency.pictures import draw_histogram, draw_overlays
 from vitbench_protocols.adjacency.tables import group_tables, write_table
-from vitbench_protocols.adjacency.truth import (
-    LabeledDataset,
-    Truth,
-    image_means,
-    open_labels,
-    read_truth,
-)
+from vitbench_protocols.adjacency.truth import Truth, image_means, open_labels, read_truth
 
 if TYPE_CHECKING:
     from vitbench_protocols.adjacency import Adjacency

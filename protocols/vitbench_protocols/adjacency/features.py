@@ -1,4 +1,4 @@
-"""Which neighbors a checkpoint's features choose, against those that the ground truth has."""
+"""Compare the neighbors that features choose with those that the ground truth has."""
 
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from vitbench.api import (
 from vitbench.api import errors as wrong
 from vitbench.kit import (
     Geometry,
+    LabeledDataset,
     distributed,
     load_batches,
     neighbor_similarities,
@@ -37,7 +38,6 @@ from vitbench_protocols.adjacency.pictures import draw_histogram, draw_overlays
 from vitbench_protocols.adjacency.tables import group_tables
 from vitbench_protocols.adjacency.truth import (
     Bools,
-    LabeledDataset,
     Truth,
     image_means,
     open_labels,

@@ -12,11 +12,12 @@ from vitbench.api import Context
 from vitbench.kit import (
     STEPS,
     Geometry,
+    LabeledDataset,
     PositiveRule,
     atomic,
     safe_name,
 )
-from vitbench_protocols.adjacency.truth import Bools, LabeledDataset, Truth
+from vitbench_protocols.adjacency.truth import Bools, Truth
 
 OVERLAY_PX = 896  # about; a whole multiple of the patches
 HIT, MISS, FALSE, GRID = (70, 230, 90), (255, 190, 30), (255, 60, 60), (255, 255, 255)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.kit import atomic
-from vitbench_protocols.adjacency.truth import Bools, LabeledDataset, Truth
+from vitbench.kit import LabeledDataset, atomic
+from vitbench_protocols.adjacency.truth import Bools, Truth
 
 BACKGROUND = "background"
 BORDER_PX = (0, 8, 16, 32, 64)  # lower ends of the bins, pixels of the square image

@@ -1,18 +1,17 @@
 """The ground truth of a whole split, gathered from all processes into arrays."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
-from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import Context, Dataset, Sample
+from vitbench.api import Context
 from vitbench.api import errors as wrong
 from vitbench.kit import (
     FindPositives,
+    LabeledDataset,
     PositiveRule,
     Positives,
     distributed,
@@ -54,24 +53,16 @@ class Truth:
         )
 
 
-class LabeledDataset(Dataset[Sample[Any]], Protocol):
-    """Images with a label for every pixel, in whatever form."""
-
-    categories: Mapping[int, str]  # label -> name
-    files: Sequence[Path]  # of the images
-
-    def target(self, index: int) -> Any:
-        """Return the annotation of one image, without reading the image."""
-
-
 def take_patches(neighbors: NDArray[Entry], mask: Bools) -> NDArray[Entry]:
     """Take patches (n, h, w) out of values of their neighbors: (n, 8, h, w) -> (1, 8, m, 1)."""
     return np.moveaxis(neighbors, 1, -1)[mask].T[None, :, :, None]
 
 
 def open_labels(context: Context) -> LabeledDataset:
-    """Open the validation split; every kind of data that these protocols read has labels."""
-    return cast("LabeledDataset", context.dataset("val"))
+    """Open the validation split; every kind of data that the protocol reads has labels."""
+    dataset = context.dataset("val")
+    assert isinstance(dataset, LabeledDataset), f"{dataset.info.kind} without labels for pixels"
+    return dataset
 
 
 def read_truth(dataset: LabeledDataset, reading: PositiveRule, context: Context) -> Truth:

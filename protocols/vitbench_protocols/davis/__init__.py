@@ -17,7 +17,7 @@ from vitbench.api import (
     setting,
 )
 from vitbench.kit import Clip, distributed
-from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, write_csv
+from vitbench_protocols.davis.scores import METRICS, ClipScores, split_name, summarize, write_csv
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone
@@ -123,7 +123,9 @@ class Davis:
         off="take exactly k patches where several are as similar as the k-th",
     )
     repeat_first: bool = setting(
-        False, help="fill the context with copies of the first frame until there are enough frames"
+        False,
+        help="fill the context with copies of the first frame until there are enough frames",
+        off="start with the first frame alone as context",
     )
     layer: int = setting(
         -1, help="number of the block whose patches are compared; negative: from the last, -1"
@@ -135,8 +137,9 @@ class Davis:
     )
     grid_px: int = setting(
         0,
-        help="side of a cell of the grid on which labels are followed, px: maps of any stride are "
-        "resized to it, bilinearly, so that networks share a column; 0: the network's own patches",
+        help="side, in pixels, of the cells of a common grid that the features of any network are"
+        " resized to, so that networks of other patch sizes share a column; 0: the network's own"
+        " patches",
         minimum=0,
     )
     resolution: int = setting(
@@ -185,7 +188,7 @@ class Davis:
     @property
     def splits(self) -> tuple[str, ...]:
         """The one split that is read."""
-        return (self.split if self.year == 2017 else f"2016/{self.split}",)
+        return (split_name(self.split, self.year, late_objects=self.late_objects),)
 
     @property
     def normalization(self) -> Normalization | None:
@@ -195,7 +198,7 @@ class Davis:
 
     @property
     def rules(self) -> "Rules":
-        """How labels are carried from frame to frame."""
+        """The settings of the label propagation."""
         from vitbench_protocols.davis.propagate import Rules
 
         return Rules(

@@ -23,7 +23,9 @@ from vitbench_protocols.davis.frames import (
     Size,
     first_labels,
     frame_size,
+    given_labels,
     hard_mask,
+    introduce,
     load_frame,
     mask_grid,
     nearest_whole,
@@ -31,7 +33,7 @@ from vitbench_protocols.davis.frames import (
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.pictures import write_mask, write_overlay, write_video
 from vitbench_protocols.davis.propagate import Propagator
-from vitbench_protocols.davis.scores import ClipScores
+from vitbench_protocols.davis.scores import ClipScores, only_entered
 
 if TYPE_CHECKING:
     from vitbench_protocols.davis import Davis
@@ -128,13 +130,20 @@ class Follower:
             clip, grid, void=own.void, count=own.count_objects, shrink=own.shrink_mask
         ).to(self.context.device)
         propagator: Propagator | None = None
-        for patches in self.patches(clip, resized, pool):
+        for number, patches in enumerate(self.patches(clip, resized, pool)):
             tokens = patches.shape[1:]
             if propagator is None:
                 propagator = Propagator(own.rules, patches, labels.reshape(-1, *tokens))
                 continue
-            soft = propagator.step(patches).reshape(-1, *grid)
-            yield hard_mask(soft, size, patch=self.cell_px, stretch=own.stretch)
+            soft = propagator.label(patches).reshape(-1, *grid)
+            mask = hard_mask(soft, size, patch=self.cell_px, stretch=own.stretch)
+            if entering := clip.entering(number):
+                truth = clip.mask(number)
+                mask = np.where(np.isin(truth, entering), truth, mask)
+                given = given_labels(truth, entering, grid, shrink=own.shrink_mask)
+                soft = introduce(soft, entering, given)
+            propagator.remember(patches, soft.reshape(-1, *tokens))
+            yield mask
 
     def patches(self, clip: Clip, size: Size, pool: ThreadPoolExecutor) -> Iterator[Tensor]:
         """Yield the patch tokens of every frame, (D, h, w), extracted a few frames at a time."""
@@ -184,7 +193,7 @@ def _finish(
     write_mask(mask, path)
     if scored is None:
         return None
-    return score_frame(clip.mask(scored), mask, clip.objects)
+    return only_entered(score_frame(clip.mask(scored), mask, clip.objects), clip, scored)
 
 
 def _ahead(
@@ -200,7 +209,7 @@ def _ahead(
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Lend threads; if the work fails, what is still waiting is dropped."""
+    """Give threads for the time of the block; if it fails, waiting work is dropped."""
     pool = ThreadPoolExecutor(workers)
     try:
         yield pool

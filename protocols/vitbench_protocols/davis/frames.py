@@ -1,5 +1,6 @@
-"""From frames and masks to what is propagated, and from soft labels back to masks."""
+"""Turn frames and masks into inputs of the propagation, and soft labels into masks."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -96,10 +97,39 @@ def first_labels(
         )
     mask = np.where(mask == VOID, np.uint8(0), mask)
     small = np.array(Image.fromarray(mask).resize((grid[1], grid[0]), Image.Resampling.NEAREST))
-    objects = int(small.max()) if count == "grid" else clip.objects
+    objects = int(small.max()) if count == "grid" and not clip.enters else clip.objects
     if shrink == "nearest":
         return _one_hot(small, objects)
     return functional.interpolate(_one_hot(mask, objects)[None], size=grid, mode="bilinear")[0]
+
+
+def given_labels(
+    mask: NDArray[np.uint8],
+    objects: Sequence[int],
+    grid: Size,
+    *,
+    shrink: Literal["nearest", "bilinear"],
+) -> Tensor:
+    """Return one map for each object that enters with a mask, shape (objects, *grid), 0 to 1."""
+    if shrink == "nearest":
+        small = Image.fromarray(mask).resize((grid[1], grid[0]), Image.Resampling.NEAREST)
+        return torch.stack([torch.from_numpy(np.array(small) == one).float() for one in objects])
+    maps = torch.stack([torch.from_numpy(mask == one).float() for one in objects])
+    return functional.interpolate(maps[None], size=grid, mode="bilinear")[0]
+
+
+def introduce(soft: Tensor, objects: Sequence[int], given: Tensor) -> Tensor:
+    """Put entering objects into the soft labels of a frame, over whatever was there.
+
+    Args:
+        soft: Soft labels, shape (C, h, w).
+        objects: Numbers of the objects.
+        given: Their maps, shape (objects, h, w), 0 to 1.
+    """
+    given = given.to(soft)
+    mixed = soft * (1 - given.sum(dim=0))
+    mixed[list(objects)] += given
+    return mixed
 
 
 def hard_mask(soft: Tensor, size: Size, *, patch: int, stretch: Stretch) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""J and F: how well predicted object masks match the true ones, in area and in outline."""
+"""J and F of predicted object masks: overlap in area, and match of outlines."""
 
 import math
 from dataclasses import dataclass

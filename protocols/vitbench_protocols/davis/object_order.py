@@ -1,4 +1,4 @@
-"""Objects under other numbers than the truth's: scored as they are, but said."""
+"""Detect predictions whose objects are numbered otherwise than in the truth."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ def count_overlaps(truth: Mask, predicted: Mask, objects: int) -> NDArray[np.int
 
 
 def better_order(overlaps: NDArray[np.int64]) -> str:
-    """Tell which numbers fit far better than those in the files; empty if none do.
+    """Return, as text, which numbers fit far better than those in the files; empty if none do.
 
     Args:
         overlaps: Shared pixels of a clip's true and predicted objects, (objects, objects).

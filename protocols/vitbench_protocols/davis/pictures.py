@@ -1,4 +1,4 @@
-"""What a person can look at: palette masks in DAVIS layout, overlays, videos."""
+"""Pictures of results: palette masks in DAVIS layout, overlays, videos."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -19,7 +19,7 @@ STRIP = 4  # tokens: narrow enough to waste little, wide enough for fast matrix 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How labels are carried."""
+    """Settings of the label propagation."""
 
     k: int = 5  # most similar patches that give their label
     temperature: float = 0.1
@@ -81,7 +81,7 @@ class Propagator:
 
     @property
     def size_bytes(self) -> int:
-        """Memory of what is kept of the context, in bytes."""
+        """Memory of the kept features and labels, in bytes."""
         return self._features.nbytes + self._labels.nbytes
 
     def step(self, patches: Tensor) -> Tensor:

@@ -1,49 +1,94 @@
-"""A folder of result masks: is it the right one, and what lies there instead?"""
+"""Result masks as people hand them in: a folder, one inside another, or a zip file of it."""
 
+import zipfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from vitbench.api import errors
 from vitbench.kit import mask_files
 
 DEPTH = 4  # folders below the one that was given, in which clips are looked for
 LISTED = 10_000  # folders that are looked at
+LARGEST = 1 << 26  # bytes of one mask in a zip file
 
 
-def check_folder(predictions: Path, clips: Sequence[str]) -> None:
-    """Check that a folder holds one folder of masks a clip.
+@contextmanager
+def result_folder(predictions: Path, clips: Sequence[str]) -> Iterator[Path]:
+    """Give the folder that holds one folder of masks for each clip.
+
+    Args:
+        predictions: That folder, a folder around it, or a zip file, which is unpacked for the time
+            of the block.
+        clips: Names of the clips.
 
     Raises:
-        DatasetError: It does not; the message names the folder that does, if one is near.
+        DatasetError: No folder holds all clips, or several do.
     """
-    missing = [clip for clip in clips if not (predictions / clip).is_dir()]
-    if not missing:
+    if not zipfile.is_zipfile(predictions):
+        yield _holder(predictions, clips, predictions)
         return
-    deeper = deeper_folder(predictions, clips)
+    with TemporaryDirectory(prefix="vitbench-masks-") as unpacked:
+        _unpack(predictions, Path(unpacked), clips)
+        yield _holder(Path(unpacked), clips, predictions)
+
+
+def _unpack(source: Path, folder: Path, clips: Sequence[str]) -> None:
+    """Write the masks of the clips in a zip file below a folder, and nothing else of it.
+
+    Raises:
+        DatasetError: The file is broken, or a mask is too large.
+    """
+    names = {*clips}
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for member in archive.infolist():
+                path = PurePosixPath(member.filename)
+                if path.parent.name not in names or path.suffix != ".png":
+                    continue
+                if member.file_size > LARGEST:
+                    raise errors.DatasetError(
+                        f"{member.filename!r} in {str(source)!r} is too large.",
+                        expected=f"at most {LARGEST >> 20} MB for a mask",
+                        found=f"{member.file_size >> 20} MB",
+                    )
+                archive.extract(member, folder)  # never outside of it: zipfile drops `..` and `/`
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        raise errors.DatasetError(
+            f"the zip file {str(source)!r} can't be unpacked.",
+            expected="a whole zip file without a password",
+            found=str(error),
+            hint="zip the folder again, or give the folder itself",
+        ) from error
+
+
+def _holder(folder: Path, clips: Sequence[str], given: Path) -> Path:
+    """Return the folder that holds all clips: this one, or the only one below that does."""
+    missing = [clip for clip in clips if not (folder / clip).is_dir()]
+    if not missing:
+        return folder
+    below = [path for path in _folders(folder) if all((path / one).is_dir() for one in clips)]
+    if len(below) == 1:
+        return below[0]
+    if below:
+        raise errors.DatasetError(
+            f"{str(given)!r} holds several sets of masks.",
+            expected="one folder with a folder of masks for each clip",
+            found=errors.listed([path.relative_to(folder).as_posix() for path in below]),
+            hint="give one of these folders",
+        )
     raise errors.DatasetError(
-        f"{str(predictions)!r} has no folder of the clip {missing[0]!r}.",
+        f"{str(given)!r} has no folder of the clip {missing[0]!r}.",
         expected="PREDICTIONS/<clip>/<frame>.png",
-        found=_found(predictions, len(missing), len(clips)),
-        hint=f"give the folder {str(deeper)!r}"
-        if deeper
-        else "unpack the archive, and give the folder that holds the clips"
-        if predictions.is_file()
-        else "give the folder that holds one folder a clip; --split says which clips",
+        found=_found(folder, len(missing), len(clips)),
+        hint="give the folder or zip file that holds one folder for each clip; --split says which"
+        " clips",
     )
 
 
-def deeper_folder(folder: Path, clips: Sequence[str]) -> Path | None:
-    """Return the folder below this one, if any, that holds all clips."""
-    for number, below in enumerate(_folders(folder, DEPTH)):
-        if number > LISTED:
-            return None
-        if all((below / clip).is_dir() for clip in clips):
-            return below
-    return None
-
-
 def found_instead(folder: Path) -> str:
-    """Tell what a clip's folder holds, for a message."""
+    """Describe the content of a clip's folder, for a message."""
     others = sorted(path.suffix for path in folder.iterdir() if path.is_file())
     kinds = sorted({suffix for suffix in others if suffix not in ("", ".png")})
     masks = f"{len(mask_files(folder))} PNGs"
@@ -52,17 +97,25 @@ def found_instead(folder: Path) -> str:
 
 def _found(predictions: Path, missing: int, clips: int) -> str:
     if predictions.is_file():
-        return f"a file ({predictions.suffix or 'without ending'})"
+        return f"a file ({predictions.suffix or 'without ending'}) that is no zip file"
     if not predictions.is_dir():
         return "nothing there"
     names = sorted(path.name for path in predictions.iterdir())
     return f"{missing} of {clips} clips missing; there lie {errors.listed(names)}"
 
 
-def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    if not depth or not folder.is_dir():
-        return
-    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
-    yield from below
-    for path in below:
-        yield from _folders(path, depth - 1)
+def _folders(folder: Path) -> list[Path]:
+    """List the folders below this one, the upper ones first, up to a depth and a number."""
+    found: list[Path] = []
+    level = [folder] if folder.is_dir() else []
+    for _ in range(DEPTH):
+        level = [
+            path
+            for upper in level
+            for path in sorted(upper.iterdir())
+            if path.is_dir() and not path.name.startswith(".")
+        ]
+        found += level
+        if len(found) > LISTED:
+            return found[:LISTED]
+    return found

@@ -1,4 +1,4 @@
-"""`vitbench score davis`: J and F of anybody's result masks."""
+"""`vitbench score davis`: J and F of result masks."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +22,15 @@ from vitbench.api import (
 from vitbench.kit import Clip, read_labels
 from vitbench_protocols.davis.jf import Values, score_frame
 from vitbench_protocols.davis.object_order import better_order, count_overlaps
-from vitbench_protocols.davis.result_folder import check_folder, found_instead
-from vitbench_protocols.davis.scores import METRICS, ClipScores, summarize, write_csv
+from vitbench_protocols.davis.result_folder import found_instead, result_folder
+from vitbench_protocols.davis.scores import (
+    METRICS,
+    ClipScores,
+    only_entered,
+    split_name,
+    summarize,
+    write_csv,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ class DavisMasks:
     @property
     def splits(self) -> tuple[str, ...]:
         """The one split that is read."""
-        return (self.split if self.year == 2017 else f"2016/{self.split}",)
+        return (split_name(self.split, self.year, late_objects=self.late_objects),)
 
     def run(self, predictions: Path, context: Context) -> Outcome:
         """Score the masks of every clip; all of them must be there.
@@ -99,8 +106,14 @@ class DavisMasks:
                 hint="add --year 2016, or leave out --threshold",
             )
         clips: Dataset[Clip] = context.dataset(self.splits[0])
-        check_folder(predictions, clips.ids)
-        todo = [_frames(clips[index], predictions) for index in range(len(clips))]
+        with result_folder(predictions, clips.ids) as folder:
+            if folder != predictions and folder.is_relative_to(predictions):
+                context.note(f"the masks are those in {folder.relative_to(predictions).as_posix()}")
+            return self._scored(folder, clips, context)
+
+    def _scored(self, folder: Path, clips: Dataset[Clip], context: Context) -> Outcome:
+        """Score the masks in a folder that has one folder for each clip."""
+        todo = [_frames(clips[index], folder) for index in range(len(clips))]
         found = []
         with ThreadPoolExecutor(context.workers) as pool:
             for done, frames in enumerate(todo, start=1):
@@ -140,7 +153,8 @@ class DavisMasks:
                 )
             labels = np.where(extra, np.uint8(0), labels)
         overlaps = count_overlaps(truth, labels, clip.objects)
-        return _Scored(*score_frame(truth, labels, clip.objects), overlaps)
+        region, outline = only_entered(score_frame(truth, labels, clip.objects), clip, frame.number)
+        return _Scored(region, outline, overlaps)
 
     def _labels(self, path: Path, *, binary: bool) -> NDArray[np.uint8]:
         """Read a predicted mask: object numbers, or 0 and 1 of DAVIS-2016's one object."""
@@ -157,7 +171,7 @@ class DavisMasks:
 
 
 class _Scored(NamedTuple):
-    """What was found of one frame."""
+    """J and F of one frame, and the overlaps of its objects."""
 
     region: Values  # J, (objects,)
     outline: Values  # F, (objects,)
@@ -165,7 +179,7 @@ class _Scored(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A frame to score: which, and the predicted mask."""
+    """A frame to score: its clip, its number, and the file of its predicted mask."""
 
     clip: Clip
     number: int

@@ -1,4 +1,4 @@
-"""J and F of whole clips, and what is told of a set of clips."""
+"""J and F of whole clips and of sets of clips."""
 
 import csv
 import json
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import MetricSpec, Score
-from vitbench.kit import atomic
+from vitbench.api import MetricSpec, Score, errors
+from vitbench.kit import LATE_OBJECTS, Clip, atomic
 from vitbench_protocols.davis.jf import Statistics, Values, statistics
 
 METRICS = (
@@ -32,7 +32,7 @@ class ClipScores:
 
     clip: str
     region: Values  # J, (objects, frames); no frames where the truth is not known
-    outline: Values  # F, (objects, frames)
+    outline: Values  # F, (objects, frames); NaN, as in J, up to the frame in which an object enters
     pictures: tuple[tuple[str, str], ...] = ()  # (name, path) of what was drawn of it
 
     @property
@@ -42,12 +42,20 @@ class ClipScores:
 
     def worst_frame(self) -> int:
         """Return the number of the scored frame with the lowest J&F; the clip's frame 0 is none."""
-        return 1 + int((self.region + self.outline).mean(axis=0).argmin())
+        both = self.region + self.outline
+        known = np.isfinite(both)
+        sums, counts = np.where(known, both, 0).sum(axis=0), known.sum(axis=0)
+        means = np.divide(sums, counts, out=np.full(len(sums), np.inf), where=counts > 0)
+        return 1 + int(means.argmin())
 
-    def per_object(self) -> list[tuple[Statistics, Statistics]]:
-        """Summarize J and F of each object over the frames."""
+    def per_object(self) -> dict[int, tuple[Statistics, Statistics]]:
+        """Summarize J and F of each object, by its number, over the frames that count for it."""
         rows = zip(self.region, self.outline, strict=True)
-        return [(statistics(region), statistics(outline)) for region, outline in rows]
+        return {
+            number: (statistics(region[known]), statistics(outline[known]))
+            for number, (region, outline) in enumerate(rows, start=1)
+            if (known := np.isfinite(region)).any()
+        }
 
     def write(self, path: Path) -> None:
         """Keep the scores, so that a killed run need not follow the clip again."""
@@ -61,10 +69,35 @@ class ClipScores:
 
     @classmethod
     def read(cls, clip: str, path: Path) -> "ClipScores":
-        """Return what `write` kept."""
+        """Read scores that `write` wrote."""
         parts = json.loads(path.read_text())
         region, outline = (np.array(parts[key], dtype=float) for key in ("region", "outline"))
         return cls(clip, region, outline, tuple((name, at) for name, at in parts["pictures"]))
+
+
+def split_name(split: str, year: int, *, late_objects: bool) -> str:
+    """Return the split as the reader of clips knows it.
+
+    Raises:
+        SettingError: Objects can't appear later in DAVIS-2016, which has one object a clip.
+    """
+    if late_objects and year == 2016:
+        raise errors.SettingError(["--late-objects is not for --year 2016: it has one object"])
+    if late_objects:
+        return f"{LATE_OBJECTS}{split}"
+    return split if year == 2017 else f"2016/{split}"
+
+
+def only_entered(scores: tuple[Values, Values], clip: Clip, frame: int) -> tuple[Values, Values]:
+    """Return J and F of a frame, (objects,) each, NaN for objects that are not yet predicted.
+
+    An object counts from the frame after the one in which its mask is given.
+    """
+    if not clip.enters:
+        return scores
+    before = np.array(clip.enters) >= frame
+    region, outline = (np.where(before, np.nan, values) for values in scores)
+    return region, outline
 
 
 def summarize(found: Sequence[ClipScores]) -> tuple[tuple[Score, ...], dict[str, NDArray[Any]]]:
@@ -74,8 +107,9 @@ def summarize(found: Sequence[ClipScores]) -> tuple[tuple[Score, ...], dict[str,
         The scores in percent, and what is kept of each clip: the mean over its objects and, as its
         weight, how many there are.
     """
-    rows = [_percent(*pair) for clip in found for pair in clip.per_object()]
-    objects = np.array([len(clip.region) for clip in found])
+    scored = [[_percent(*pair) for pair in clip.per_object().values()] for clip in found]
+    rows = [row for own in scored for row in own]
+    objects = np.array([len(own) for own in scored])
     starts = np.cumsum(objects) - objects
     items: dict[str, NDArray[Any]] = {
         "ids": np.array([clip.clip for clip in found]),
@@ -95,7 +129,7 @@ def write_csv(found: Sequence[ClipScores], path: Path) -> None:
         lines = csv.writer(stream)
         lines.writerow(["clip", "object", *(f"{m}_{c}" for m in "jf" for c in COLUMNS)])
         for clip in found:
-            for number, pair in enumerate(clip.per_object(), start=1):
+            for number, pair in clip.per_object().items():
                 values = [100 * getattr(part, column) for part in pair for column in COLUMNS]
                 lines.writerow([clip.clip, number, *values])
 

@@ -10,7 +10,7 @@ from vitbench_protocols.detection.outcome import finish
 from vitbench_protocols.detection.results import write_results
 from vitbench_protocols.detection.scores import METRICS, Engine
 from vitbench_protocols.detection.settings import Learning, MaskRCNN
-from vitbench_protocols.detection.truth import Truth, check_categories
+from vitbench_protocols.detection.truth import Truth, check_categories, open_instances
 from vitbench_protocols.detection.views import Views
 
 if TYPE_CHECKING:
@@ -159,9 +159,9 @@ class Detection:
         """Learn from the training images and score every validation image at its own size."""
         from vitbench_protocols.detection.learning import learn_and_detect  # imports torch
 
-        val = context.dataset("val")
+        val = open_instances(context, "val")
         truth = Truth.of(val)
-        check_categories(context.dataset("train"), truth)
+        check_categories(open_instances(context, "train"), truth)
         detections = learn_and_detect(self, backbone, context, truth)
         outcome = finish(detections, val, truth, context, self.engine)
         path = context.output / RESULTS

@@ -1,4 +1,4 @@
-"""Where mmdetection's Mask R-CNN differs from torchvision's: each difference, and nothing else.
+"""The differences of mmdetection's Mask R-CNN from torchvision's, and nothing else.
 
 torchvision's parts do the work; what stands here takes the place of the piece that differs.
 """

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vitbench.api import Context, Dataset
+from vitbench.api import Context, InstanceDataset
 from vitbench.kit import (
     Pixels,
     RunLengths,
@@ -30,16 +29,16 @@ class Problem:
     """The data, and how large an image is seen."""
 
     context: Context
-    train: Dataset[Any]
-    val: Dataset[Any]
+    train: InstanceDataset
+    val: InstanceDataset
     truth: Truth  # of val
     short: float  # px, limits of the sides
     long: float
 
     def labels(self) -> dict[int, int]:
         """Return the label of each category of the data set: from 1, in the order of the ids."""
-        source: Any = self.train
-        return {number: label for label, number in enumerate(sorted(source.categories), start=1)}
+        numbers = sorted(self.train.categories)
+        return {number: label for label, number in enumerate(numbers, start=1)}
 
 
 def normalized(image: Pixels, context: Context) -> Tensor:
@@ -98,7 +97,7 @@ def _runs(mask: Tensor) -> RunLengths:
 
 
 def _images(
-    dataset: Dataset[Any], places: Sequence[int], workers: int
+    dataset: InstanceDataset, places: Sequence[int], workers: int
 ) -> Iterator[tuple[int, Pixels]]:
     def read(place: int) -> tuple[int, Pixels]:
         return place, np.array(dataset[place].image)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from vitbench.api import Backbone, Context, Dataset, errors
+from vitbench.api import Backbone, Context, InstanceDataset, errors
 from vitbench.kit import FineTuneContext, FineTuning, Shuffled, seeded
 from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
@@ -15,7 +15,7 @@ from vitbench_protocols.detection.inference import Problem, detect_all, normaliz
 from vitbench_protocols.detection.results import Detected
 from vitbench_protocols.detection.scores import evaluate_kind
 from vitbench_protocols.detection.settings import Learning
-from vitbench_protocols.detection.truth import Truth
+from vitbench_protocols.detection.truth import Truth, open_instances
 from vitbench_protocols.detection.views import View, Views, read_view, trained_on
 
 if TYPE_CHECKING:
@@ -67,16 +67,15 @@ class ViewTask:
         return scores
 
 
-def places_to_learn(dataset: Dataset[Any]) -> list[int]:
+def places_to_learn(dataset: InstanceDataset) -> list[int]:
     """Return the places of the images that show something to learn from.
 
     Raises:
         DatasetError: There are none.
     """
-    source: Any = dataset
     found = []
     for place in range(len(dataset)):
-        target = source.target(place)
+        target = dataset.target(place)
         if min(target.height, target.width) >= SMALLEST and trained_on(target):
             found.append(place)
     if not found:
@@ -106,8 +105,8 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
 def learn_and_detect(
     protocol: "Detection", backbone: Backbone, context: Context, truth: Truth
 ) -> list[Detected]:
-    """Train a detector, and return what it finds in the validation images."""
-    train, val = context.dataset("train"), context.dataset("val")
+    """Train a detector, and return its detections in the validation images."""
+    train, val = (open_instances(context, split) for split in ("train", "val"))
     problem = Problem(context, train, val, truth, protocol.short, protocol.long)
     build = partial(build_detector, protocol, backbone, len(problem.labels()))
     detector: Detector = seeded(build, seed=context.seed).to(context.device)

@@ -1,12 +1,11 @@
-"""What a run leaves: scores, per-image data, the table of categories, pictures, curves."""
+"""The outcome of a run: scores, per-image data, table of categories, pictures, curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from vitbench.api import Context, Dataset, Outcome
+from vitbench.api import Context, InstanceDataset, Outcome
 from vitbench.kit import distributed, read_metrics, write_curves
 from vitbench_protocols.detection.ap_by_image import Items, ap_by_image
 from vitbench_protocols.detection.pictures import Shown, write_sheet
@@ -31,12 +30,12 @@ PANELS = (
 
 def finish(
     detections: Sequence[Detected],
-    dataset: Dataset[Any],
+    dataset: InstanceDataset,
     truth: Truth,
     context: Context,
     engine: Engine,
 ) -> Outcome:
-    """Evaluate a split's detections, and draw what is worth a look.
+    """Evaluate a split's detections, and draw the best and the worst images.
 
     Args:
         detections: Of all images.
@@ -82,16 +81,15 @@ def _sheets(
     items: Items,
     kind: Kind,
     detections: Sequence[Detected],
-    dataset: Dataset[Any],
+    dataset: InstanceDataset,
     truth: Truth,
     folder: Path,
 ) -> dict[str, Path]:
     """Draw the best and the worst images, where the data set's images are there."""
-    source: Any = dataset
     scores = ap_by_image(items, kind)
     known = np.flatnonzero(~np.isnan(scores)).tolist()
     ranked = sorted(
-        (place for place in known if source.files[place].is_file()),
+        (place for place in known if dataset.files[place].is_file()),
         key=lambda place: -scores[place],
     )
     of_image: dict[int, list[Detected]] = {}

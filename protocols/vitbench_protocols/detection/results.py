@@ -33,7 +33,7 @@ RESULTS = TypeAdapter(list[Detected])
 
 
 def read_results(path: Path, truth: Truth) -> list[Detected]:
-    """Read anybody's results file.
+    """Read a COCO results file.
 
     Raises:
         DatasetError: It is no results file, or of other images or categories than the truth, or

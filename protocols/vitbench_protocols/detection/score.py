@@ -1,4 +1,4 @@
-"""`vitbench score coco`: AP of anybody's results file."""
+"""`vitbench score coco`: AP of a COCO results file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from vitbench_protocols.detection.outcome import finish
 from vitbench_protocols.detection.results import read_results
 from vitbench_protocols.detection.scores import METRICS, Engine
 from vitbench_protocols.detection.suspicions import suspicions
-from vitbench_protocols.detection.truth import Truth
+from vitbench_protocols.detection.truth import Truth, open_instances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class CocoResults:
         Raises:
             DatasetError: It is no results file, or one of other images or categories.
         """
-        dataset = context.dataset(self.split)
+        dataset = open_instances(context, self.split)
         truth = Truth.of(dataset)
         detections = read_results(predictions, truth)
         for text in suspicions(detections, truth):

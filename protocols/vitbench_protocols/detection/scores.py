@@ -42,7 +42,7 @@ Entry = dict[str, Any]  # of one object or detection, as COCO's code wants it
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What COCO's evaluation found for boxes or masks."""
+    """The results of COCO's evaluation for boxes or for masks."""
 
     precision: NDArray[np.float64]  # (10 IoUs, 101 recalls, categories, 4 areas); -1: no objects
     items: dict[str, NDArray[Any]]  # see `vitbench.score_statistics`

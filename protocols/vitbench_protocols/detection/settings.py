@@ -15,7 +15,7 @@ MOMENTUM = 0.9  # of SGD
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskRCNN:
-    """Sizes of Mask R-CNN, and what it keeps; the defaults are the published ones.
+    """Sizes of Mask R-CNN and limits of its detections; the defaults are the published ones.
 
     Source:
         He et al., Mask R-CNN, ICCV 2017; mmdetection 2.x, configs/_base_/models/
@@ -99,7 +99,7 @@ class Learning:
         )
 
     def shares(self, layers: "Mapping[str, int]") -> dict[str, float]:
-        """Return how much of the rate a backbone's parameters get: less, the earlier they come.
+        """Return the learning-rate shares of a backbone's parameters, smaller in early blocks.
 
         Args:
             layers: Of `Backbone.parameter_layers`; not read where all rates are the same.

@@ -1,4 +1,4 @@
-"""Results that fit the objects far better if their file is read another way: said, not changed."""
+"""Warnings about results files that fit the objects far better if read in another way."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ WAYS: Mapping[str, Callable[[Boxes, Size], Boxes]] = {
 
 
 def suspicions(detections: Sequence[Detected], truth: Truth) -> list[str]:
-    """Tell what makes one think that a results file means something else than it says."""
+    """Return warnings that a results file may have another form of boxes or ids than COCO's."""
     notes = _images_without(detections, truth)
     groups = _by_image(detections, truth)
     read = [_Image.of(found, truth.objects[place], truth) for place, found in groups]

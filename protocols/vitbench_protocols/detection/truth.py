@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vitbench.api import Dataset, errors
+from vitbench.api import Context, InstanceDataset, errors
 from vitbench.kit import Instance, Instances, encode_mask
 
 Kind = Literal["box", "mask"]
@@ -12,7 +12,7 @@ Kind = Literal["box", "mask"]
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a split's annotation file says, under the file's own ids.
+    """The objects in a split's annotation file, under the file's own ids.
 
     An object without outline has no true mask: it counts for boxes only.
     """
@@ -26,20 +26,19 @@ class Truth:
     notes: tuple[str, ...] = ()  # on what the file does not say
 
     @staticmethod
-    def of(dataset: Dataset[Any]) -> "Truth":
+    def of(dataset: InstanceDataset) -> "Truth":
         """Take the objects of a data set of instances; no image is read."""
-        source: Any = dataset
-        objects = tuple(source.target(place) for place in range(len(dataset)))
+        objects = tuple(dataset.target(place) for place in range(len(dataset)))
         return Truth(
             name=f"{dataset.info.name}/{dataset.info.split}",
             ids=tuple(dataset.ids),
             sizes={one.image_id: (one.height, one.width) for one in objects},
             categories={
-                number - source.shift: name for number, name in sorted(source.categories.items())
+                number - dataset.shift: name for number, name in sorted(dataset.categories.items())
             },
             objects=objects,
-            shift=source.shift,
-            notes=tuple(source.notes),
+            shift=dataset.shift,
+            notes=tuple(dataset.notes),
         )
 
     @property
@@ -98,14 +97,20 @@ class Truth:
         }
 
 
-def check_categories(train: Dataset[Any], truth: Truth) -> None:
+def open_instances(context: Context, split: str) -> InstanceDataset:
+    """Open a split of objects."""
+    dataset = context.dataset(split)
+    assert isinstance(dataset, InstanceDataset), f"{dataset.info.kind} without objects"
+    return dataset
+
+
+def check_categories(train: InstanceDataset, truth: Truth) -> None:
     """Check that the images learned from and those scored have the same categories.
 
     Raises:
         DatasetError: They don't.
     """
-    source: Any = train
-    learned = {number - source.shift: name for number, name in source.categories.items()}
+    learned = {number - train.shift: name for number, name in train.categories.items()}
     if learned != truth.categories:
         odd = sorted({*learned.items()} ^ {*truth.categories.items()})
         raise errors.DatasetError(

@@ -21,7 +21,7 @@ from vitbench.kit import (
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A training sample: an image, and what is to be found in it."""
+    """A training sample: an image, and the boxes, labels and masks of its objects."""
 
     image: Pixels  # (H, W, 3)
     boxes: NDArray[np.float32]  # (n, 4) left, top, right, bottom in px
@@ -32,7 +32,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """How training images are changed, drawn by the place in the stream.
+    """Random sizes, crops and flips of training images, drawn by the position in the stream.
 
     Source:
         alinlab/SelfPatch (81aef14), detection/configs/selfpatch; mmdetection 2.x: RandomFlip,
@@ -58,7 +58,7 @@ class Views:
     )
 
     def __post_init__(self) -> None:
-        """Check what limits can't say.
+        """Check the sizes against each other.
 
         Raises:
             SettingError: The crop has not two sides, or there is no size to draw.

@@ -1,5 +1,6 @@
 """Object discovery: is the one region that stands out of an image an object?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -37,13 +38,21 @@ class Discovery:
         MetricSpec("iou", "IoU with the best object"),
     )
     presets: ClassVar[Presets] = {"lost": {}, "tokencut": {"method": "tokencut"}}
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "lost": "as LOST (Simeoni et al., BMVC 2021); one forward pass over the images",
+        "tokencut": "as TokenCut (Wang et al., CVPR 2022); one eigenvector for each image",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval discovery dino-vits16 --split trainval --data voc2012",
+        "vitbench eval discovery ckpt.pth --arch vit_small_patch16_224 --preset tokencut",
+    )
 
     method: Literal["lost", "tokencut"] = setting(
-        "lost", help="how the region is found", choices=("lost", "tokencut")
+        "lost", help="method that finds the region of the object", choices=("lost", "tokencut")
     )
     features: Literal["keys", "tokens"] = setting(
         "keys",
-        help="what is compared: keys of the last block's attention, or its output tokens",
+        help="features that are compared: keys of the last block's attention, or its output tokens",
         choices=("keys", "tokens"),
     )
     seeds: int = setting(
@@ -59,7 +68,7 @@ class Discovery:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """What is read."""
+        """The one split that is read."""
         return (self.split,)
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:

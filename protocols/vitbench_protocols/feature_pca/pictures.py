@@ -1,4 +1,4 @@
-"""What is seen in the patch features of a few images: their components, attention and spread."""
+"""Components, attention and spread of the patch features of a few images."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
 """The health of frozen features, without labels: collapse, artifacts, leaking positions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -17,7 +18,9 @@ def _described(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Measure what labels need not say of a backbone; none of it alone ranks one above another.
+    """Properties of features that need no labels: ranks, anisotropy, artifacts, invariances.
+
+    None of them alone ranks one backbone above another.
 
     Image-level features of all images: RankMe (effective rank), alpha (how steeply the spectrum
     falls; 1 is thought best) and LiDAR (the rank that random views of an image leave). Patches,
@@ -54,6 +57,13 @@ class Health:
         MetricSpec("scale", "change by a zoom of 5/4", higher_is_better=False),
     )
     presets: ClassVar[Presets] = {"default": {}}
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "default": "ours: 512 images, and 10 views of 100 of them",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval health dino-vits16 --data imagenet",
+        "vitbench eval health ckpt.pth --arch vit_small_patch16_224 --data synthetic",
+    )
 
     images: int = setting(512, help="number of images, evenly spread over the split", minimum=4)
     patches: int = setting(
@@ -64,8 +74,10 @@ class Health:
     artifact_norm: float = setting(
         3.0, help="smallest norm of an artifact, as a multiple of the median norm", minimum=1.0
     )
-    resize: int = setting(256, help="short side before the crop, px", minimum=8)
-    crop: int = setting(224, help="side of the center crop, px", minimum=8)
+    resize: int = setting(
+        256, help="short side of an image before the center crop, in pixels", minimum=8
+    )
+    crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
 
     @property
     def image_size(self) -> tuple[int, int]:

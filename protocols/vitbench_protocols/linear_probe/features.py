@@ -1,4 +1,4 @@
-"""What a linear head reads: which blocks' vectors, and how they are put together."""
+"""The input of linear heads: the vectors of which blocks, and how they are joined."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where a head's batches come from: stored features, or the backbone on fresh random crops."""
+"""Batches for linear heads: stored features, or features of fresh random crops."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

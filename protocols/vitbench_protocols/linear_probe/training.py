@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vitbench.api import (
+    ClassificationDataset,
     Context,
     FeatureSpec,
     FeatureTable,
@@ -36,7 +37,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What heads are trained and scored on."""
+    """The features that heads are trained and scored on."""
 
     context: Context
     spec: FeatureSpec  # of the features that are scored
@@ -151,7 +152,7 @@ class HeadTraining(Task[tuple[Tensor, Vectors]]):
         return self.step % self.steps_per_epoch == 0
 
     def milestone(self) -> Milestone:
-        """Tell of an epoch."""
+        """Report an epoch."""
         epoch = self.step // self.steps_per_epoch - 1
         row = {"epoch": epoch, "scale": self.schedule.scale(epoch), **self.scores(epoch)}
         self.data.context.progress(
@@ -239,7 +240,8 @@ def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -
 
 def finish(head: Head, data: Data, schedule: Schedule) -> Places:
     """Train one head on all of train, and score it on val after each epoch."""
-    dataset: Any = data.context.dataset("train")
+    dataset = data.context.dataset("train")
+    assert isinstance(dataset, ClassificationDataset), f"{dataset.info.kind} without classes"
     training = FinalTraining(head, data, torch.tensor(dataset.targets), schedule)
     training.train()
     places = training.places

@@ -1,5 +1,6 @@
 """Logistic regression on frozen features: the best linear classifier, with no learning rate."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -15,7 +16,7 @@ FEW_SHOT = {"scaling": "centered-l2", "intercept": False, "c_values": (400.0,), 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logistic:
-    """L2-regularized logistic regression; a held-out part of train chooses its strength.
+    """Accuracy of an L2-regularized logistic regression on frozen image-level features.
 
     For each C, sum of cross-entropies times C plus half the squared norm of the weights is
     minimized (L-BFGS). C is chosen on a held-out part of train, then the classifier is fitted to
@@ -50,16 +51,31 @@ class Logistic:
         "5-shot": {**FEW_SHOT, "shots": 5},
         "1-percent": {**FEW_SHOT, "percent": 1.0},
     }
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "dinov2": "as DINOv2 (Oquab et al., TMLR 2024): 45 values of C on all of train",
+        "msn": "as MSN (Assran et al., ECCV 2022): one value of C on all of train",
+        "1-shot": "as MSN: 1 image of each class, mean of 5 draws",
+        "5-shot": "as MSN: 5 images of each class, mean of 5 draws",
+        "1-percent": "as MSN: 1 % of each class, mean of 5 draws",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval logistic dino-vits16 --data imagenet",
+        "vitbench eval logistic ckpt.pth --arch vit_small_patch16_224 --preset 5-shot",
+    )
 
     scaling: Literal["none", "l2", "centered-l2", "standardized"] = setting(
         "none",
-        help="feature scaling: each vector's (l2, centered-l2) or each channel's over train",
+        help="scaling of features: of each vector (l2, centered-l2), or of each channel over train",
         choices=("none", "l2", "centered-l2", "standardized"),
     )
     c_values: tuple[float, ...] = setting(
         SWEEP, help="values of C; several are compared on held-out training images", minimum=1e-12
     )
-    intercept: bool = setting(True, help="whether the classifier has biases, not regularized")
+    intercept: bool = setting(
+        True,
+        help="give the classifier biases, not regularized",
+        off="fit a classifier without biases",
+    )
     held_out: float = setting(
         0.1, help="share of train that chooses among values of C", minimum=0.01, maximum=0.5
     )
@@ -73,10 +89,12 @@ class Logistic:
     draws: int = setting(1, help="number of draws of the few training images", minimum=1)
     iterations: int = setting(1000, help="most iterations of L-BFGS", minimum=1)
     tolerance: float = setting(
-        1e-8, help="a fit ends when a step lowers its loss by a smaller share", minimum=0
+        1e-8, help="share of the loss: a fit ends when a step lowers the loss by less", minimum=0
     )
-    resize: int = setting(224, help="short side before the crop, px", minimum=8)
-    crop: int = setting(224, help="side of the center crop, px", minimum=8)
+    resize: int = setting(
+        224, help="short side of an image before the center crop, in pixels", minimum=8
+    )
+    crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Image retrieval: are the images that answer a query nearer to it than the others?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -19,7 +20,7 @@ COPIES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """Mean average precision of a ranking by cosine similarity.
+    """Image retrieval by cosine similarity, scored by mean average precision (mAP).
 
     Revisited Oxford and Paris have three grades: easy (hard images left out), medium (all) and hard
     (easy images left out); `map` is medium. On Copydays and on classes there is one. With the
@@ -53,21 +54,40 @@ class Retrieval:
         "copies": COPIES,
         "copies-whitened": {**COPIES, "whiten": True},
     }
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "landmarks": "as DINO on Oxford and Paris (Caron et al., ICCV 2021), whole queries",
+        "landmarks-cropped": "as landmarks, with queries cut to the box of their object",
+        "classes": "ours: every validation image is a query for the images of its class",
+        "copies": "as DINO on Copydays: images of 320 px, class token and patches",
+        "copies-whitened": "as copies, with features whitened on other images",
+    }
+    examples: ClassVar[tuple[str, ...]] = (
+        "vitbench eval retrieval dino-vits16 --data roxford5k",
+        "vitbench eval retrieval ckpt.pth --arch vit_small_patch16_224 --preset classes --data"
+        " imagenet",
+    )
 
     by_class: bool = setting(
-        False, help="whether images of a classified data set are searched for those of their class"
+        False,
+        help="search a data set with classes: every image is a query for those of its class",
+        off="search a database for given queries",
     )
     view: Literal["whole", "squared", "cropped"] = setting(
         "whole",
-        help="how an image passes: with its long side at --size, as a square, or center-cropped",
+        help="shape of an image: whole with its long side at --size, as a square, or"
+        " center-cropped",
         choices=("whole", "squared", "cropped"),
     )
-    size: int = setting(512, help="long side, or side of the square or crop, px", minimum=16)
+    size: int = setting(
+        512, help="long side of the image, or side of the square or crop, in pixels", minimum=16
+    )
     scales: tuple[float, ...] = setting(
         (1.0, 0.5**0.5, 0.5), help="scales whose features are averaged", minimum=0.05, maximum=4
     )
     crop_queries: bool = setting(
-        False, help="whether a query is cut to the box of its object first"
+        False,
+        help="cut each query to the box of its object",
+        off="use queries whole, beyond the box of their object",
     )
     features: Literal["pooled", "pooled+gem"] = setting(
         "pooled",
@@ -75,11 +95,13 @@ class Retrieval:
         choices=("pooled", "pooled+gem"),
     )
     whiten: bool = setting(
-        False, help="whether features are whitened as the images of the split `whitening` say"
+        False,
+        help="whiten features by the statistics of the images in the split `whitening`",
+        off="compare features without whitening",
     )
     shown: int = setting(
         0,
-        help="places of the ranking that count, as a search that shows so many; 0: all",
+        help="number of places of the ranking that count; 0: all",
         minimum=0,
     )
 

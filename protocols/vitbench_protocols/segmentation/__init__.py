@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vitbench.api import Context, MetricSpec, Need, Outcome, setting
-from vitbench_protocols.segmentation.classes import FIRST_LABEL, HIGHEST, VOID, Classes
+from vitbench_protocols.segmentation.classes import (
+    FIRST_LABEL,
+    HIGHEST,
+    VOID,
+    Classes,
+    open_maps,
+)
 from vitbench_protocols.segmentation.outcome import PREDICTIONS, Keeper, finish
 from vitbench_protocols.segmentation.scores import METRICS
 from vitbench_protocols.segmentation.settings import (
@@ -123,9 +129,9 @@ class Segmentation:
         """Learn from the training images and score every validation image at its own size."""
         from vitbench_protocols.segmentation.predict import Problem, predict  # imports torch
 
-        val = context.dataset("val")
+        val = open_maps(context, "val")
         classes = Classes.of(val, self.first_label, self.void)
-        problem = Problem(context, classes, context.dataset("train"), val, self.inference)
+        problem = Problem(context, classes, open_maps(context, "train"), val, self.inference)
         segmenter = self.method.learn(backbone, problem)
         keeper = Keeper(context.output / PREDICTIONS, classes)
         tally = predict(problem, segmenter, keeper)

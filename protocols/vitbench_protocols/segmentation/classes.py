@@ -1,14 +1,13 @@
 """Classes of a data set: the numbers in its label files, counted from 0 for networks and scores."""
 
 import colorsys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import Dataset, errors
+from vitbench.api import Context, IndexMapDataset, errors
 from vitbench.kit import labels_in
 
 NONE = -1  # no class: not labeled in the truth, not predicted in a prediction
@@ -31,7 +30,7 @@ class Classes:
 
     @classmethod
     def of(
-        cls, dataset: Dataset[Any], first_label: int | None = None, void: tuple[int, ...] = ()
+        cls, dataset: IndexMapDataset, first_label: int | None = None, void: tuple[int, ...] = ()
     ) -> "Classes":
         """Return the classes of a data set of index maps.
 
@@ -45,8 +44,7 @@ class Classes:
             DatasetError: No file says them.
             SettingError: No class is left.
         """
-        source: Any = dataset
-        named: Mapping[int, str] = source.categories
+        named = dataset.categories
         if not named:
             raise errors.DatasetError(
                 f"the classes of {dataset.info.name!r} are not known.",
@@ -58,13 +56,13 @@ class Classes:
         kept = {label + shift: name for label, name in named.items() if label + shift not in void}
         if not kept:
             raise errors.SettingError([f"--void {_words(void)} leaves no class"])
-        none = void or tuple(sorted({0, 255, *source.void} - {*kept}))
+        none = void or tuple(sorted({0, 255, *dataset.void} - {*kept}))
         ranked = sorted(kept.items())
         return cls(
             tuple(label for label, _ in ranked),
             tuple(name for _, name in ranked),
             none,
-            assumed=not void and {0, 255} <= {*none} - {*source.void},
+            assumed=not void and {0, 255} <= {*none} - {*dataset.void},
         )
 
     def __len__(self) -> int:
@@ -139,3 +137,10 @@ class Classes:
 
 def _words(labels: tuple[int, ...]) -> str:
     return " ".join(map(str, labels))
+
+
+def open_maps(context: Context, split: str) -> IndexMapDataset:
+    """Open a split of images with an index map each."""
+    dataset = context.dataset(split)
+    assert isinstance(dataset, IndexMapDataset), f"{dataset.info.kind} without index maps"
+    return dataset

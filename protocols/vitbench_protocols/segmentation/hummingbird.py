@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vitbench.api import Backbone, Dataset, errors
+from vitbench.api import Backbone, errors
 from vitbench.kit import Bank, crop_boxes, distributed, in_order, keyed_uniform, to_pixels
 from vitbench_protocols.segmentation.classes import NONE, Classes, Indices
 from vitbench_protocols.segmentation.dense_knn import PatchReader, Retrieval, class_shares
@@ -87,8 +87,7 @@ def rare_patches(shares: NDArray[np.float16], keys: NDArray[np.float64], count: 
 
 def _crop(problem: Problem, place: int, epoch: int, side: int) -> tuple[Tensor, Indices]:
     """Return a random crop of a training image, uint8 (3, side, side), and its classes."""
-    dataset: Dataset[object] = problem.train
-    scene = read_scene(dataset, place, problem.classes)
+    scene = read_scene(problem.train, place, problem.classes)
     truth = _background(scene.truth, problem.classes)
     drawn = keyed_uniform(problem.context.seed, "hummingbird", epoch, place, count=DRAWS)
     height, width = truth.shape

@@ -19,7 +19,7 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right
 
 
 class Prepares(Protocol):
-    """What says how an image is prepared for it."""
+    """The patch size, device and normalization that an image is prepared with."""
 
     patch_px: int  # sides of what it is given are multiples of this
     device: torch.device
@@ -27,7 +27,7 @@ class Prepares(Protocol):
 
 
 class Segmenter(Prepares, Protocol):
-    """What gives every place of an image a score for each class."""
+    """A classifier of the pixels of an image: a score for each class at every place."""
 
     def scores(self, images: Tensor) -> Tensor:
         """Return scores (B, C, h, w) float32 of normalized images (B, 3, H, W)."""

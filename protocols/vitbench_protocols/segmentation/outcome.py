@@ -1,4 +1,4 @@
-"""What a run leaves: scores, predictions as files, the table of classes, pictures, curves."""
+"""The outcome of a run: scores, prediction files, table of classes, pictures, curves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitbench.api import Context, Dataset, Outcome
+from vitbench.api import Context, IndexMapDataset, Outcome
 from vitbench.kit import (
     atomic,
     distributed,
@@ -51,12 +51,12 @@ class Keeper:
 
 def finish(
     tally: Tally,
-    dataset: Dataset[Any],
+    dataset: IndexMapDataset,
     classes: Classes,
     predicted: Predicted,
     context: Context,
 ) -> Outcome:
-    """Sum up a split's counts, and draw what is worth a look.
+    """Turn a split's counts into scores, and draw the best and the worst images.
 
     Args:
         tally: The counts of all its images.
@@ -95,7 +95,7 @@ def _extremes(
 
 
 def _shown(
-    dataset: Dataset[Any], place: int, iou: float, classes: Classes, predicted: Predicted
+    dataset: IndexMapDataset, place: int, iou: float, classes: Classes, predicted: Predicted
 ) -> Shown:
     scene = read_scene(dataset, place, classes)
     return Shown(

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from vitbench.api import Context, Dataset
+from vitbench.api import Context, IndexMapDataset
 from vitbench.kit import distributed, resize_indices
 from vitbench_protocols.segmentation.classes import Classes, Indices
 from vitbench_protocols.segmentation.inference import Segmenter
@@ -17,12 +16,12 @@ from vitbench_protocols.segmentation.settings import Inference, Squared
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What every way of segmenting is given."""
+    """The data and the classes of a segmentation run, and how images are shown."""
 
     context: Context
     classes: Classes
-    train: Dataset[Any]
-    val: Dataset[Any]
+    train: IndexMapDataset
+    val: IndexMapDataset
     inference: Inference | Squared
 
 

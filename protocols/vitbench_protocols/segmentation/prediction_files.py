@@ -1,15 +1,14 @@
-"""Which file of a folder is the prediction of which image."""
+"""Find the prediction file of each image in a folder."""
 
 from pathlib import Path
-from typing import Any
 
-from vitbench.api import Dataset, errors
+from vitbench.api import IndexMapDataset, errors
 
 PNG = ".png"
 IMAGES = frozenset({PNG, ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
 
-def prediction_files(folder: Path, dataset: Dataset[Any]) -> list[Path]:
+def prediction_files(folder: Path, dataset: IndexMapDataset) -> list[Path]:
     """Return the file of each image, at any depth of the folder; all of them must be there.
 
     Raises:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from vitbench.api import Dataset
+from vitbench.api import IndexMapDataset
 from vitbench.kit import Pixels, in_order
 from vitbench_protocols.segmentation.classes import Classes, Indices
 
@@ -23,14 +22,14 @@ class Scene:
     truth: Indices
 
 
-def read_scene(dataset: Dataset[Any], place: int, classes: Classes) -> Scene:
+def read_scene(dataset: IndexMapDataset, place: int, classes: Classes) -> Scene:
     """Read one item of a data set of index maps."""
     sample = dataset[place]
     return Scene(place, sample.id, np.array(sample.image), classes.truth(sample.target, sample.id))
 
 
 def scenes(
-    dataset: Dataset[Any], places: Sequence[int], classes: Classes, *, workers: int
+    dataset: IndexMapDataset, places: Sequence[int], classes: Classes, *, workers: int
 ) -> Iterator[Scene]:
     """Yield items in the given order, read ahead by threads."""
     return in_order(

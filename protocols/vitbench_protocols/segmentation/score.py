@@ -1,4 +1,4 @@
-"""`vitbench score segmentation`: mIoU of anybody's label files."""
+"""`vitbench score segmentation`: mIoU of label files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from vitbench.api import (
     Context,
-    Dataset,
     MetricSpec,
     Outcome,
     errors,
@@ -24,6 +23,7 @@ from vitbench_protocols.segmentation.classes import (
     VOID,
     Classes,
     Indices,
+    open_maps,
 )
 from vitbench_protocols.segmentation.outcome import finish
 from vitbench_protocols.segmentation.prediction_files import prediction_files
@@ -90,7 +90,7 @@ class SegmentationMaps:
             DatasetError: A file is missing, is no index map, has another size than its image, or
                 labels that are no class. The message names the file.
         """
-        dataset: Dataset[Any] = context.dataset(self.split)
+        dataset = open_maps(context, self.split)
         classes = Classes.of(dataset, self.first_label, self.void)
         files = prediction_files(predictions, dataset)
 
@@ -141,7 +141,7 @@ class SegmentationMaps:
         return "from-zero" if self.numbering == "labels" else "labels"
 
     def _compare(self, tally: Tally, otherwise: float, context: Context) -> None:
-        """Tell if the other numbering makes far more pixels right."""
+        """Note if the other numbering makes far more pixels right."""
         labeled = int(tally.total.sum())
         own = int(tally.total[:, :-1].trace())
         if otherwise > max(FAR * own, SENSIBLE * labeled):

@@ -23,7 +23,7 @@ UNDECAYED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
-    """How an image is seen when it is scored; all of it moves the score.
+    """Sizes, windows, scales and flips of the images that are scored; all of them move the score.
 
     Whole images are the published protocols'. The same network gains points by windows, flips and
     scales, so they are named settings.

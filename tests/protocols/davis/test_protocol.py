@@ -189,7 +189,11 @@ def test_progress_tells_of_clips_and_of_their_frames(root: Path, tmp_path: Path)
     said: list[tuple[str, int, int]] = []
     reporter = Reporter(progress=lambda *words: said.append(words), log=lambda text: None)
     evaluate(Davis(**SMALL, k=3), resolve(RANDOM), options(root, tmp_path), reporter)
-    assert {("clips", 0, 2), ("clips", 2, 2), ("frames of a clip", 5, 5)} <= set(said)
+    assert {
+        ("clips", 0, 2, "clips"),
+        ("clips", 2, 2, "clips"),
+        ("frames of a clip", 5, 5, "frames"),
+    } <= set(said)
 
 
 def test_test_dev_writes_masks_and_scores_nothing(root: Path, tmp_path: Path) -> None:

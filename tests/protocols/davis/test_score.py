@@ -1,6 +1,7 @@
 """`vitbench score davis`: anybody's masks, right ones, wrong ones, ones that can't be scored."""
 
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -199,20 +200,49 @@ def test_sixteen_bits_are_no_object_numbers(predicted: Path, root: Path) -> None
     assert "16 bits" in refused(predicted, root)
 
 
-def test_a_deeper_folder_is_named_as_the_one_to_give(predicted: Path, root: Path) -> None:
-    inner = predicted.parent / "unpacked/results/480p"
-    shutil.move(predicted, inner)
-    (predicted.parent / "unpacked/__MACOSX").mkdir()
-    text = refused(predicted.parent / "unpacked", root)
-    assert f"give the folder {str(inner)!r}" in text
-    assert values(run(inner, root))["jf_mean"] == 100.0
+def test_masks_in_a_deeper_folder_are_found_and_said(predicted: Path, root: Path) -> None:
+    outer = predicted.parent / "unpacked"
+    shutil.move(predicted, outer / "results/480p")
+    (outer / "__MACOSX").mkdir()
+    done = run(outer, root)
+    assert values(done)["jf_mean"] == 100.0
+    assert "the masks are those in results/480p" in done.record.notes
 
 
-def test_an_archive_is_to_be_unpacked(predicted: Path, root: Path) -> None:
+def test_two_sets_of_masks_are_not_chosen_among(predicted: Path, root: Path) -> None:
+    outer = predicted.parent / "both"
+    shutil.copytree(predicted, outer / "one")
+    shutil.move(predicted, outer / "two")
+    assert "one, two" in refused(outer, root)
+
+
+@pytest.mark.parametrize("inside", ["", "results/480p"])
+def test_a_zip_file_is_scored_as_its_folder(predicted: Path, root: Path, inside: str) -> None:
+    outer = predicted.parent / "outer"
+    shutil.copytree(predicted, outer / inside)
+    packed = Path(shutil.make_archive(str(predicted.parent / "masks"), "zip", outer))
+    assert values(run(packed, root)) == values(run(predicted, root))
+
+
+def test_a_zip_file_writes_nothing_outside(predicted: Path, root: Path) -> None:
     packed = Path(shutil.make_archive(str(predicted.parent / "masks"), "zip", predicted))
-    text = refused(packed, root)
-    assert "a file (.zip)" in text
-    assert "unpack the archive" in text
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("../../duo/escaped.png", b"no mask")
+    assert values(run(packed, root))["jf_mean"] == 100.0
+    assert not list(predicted.parent.rglob("escaped.png"))
+
+
+def test_a_broken_zip_file_is_named(predicted: Path, root: Path) -> None:
+    packed = Path(shutil.make_archive(str(predicted.parent / "masks"), "zip", predicted))
+    content = bytearray(packed.read_bytes())
+    content[60:90] = b"x" * 30
+    packed.write_bytes(content)
+    assert "can't be unpacked" in refused(packed, root)
+
+
+def test_another_archive_is_to_be_unpacked(predicted: Path, root: Path) -> None:
+    packed = Path(shutil.make_archive(str(predicted.parent / "masks"), "tar", predicted))
+    assert "a file (.tar) that is no zip file" in refused(packed, root)
 
 
 def test_files_with_a_leading_dot_are_no_masks(predicted: Path, root: Path) -> None:

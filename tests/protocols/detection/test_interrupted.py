@@ -40,7 +40,7 @@ def found_in(record: Record, results: Path) -> dict[str, Any]:
 def test_a_stopped_run_goes_on_and_finds_what_an_unbroken_one_finds(
     scenes: Path, tmp_path: Path
 ) -> None:
-    def stop(task: str, done: int, _total: int, unit: str = "") -> None:
+    def stop(task: str, done: int, total: int, unit: str = "") -> None:
         if (task, done) == ("fine-tuning", 4):
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -48,7 +48,7 @@ def test_a_stopped_run_goes_on_and_finds_what_an_unbroken_one_finds(
         run(scenes, tmp_path / "a", Reporter(progress=stop))
     steps: list[int] = []
 
-    def note(task: str, done: int, _total: int, unit: str = "") -> None:
+    def note(task: str, done: int, total: int, unit: str = "") -> None:
         if task == "fine-tuning":
             steps.append(done)
 

@@ -66,7 +66,7 @@ def losses(record: Record, results: Path) -> list[float]:
 def test_a_stopped_run_goes_on_and_finds_what_an_unbroken_one_finds(
     maps: Path, tmp_path: Path
 ) -> None:
-    def stop(task: str, done: int, _total: int, unit: str = "") -> None:
+    def stop(task: str, done: int, total: int, unit: str = "") -> None:
         if (task, done) == ("fine-tuning", 4):
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -75,7 +75,7 @@ def test_a_stopped_run_goes_on_and_finds_what_an_unbroken_one_finds(
     assert not list((tmp_path / "a").glob("*/*.json"))  # it is no failure
     steps: list[int] = []
 
-    def note(task: str, done: int, _total: int, unit: str = "") -> None:
+    def note(task: str, done: int, total: int, unit: str = "") -> None:
         if task == "fine-tuning":
             steps.append(done)
 

@@ -150,6 +150,7 @@ OPTIONS: dict[str, tuple[Any, bool]] = {  # field: (another value, whether the i
     "precision": ("bf16", True),
     "seed": (1, True),
     "workers": (1, False),
+    "batch_size": (3, False),
     "limit": (5, True),
     "split_list": (("first.txt",), True),
     "skip_corrupt": (3, False),

@@ -36,7 +36,7 @@ class Draws:
         return words.view(np.uint8)[:count].reshape(shape)
 
     def chance(self, percent: int) -> bool:
-        """Draw yes in the given percentage of cases."""
+        """Return True in the given percentage of cases."""
         return self.integer(0, 99) < percent
 
     def choice(self, options: Sequence[T]) -> T:

@@ -1,4 +1,4 @@
-"""Where two runs differ: class by class, item by item, row by row of their tables."""
+"""The differences of two runs by class, by item, and by row of their tables."""
 
 import csv
 import json

@@ -12,7 +12,7 @@ from vitbench_protocols.segmentation.settings import DecoderName
 
 
 class Decoder(Protocol):
-    """What a decoder is, beside an `nn.Module`."""
+    """The interface of a decoder, which is an `nn.Module` too."""
 
     loss_weights: tuple[float, ...]  # of the loss of each of its outputs
 

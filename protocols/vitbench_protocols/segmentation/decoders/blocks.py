@@ -1,4 +1,4 @@
-"""What the decoders are made of."""
+"""Building blocks of the decoders."""
 
 import numpy as np
 import torch
