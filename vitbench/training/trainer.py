@@ -238,7 +238,10 @@ class Trainer:
 
     def _low_weights(self) -> AbstractContextManager[None]:
         low = self.computing.precision == "bf16" and self.device.type == "cuda"
-        return weights_cast_together(self.student_teacher, torch.bfloat16 if low else None)
+        whole = not self.loss.sharded  # else a block's weights are there only while it computes
+        return weights_cast_together(
+            self.student_teacher, torch.bfloat16 if low and whole else None
+        )
 
     def _autocast(self) -> torch.autocast:
         # a weight that is cast in a pass without gradient must not be kept for one with it
