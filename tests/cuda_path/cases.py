@@ -58,8 +58,8 @@ def with_moments(trainer: Trainer) -> None:
     for parameter in trainer.trained:
         parameter.grad = torch.zeros_like(parameter)
     trainer.optimizer.step()
-    for name, head in trainer.student_teacher.student.heads.items():
-        trainer.objectives[name].after_backward(head, trainer.progress)
+    for name, objective in trainer._named():
+        objective.after_backward(trainer.student_teacher.student.heads[name], trainer.progress)
     trainer.recipe.optimizer.limit(trainer.trained)
     trainer.optimizer.zero_grad(set_to_none=True)
 

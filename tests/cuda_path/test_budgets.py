@@ -1,8 +1,8 @@
 """What one step or pass may ask of a CUDA device, measured on one that is not there."""
 
 import pytest
-from tests.cuda_path.budgets import BUDGETS
 
+from tests.cuda_path.budgets import BUDGETS
 from tests.cuda_path.conftest import Ask
 
 pytestmark = pytest.mark.xdist_group("fake CUDA device")
