@@ -129,7 +129,7 @@ NOWHERE = ("eval", "knn", "nowhere.pth")
         ((*NOWHERE, "--std", "58", "57", "57"), "--std is 58.0, expected at most 1.0"),
         ((*NOWHERE, "--std", "0", "0.5", "0.5"), "--std is 0.0, expected at least 0.001"),
         ((*NOWHERE, "--seed", "-1"), "--seed is -1, expected at least 0"),
-        ((*NOWHERE, "--workers", "0"), "--workers is 0, expected at least 1"),
+        ((*NOWHERE, "--workers", "-1"), "--workers is -1, expected at least 0"),
         ((*NOWHERE, "--limit", "0"), "--limit is 0, expected at least 1"),
         ((*NOWHERE, "--skip-corrupt", "-2"), "--skip-corrupt is -2, expected at least 0"),
         (("score", "davis", "x", "--limit", "0"), "--limit is 0, expected at least 1"),

@@ -23,6 +23,6 @@ BUDGETS = {
     "train dino swin-t": budget(2060, 29),
     "train selfpatch swin-t": budget(3020, 31),
     "train esvit swin-t": budget(2460, 36),
-    "train moby swin-t": budget(1215, 16),
+    "train moby swin-t": budget(1215, 17),
     "train moby-selfpatch swin-t": budget(1575, 18),
 }

@@ -49,4 +49,5 @@ def run(arguments: list[str]) -> int:
 
 
 def _about(name: str) -> str:
-    return LAYOUTS[name].about if name in LAYOUTS else TOOLBOXES[name].about
+    layout = find_layout(name)
+    return TOOLBOXES[name].about if layout is None else layout.about

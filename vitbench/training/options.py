@@ -51,12 +51,11 @@ class ComputeConfig:
     activation_checkpointing: bool = setting(
         False,
         help="compute the blocks' activations again in the backward pass: less memory, more time",
-        identity=False,
+        identity=False,  # the same digits: the random state is put back for the second pass
     )
     deterministic: bool = setting(
         False,
         help="deterministic kernels where PyTorch has them; it warns of those that it lacks",
-        identity=False,
     )
     on_nonfinite: tuple[Literal["skip"], int] = setting(
         ("skip", 0),

@@ -15,7 +15,7 @@ from vitbench.training.recipe import Recipe, Term
 OUT_OF_IDENTITY = {
     "--workers", "--cache", "--skip-corrupt", "--on-nonfinite", "--data", "--probe-data",
     "--probe-images", "--save-minutes", "--keep-last", "--keep-every", "--log-every",
-    "--probe-every",
+    "--probe-every", "--activation-checkpointing",
 }  # fmt: skip
 
 
