@@ -1,4 +1,4 @@
-"""Our pass through networks of a dozen families beside timm's own call, on one batch, in one process.
+"""Our pass through networks of a dozen families beside timm's own call, on the same batch.
 
     python benchmarks/families.py [--rounds N] [--threads N] [--images N] [--match PATTERN …]
 

@@ -62,7 +62,7 @@ class CropFeatures:
         return torch.cat([self._crops[number] for number in self.numbers(group)])
 
     def features(self, group: int, mask: PatchMask | None = None) -> Features:
-        """Return the last layer's features of a group's crops; each mask needs a forward pass of its own.
+        """Return the last layer's features of a group's crops; a forward pass for each mask.
 
         Raises:
             MissingAbility: The backbone can't hide patches.
