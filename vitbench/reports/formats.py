@@ -183,8 +183,8 @@ def extra_columns(board: Leaderboard, lines: Sequence[format_scores.Row]) -> dic
 
     Of the p-values the head names the run that the others are held against.
     """
-    sources = [row.entry.record.source for row in lines]
-    told = {
+    sources: list[str] = [row.entry.record.source for row in lines]
+    told: dict[str, list[str]] = {
         "arch": [format_scores.name(row.entry.record.subject.arch) for row in lines],
         "source": sources if len({*sources}) > 1 else [""] * len(lines),
         "gap": [row.gap for row in lines],
