@@ -131,7 +131,7 @@ def notes(board: Leaderboard) -> list[str]:
     if len(presets) > 1:
         said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
     if board.standing_out():
-        said.append(f"{MARK} surely different from {name(board.reference)}")
+        said.append(f"{MARK} surely different from {name(board.reference)}; bold: surely the best")
     return said
 
 

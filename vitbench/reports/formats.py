@@ -111,8 +111,8 @@ def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as plain values: the answers, and each run's tally and rank."""
     return {
         "answers": [
-            {"of": of, "answer": said, "because": why}
-            for of, said, why in verdict_text.headlines(verdict)
+            {"of": one.of, "answer": one.said, "because": one.why, "sure": one.sure}
+            for one in verdict_text.headlines(verdict)
         ],
         "standings": [asdict(one) for one in verdict.overall.standings],
         "families": {
@@ -121,7 +121,7 @@ def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
         },
         "disagreements": [asdict(one) for one in verdict.disagreements],
         "undecidable": dict(verdict.undecidable),
-        "above_floor": {run: list(counts) for run, counts in verdict.floors.items()},
+        "above_floor": {run: list(counts) for run, counts in verdict.overall.floors.items()},
         "against": verdict.against,
         "comparisons": verdict.comparisons,
     }
@@ -169,8 +169,8 @@ def _pipes(header: Sequence[str], rule: Sequence[str], body: Sequence[Sequence[s
 def _markdown_verdict(verdict: Verdict) -> list[str]:
     heads, body = verdict_text.table(verdict)
     told = [
-        f"- **{escape.markdown(of)}: {escape.markdown(said)}** — {escape.markdown(why)}"
-        for of, said, why in verdict_text.headlines(verdict)
+        f"- **{escape.markdown(one.of)}: {escape.markdown(one.said)}** — {escape.markdown(one.why)}"
+        for one in verdict_text.headlines(verdict)
     ]
     told += [f"- {escape.markdown(text)}" for text in verdict_text.remarks(verdict)]
     rows_ = [[escape.markdown(text) for text in row] for row in body]
@@ -207,7 +207,8 @@ def latex(table: Table) -> str:
     parts = ["% needs \\usepackage{booktabs}\n"]
     if table.verdict:
         heads, body = verdict_text.table(table.verdict)
-        told = [f"{of}: {said} ({why})" for of, said, why in verdict_text.headlines(table.verdict)]
+        answers = verdict_text.headlines(table.verdict)
+        told = [f"{one.of}: {one.said} ({one.why})" for one in answers]
         caption = [*told, *verdict_text.remarks(table.verdict)]
         lines = [" & ".join(map(escape.latex, row)) + r" \\" for row in body]
         parts.append(_tabular(heads, f"l{'r' * len(heads[1:])}", lines, _sentences(caption)))

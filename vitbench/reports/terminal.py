@@ -48,9 +48,9 @@ def show(table: Table, console: Console) -> None:
 
 def _show_verdict(verdict: Verdict, console: Console) -> None:
     console.print(Text("Verdict", style="bold"))
-    for of, said, why in verdict_text.headlines(verdict):
-        told = Text(f"  {of}: ").append(escape.plain(said), style="bold")
-        console.print(told.append(f" ({escape.plain(why)})"))
+    for one in verdict_text.headlines(verdict):
+        told = Text(f"  {one.of}: ").append(escape.plain(one.said), style="bold")
+        console.print(told.append(f" ({escape.plain(one.why)})"))
     heads, body = verdict_text.table(verdict)
     room = console.width - _name_width([row[0] for row in body], console.width)
     start = 1

@@ -61,6 +61,7 @@ class League:
     standings: tuple[Standing, ...]
     shared: int  # boards that the ranks are means over
     ahead: Mapping[str, frozenset[str]]  # by run: whom it beats somewhere, and nowhere loses to
+    floors: Mapping[str, tuple[int, int]]  # by run: boards where it beats the floor, of how many
 
     @property
     def leaders(self) -> tuple[str, ...]:
@@ -99,7 +100,6 @@ class Verdict:
     families: Mapping[Family, League]  # those with boards, in their order
     disagreements: tuple[Disagreement, ...]
     undecidable: Mapping[str, str]  # title of a board -> why nothing can be told on it
-    floors: Mapping[str, tuple[int, int]]  # by run: boards where it beats the floor, of how many
     against: str  # the run that all others were compared with; empty: all pairs were
     comparisons: int
 
@@ -127,7 +127,6 @@ def judge(boards: Sequence[Leaderboard], *, against: bool = False) -> Verdict | 
         },
         disagreements=tuple(_disagreements(playing, contestants)),
         undecidable={board.title: why for board in playing if (why := undecided(board))},
-        floors=_above_floors(boards, contestants),
         against=held,
         comparisons=sum(len(board.comparisons) for board in boards),
     )
@@ -154,6 +153,9 @@ def _contestants(boards: Iterable[Leaderboard]) -> set[str]:
 def league(boards: Sequence[Leaderboard], contestants: set[str], *, ranked: bool) -> League:
     """Count who beats whom on some boards, and form the ranks' means and bands."""
     there = [[name for name in names(board) if name in contestants] for board in boards]
+    if any(board.comparisons for board in boards):  # what can't tell anything takes no part
+        told = [place for place, board in enumerate(boards) if board.comparisons]
+        boards, there = [boards[place] for place in told], [there[place] for place in told]
     runs = list(dict.fromkeys(name for group in there for name in group))
     duels = _duels(boards, contestants)
     tallies = {
@@ -172,7 +174,9 @@ def league(boards: Sequence[Leaderboard], contestants: set[str], *, ranked: bool
         Standing(run, tallies[run], bands.get(run), sum(run in group for group in there))
         for run in runs
     ]
-    return League(tuple(boards), tuple(sorted(standings, key=_order)), len(shared), ahead)
+    ordered = tuple(sorted(standings, key=_order))
+    floors = _above_floors(boards, contestants)
+    return League(tuple(boards), ordered, len(shared), ahead, floors)
 
 
 def _order(one: Standing) -> tuple[float, ...]:
@@ -257,8 +261,9 @@ def _disagreements(boards: Sequence[Leaderboard], contestants: set[str]) -> Iter
 
 
 def short(board: Leaderboard) -> str:
-    """Name a board by its protocol and data."""
-    return f"{board.protocol.name} on {board.dataset.name}"
+    """Name a board by its protocol, and its data where they are called otherwise."""
+    protocol, data = board.protocol.name, board.dataset.name
+    return protocol if data.casefold() == protocol.casefold() else f"{protocol} on {data}"
 
 
 def undecided(board: Leaderboard) -> str:

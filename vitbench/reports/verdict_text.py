@@ -1,6 +1,7 @@
 """A verdict in words and as the cells of a table."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from vitbench.reports.families import Family
 from vitbench.reports.format_scores import ABSENT, name
@@ -12,59 +13,71 @@ MANY = 4  # names in a sentence
 TOLD = 5  # disagreements that are told
 
 
-def headlines(verdict: Verdict) -> list[tuple[str, str, str]]:
-    """Return for all protocols together and each family: its name, the answer, why.
+class Answer(NamedTuple):
+    """Who wins on some boards."""
 
-    The answer names the winner and says that it is sure, or which runs can't be told apart.
-    """
+    said: str
+    why: str
+    sure: bool  # whether it stands after the correction for all comparisons
+    of: str = ""  # the family of the boards
+
+
+def headlines(verdict: Verdict) -> list[Answer]:
+    """Say for all protocols together and for each family who wins, or can't be told apart."""
     families = list(verdict.families.items())
     parts: list[tuple[str, League]] = [("all protocols", verdict.overall)] if families[1:] else []
     parts += families
-    return [(label, *answer(verdict, part)) for label, part in parts]
+    return [answer(verdict, part)._replace(of=label) for label, part in parts]
 
 
-def answer(verdict: Verdict, league: League) -> tuple[str, str]:
+def answer(verdict: Verdict, league: League) -> Answer:
     """Say who wins on some boards, whether that is sure, and what it rests on."""
     if not league.tested:
         titles = {board.title for board in league.boards}
         why = {text for title, text in verdict.undecidable.items() if title in titles}
-        return "can't tell", "; ".join(sorted(why)) or "no two runs were compared"
+        return Answer("can't tell", "; ".join(sorted(why)) or "no two runs were compared", False)
     if verdict.against:
         return _against(verdict, league)
-    runs, leaders = [one.name for one in league.standings], league.leaders
-    where = _where(league)
-    if winner := league.winner:
-        others = [run for run in runs if run != winner]
-        return (
-            f"{name(winner)} wins, {SURE}",
-            f"better than {_names(others)} on {where}, and nowhere worse",
-        )
-    behind = [run for run in runs if run not in leaders]
+    leaders = league.leaders
+    behind = [one.name for one in league.standings if one.name not in leaders]
+    if league.winner:
+        return _of_winner(league, behind)
     rest = f"; {_names(behind)} {'is' if len(behind) == 1 else 'are'} behind" if behind else ""
     if len(leaders) > 1:
-        said = _disagree(verdict, leaders) or f"no difference between them is sure on {where}"
-        return f"can't tell: {_names(leaders)}", f"{said}{rest}"
+        said = _disagree(verdict, leaders) or f"no difference is sure on {_where(league)}"
+        return Answer(f"can't tell: {_names(leaders)}", f"{said}{rest}", False)
     if leaders:
         near = [run for run in behind if run not in league.ahead[leaders[0]]]
-        return (
-            f"{name(leaders[0])} leads, not surely",
-            f"nobody is ahead of it, but it is not surely ahead of {_names(near)}",
+        why = f"nobody is ahead of it, but it is not surely ahead of {_names(near)}"
+        return Answer(f"{name(leaders[0])} leads, not surely", why, False)
+    why = "each run is surely behind another one somewhere"
+    return Answer("can't tell: the protocols disagree", why, False)
+
+
+def _of_winner(league: League, behind: Sequence[str]) -> Answer:
+    winner, (above, of) = league.winner, league.floors.get(league.winner, (0, 0))
+    if above < of:
+        return Answer(
+            f"{name(winner)} is ahead of the others, but not surely above the floor",
+            f"better than the floor on {above} of {of} boards",
+            False,
         )
-    return "can't tell: the protocols disagree", "each run is surely behind another one somewhere"
+    why = f"better than {_names(behind)} on {_where(league)}, and nowhere worse"
+    return Answer(f"{name(winner)} wins, {SURE}", why, True)
 
 
-def _against(verdict: Verdict, league: League) -> tuple[str, str]:
+def _against(verdict: Verdict, league: League) -> Answer:
     held = verdict.against
     others = [one for one in league.standings if one.name != held]
     above = [one.name for one in others if one.tally.wins and not one.tally.losses]
     below = [one.name for one in others if one.tally.losses and not one.tally.wins]
     open_ = [one.name for one in others if one.name not in (*above, *below)]
-    parts = [
-        f"{_names(above)} above {name(held)}" if above else f"nobody is surely above {name(held)}"
-    ]
-    parts += [f"{_names(below)} below"] if below else []
+    parts = [f"{_names(below)} below"] if below else []
     parts += [f"{_names(open_)}: can't tell"] if open_ else []
-    return f"{parts[0]}{f', {SURE}' if above else ''}", "; ".join([*parts[1:], _where(league)])
+    why = "; ".join([*parts, _where(league)])
+    if above:
+        return Answer(f"{_names(above)} above {name(held)}, {SURE}", why, True)
+    return Answer(f"nobody is surely above {name(held)}", why, False)
 
 
 def _disagree(verdict: Verdict, leaders: Sequence[str]) -> str:
@@ -122,7 +135,7 @@ def table(verdict: Verdict) -> tuple[list[str], list[list[str]]]:
     """Return the heads and the rows of the verdict's table, the best run on top."""
     families: list[Family] = list(verdict.families) if len(verdict.families) > 1 else []
     ranked = any(one.rank for one in verdict.overall.standings)
-    floors = bool(verdict.floors)
+    floors = bool(verdict.overall.floors)
     heads = [head for head in HEADS if ranked or head != "mean rank"]
     rows = []
     for one in verdict.overall.standings:
@@ -130,7 +143,7 @@ def table(verdict: Verdict) -> tuple[list[str], list[list[str]]]:
         row = [name(one.name), *([_band(one.rank)] if ranked else [])]
         row += [str(count) for count in (tally.wins, tally.ties, tally.losses)]
         row += [in_family(verdict.families[kind], one.name) for kind in families]
-        above, of = verdict.floors.get(one.name, (0, 0))
+        above, of = verdict.overall.floors.get(one.name, (0, 0))
         row += [f"{above} of {of}" if of else ABSENT] if floors else []
         rows.append(row)
     return [*heads, *families, *(["above the floor"] if floors else [])], rows

@@ -144,14 +144,14 @@ def test_a_planted_winner_is_found(make_record: MakeRecord) -> None:
     assert first.rank is not None
     assert (first.rank.low, first.rank.high) == (1, 1)
     assert (first.tally.wins, first.tally.ties, first.tally.losses) == (4, 0, 0)
-    told = {of: said for of, said, _ in verdict_text.headlines(verdict)}
+    told = {one.of: one.said for one in verdict_text.headlines(verdict)}
     assert told == dict.fromkeys(("all protocols", "image-level", "dense"), "winner wins, sure")
 
 
 def test_a_planted_tie_is_called_a_tie(make_record: MakeRecord) -> None:
     verdict = decide(make_record, {"knn": planted({"one": 0.4, "twin": 0.4, "behind": -0.8})})
     assert verdict.overall.winner == ""
-    ((_, said, why),) = verdict_text.headlines(verdict)
+    ((said, why, _, _),) = verdict_text.headlines(verdict)
     assert said.startswith("can't tell: ")
     assert {"one", "twin"} <= {*said.replace("can't tell: ", "").split(" and ")}
     assert "behind is behind" in why
@@ -165,16 +165,16 @@ def test_boards_that_rank_two_runs_the_other_way_round_are_named(make_record: Ma
         "segmentation": planted({"global": 0.0, "local": 0.9}, seed=3),
     }
     verdict = decide(make_record, league)
-    (_, said, why), image, dense = verdict_text.headlines(verdict)
+    (said, why, _, _), image, dense = verdict_text.headlines(verdict)
     assert said.startswith("can't tell")
     assert "global is better on knn on shapes, local on segmentation on shapes" in why
-    assert (image[1], dense[1]) == ("global wins, sure", "local wins, sure")
+    assert (image.said, dense.said) == ("global wins, sure", "local wins, sure")
 
 
 def test_a_floor_is_a_line_of_reference_and_no_contestant(make_record: MakeRecord) -> None:
     verdict = decide(make_record, {"knn": planted({"one": 0.5, "two": -2.0, "floor": -2.0})})
     assert {one.name for one in verdict.overall.standings} == {"one", "two"}
-    assert verdict.floors == {"one": (1, 1), "two": (0, 1)}
+    assert verdict.overall.floors == {"one": (1, 1), "two": (0, 1)}
     heads, rows = verdict_text.table(verdict)
     assert heads[-1] == "above the floor"
     assert [row[-1] for row in rows] == ["1 of 1", "0 of 1"]
@@ -185,7 +185,9 @@ def test_one_clip_can_not_tell(make_record: MakeRecord) -> None:
     board = board_of(make_record, "davis", clip, kind="clips", item_noun="clips")
     verdict = judge([board])
     assert verdict is not None
-    assert verdict_text.headlines(verdict) == [("video", "can't tell", "1 clip: can't tell")]
+    assert verdict_text.headlines(verdict) == [
+        ("can't tell", "1 clip: can't tell", False, "video")
+    ]
 
 
 def test_what_describes_or_costs_is_no_contest(make_record: MakeRecord) -> None:
@@ -231,7 +233,7 @@ def test_all_runs_are_held_against_the_one_that_is_chosen(
         frozenset(("mid", other)) for other in ("winner", "last", "twin")
     }
     assert table.verdict is not None
-    ((_, said, why),) = verdict_text.headlines(table.verdict)
+    ((said, why, _, _),) = verdict_text.headlines(table.verdict)
     assert said == "winner above mid, sure"
     assert why == "last below; twin: can't tell; knn on shapes"
 
