@@ -17,7 +17,14 @@ from vitbench.api import (
     setting,
 )
 from vitbench.kit import Clip, distributed
-from vitbench_protocols.davis.scores import METRICS, ClipScores, split_name, summarize, write_csv, write_frames
+from vitbench_protocols.davis.scores import (
+    METRICS,
+    ClipScores,
+    split_name,
+    summarize,
+    write_csv,
+    write_frames,
+)
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone

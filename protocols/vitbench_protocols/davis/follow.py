@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -175,11 +176,12 @@ def follow_once(follower: Follower, clip: Clip) -> ClipScores:
     pictures = []
     for index in shown_frames(len(clip.frames)):
         name = f"frame {index}"
-        pictures.append((f"overlay {clip.id} {name}", f"overlays/{clip.id}-{index:05}.jpg"))
-        write_overlay(clip, masks, index, output / pictures[-1][1])
+        drawn = [("overlay", f"{index:05}.jpg", partial(write_overlay, clip, masks, index))]
         if clip.annotated:
-            pictures.append((f"truth {clip.id} {name}", f"overlays/{clip.id}-{index:05}-truth.jpg"))
-            write_truth(clip, index, output / pictures[-1][1])
+            drawn.insert(0, ("truth", f"{index:05}-truth.jpg", partial(write_truth, clip, index)))
+        for what, ending, write in drawn:
+            pictures.append((f"{what} {clip.id} {name}", f"overlays/{clip.id}-{ending}"))
+            write(output / pictures[-1][1])
     if follower.settings.video != "none":
         pictures.append((f"video {clip.id}", f"videos/{clip.id}.{follower.settings.video}"))
         write_video(clip, masks, output / pictures[-1][1])

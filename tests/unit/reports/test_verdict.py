@@ -185,9 +185,7 @@ def test_one_clip_can_not_tell(make_record: MakeRecord) -> None:
     board = board_of(make_record, "davis", clip, kind="clips", item_noun="clips")
     verdict = judge([board])
     assert verdict is not None
-    assert verdict_text.headlines(verdict) == [
-        ("can't tell", "1 clip: can't tell", False, "video")
-    ]
+    assert verdict_text.headlines(verdict) == [("can't tell", "1 clip: can't tell", False, "video")]
 
 
 def test_what_describes_or_costs_is_no_contest(make_record: MakeRecord) -> None:

@@ -91,6 +91,12 @@ def class_ious(items: "Mapping[str, NDArray[Any]]") -> dict[str, float]:
         return {}
 
 
+def _all_zero(splits: Sequence[Split]) -> bool:
+    """Tell whether every number that is known of a row is 0."""
+    known = {value for split in splits for value in split.values if value is not None}
+    return known == {0.0}
+
+
 def image_ious(items: "Mapping[str, NDArray[Any]]") -> dict[str, float]:
     """Return each image's mean IoU over the classes that it shows or is said to show."""
     import numpy as np
@@ -147,7 +153,7 @@ def join_tables(name: str, paths: Sequence[Path | None]) -> Joined | None:
     ]
     wordy = wordy or [0]
     if wordy[0] != 0 and len({row[0] for row in filled}) == len(filled):
-        wordy = [0, *wordy]
+        wordy = [*wordy, 0]  # the name of a class before its number
     by_key = [{tuple(row[i] for i in wordy): row for row in body} for body in bodies]
     keys = list(dict.fromkeys(key for rows in by_key for key in rows))
 
@@ -161,7 +167,7 @@ def join_tables(name: str, paths: Sequence[Path | None]) -> Joined | None:
     differing = [i for i, found in numeric.items() if any(split.delta for split in found)]
     shown = (differing or list(numeric))[:NUMBERS]
     every = [(key, tuple(numeric[i][n] for i in shown)) for n, key in enumerate(keys)]
-    rows = [row for row in every if any(any(split.values) for split in row[1])] or every
+    rows = [row for row in every if not _all_zero(row[1])] or every
     return Joined(
         name,
         tuple(header[i] for i in wordy),
