@@ -75,7 +75,7 @@ class Knn:
     )
     crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
     engine: Literal["faiss", "torch"] = setting(
-        "faiss",
+        "torch",
         help="library that searches for the neighbors; both find the same, exactly",
         identity=False,
     )
@@ -96,10 +96,9 @@ class Knn:
             context.note(cut)
         spec = FeatureSpec(view=ImageView(self.resize, self.crop))
         train, val = (context.features(split, spec) for split in ("train", "val"))
-        bank, queries = (
-            torch.nn.functional.normalize(table.vectors().to(context.device), dim=1)
-            for table in (train, val)
-        )
+        bank, queries = (table.vectors().to(context.device) for table in (train, val))
+        for rows in (bank, queries):  # in place: the bank is the largest thing in memory
+            rows /= rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
         if len(bank) < KS[-1]:
             context.note(
                 f"a larger k than {len(bank)}, the number of training images, is cut to it"
@@ -108,9 +107,7 @@ class Knn:
         labels, truth = torch.from_numpy(train.targets), torch.from_numpy(val.targets)
         items: dict[str, NDArray[np.float64]] = {}
         for k in KS:
-            _, ranked = vote(
-                found, labels, classes=train.classes, k=k, temperature=self.temperature
-            )
+            ranked = vote(found, labels, classes=train.classes, k=k, temperature=self.temperature)
             hits = ranked == truth[:, None]
             items[f"top1_k{k}"] = 100.0 * hits[:, 0].double().numpy()
             items[f"top5_k{k}"] = 100.0 * hits.any(dim=1).double().numpy()
