@@ -5,13 +5,16 @@ python benchmarks/knn.py [--bank 80000] [--queries 500] [--dim 384] [--k 20]
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.stopwatch import conditions, one_core, race
-from vitbench.neighbors import search
+from vitbench.neighbors import Engine, search
 
 CHUNK = 100  # queries at once in the reference's loop
 LIMIT = 2.0  # times the time for random features
@@ -61,12 +64,12 @@ def main() -> int:
     slow = False
     with one_core():
         for kind, (bank, queries) in banks(given.bank, given.queries, given.dim).items():
-            works = {
-                name: lambda e=name, b=bank, q=queries: search(b, q, given.k, engine=e)  # type: ignore[misc]
-                for name in ("torch", "faiss")
+            works: dict[str, Callable[[], object]] = {
+                engine: partial(search, bank, queries, given.k, engine=engine)
+                for engine in get_args(Engine)
             }
             if kind == "random":
-                works["product + top-k"] = lambda b=bank, q=queries: reference(b, q, given.k)  # type: ignore[misc]
+                works["product + top-k"] = partial(reference, bank, queries, given.k)
             found = race(works, given.rounds)
             if kind == "random":
                 usual = found

@@ -16,13 +16,12 @@ from torch import Tensor
 from vitbench.errors import SettingError
 from vitbench.neighbors.repeats import find_repeats
 from vitbench.neighbors.searched import Searched
-from vitbench.neighbors.ties import rank_candidates, rank_crowds
+from vitbench.neighbors.ties import Crowd, rank_candidates, rank_crowd
 
 Engine = Literal["faiss", "torch"]
-Finder = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 SPARE = 8  # candidates beyond k, so that near ties at the border can be decided
 QUERIES_AT_ONCE = 1024
-PRODUCTS_AT_ONCE = 2**26  # that the engine of torch holds, 256 MB
+PRODUCTS_AT_ONCE = 2**26  # held by the engine of torch, 256 MB
 
 
 class Neighbors(NamedTuple):
@@ -30,6 +29,17 @@ class Neighbors(NamedTuple):
 
     similarities: Tensor  # (Q, k) float32
     indices: Tensor  # (Q, k) int64
+
+
+class Found(NamedTuple):
+    """What an engine found: candidates by rank."""
+
+    values: Tensor  # (Q, n) float32
+    places: Tensor  # (Q, n) int64, among the rows that were searched
+    every: Tensor | None  # the products with all rows (Q, m), where the engine holds them
+
+
+Finder = Callable[[Tensor, int], Found]
 
 
 class Bank:
@@ -67,9 +77,8 @@ class Bank:
             searched = Searched.of(self.rows, self._repeats, k)
             finder = _faiss_finder if self._engine == "faiss" else _torch_finder
             self._ready = k, searched, finder(searched.rows)
-        parts = [
-            self._nearest(part, *self._ready) for part in torch.split(queries, QUERIES_AT_ONCE)
-        ]
+        at_once = max(1, min(QUERIES_AT_ONCE, PRODUCTS_AT_ONCE // len(self._ready[1].rows)))
+        parts = [self._nearest(part, *self._ready) for part in torch.split(queries, at_once)]
         return Neighbors(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _nearest(
@@ -77,18 +86,20 @@ class Bank:
     ) -> tuple[Tensor, Tensor]:
         """Keep k candidates, those that float32 can't tell apart in their exact order."""
         asked = searched.asked(queries)
-        found, places = find(asked, min(k + SPARE, len(searched.rows)))
+        found = find(asked, min(k + SPARE, len(searched.rows)))
         near = searched.near(asked)
-        close = found[:, :-1] - found[:, 1:] <= near
-        products = searched.products(queries, found)
-        indices = places if searched.places is None else searched.places[places]
-        if places.shape[1] < len(searched.rows):  # more may lie as close as the last candidate
+        close = found.values[:, :-1] - found.values[:, 1:] <= near
+        products = searched.products(queries, found.values)
+        indices = searched.numbers_of(found.places)
+        if found.places.shape[1] < len(searched.rows):  # more may be as close as the last candidate
             crowded = close[:, k - 1 :].all(dim=1).nonzero().flatten()
             if len(crowded):
-                products[crowded, :k], indices[crowded, :k] = rank_crowds(
-                    self.rows, self._repeats, searched, queries[crowded],
-                    places[crowded, 0], (found[:, k - 1 : k] - near)[crowded], k,
-                )  # fmt: skip
+                least = found.values[:, k - 1 : k] - near
+                every = asked @ searched.rows.t() if found.every is None else found.every
+                crowd = Crowd((every >= least)[crowded], found.places[crowded, 0], searched.places)
+                products[crowded, :k], indices[crowded, :k] = rank_crowd(
+                    self.rows, self._repeats, queries[crowded], crowd, k
+                )
                 close[crowded] = False
         unsure = close.any(dim=1).nonzero().flatten()
         if len(unsure):
@@ -104,11 +115,11 @@ def search(bank: Tensor, queries: Tensor, k: int, *, engine: Engine = "torch") -
 
 
 def _torch_finder(bank: Tensor) -> Finder:
-    columns, at_once = bank.t(), max(1, PRODUCTS_AT_ONCE // len(bank))
+    columns = bank.t()
 
-    def find(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        parts = [torch.topk(part @ columns, k) for part in torch.split(rows, at_once)]
-        return torch.cat([part.values for part in parts]), torch.cat([p.indices for p in parts])
+    def find(rows: Tensor, k: int) -> Found:
+        every = rows @ columns
+        return Found(*torch.topk(every, k), every)
 
     return find
 
@@ -128,12 +139,9 @@ def _faiss_finder(bank: Tensor) -> Finder:
         def engine(queries: NDArray[np.float32], k: int) -> Any:
             return library.knn(queries, rows, k, metric=library.METRIC_INNER_PRODUCT)
 
-    def find(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        similarities, indices = engine(_array(rows), k)
-        return (
-            torch.from_numpy(similarities).to(rows.device),
-            torch.from_numpy(indices).to(rows.device),
-        )
+    def find(rows: Tensor, k: int) -> Found:
+        products, places = (torch.from_numpy(part) for part in engine(_array(rows), k))
+        return Found(products.to(rows.device), places.to(rows.device), None)
 
     return find
 

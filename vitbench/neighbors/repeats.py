@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ROWS_AT_ONCE = 16_384
+ROWS_AT_ONCE = 1024  # few enough for a cache
 SAMPLED = 8  # columns; rows that differ in them are not looked at again
 
 
@@ -51,7 +51,8 @@ def _keys(rows: Tensor) -> Tensor:
 
 def _shared(keys: Tensor) -> Tensor:
     """Return where keys stand that more than one row has."""
-    _, group, sizes = keys.unique(return_inverse=True, return_counts=True)
+    group: Tensor
+    _, group, sizes = torch.unique(keys, return_inverse=True, return_counts=True)
     return (sizes[group] > 1).nonzero().flatten()
 
 

@@ -9,7 +9,7 @@ from vitbench.neighbors.repeats import Repeats
 
 NEAR = 2e-6  # of the largest product: what float32 can't tell apart for sure
 COLLAPSED = 0.1  # of the longest row: where all rows lie closer to their mean, it is taken off
-ROWS_AT_ONCE = 16_384
+ROWS_AT_ONCE = 1024  # in float64, few enough for a cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Searched:
         longest = float(rows.norm(dim=1).amax())
         if longest - float(mean.norm()) > COLLAPSED * longest:  # so far at least is one from it
             return cls(rows, places, None, longest)
-        spread = max(float((part - mean).norm(dim=1).amax()) for part in _parts(rows))
+        moved = _moved(rows, mean)
+        spread = float(moved[:, :-1].norm(dim=1).amax())
         if spread > COLLAPSED * longest:
             return cls(rows, places, None, longest)
-        moved = torch.cat([_moved(part, mean) for part in _parts(rows)])
         return cls(moved, places, mean, spread, float(moved[:, -1].abs().amax()))
 
     def asked(self, queries: Tensor) -> Tensor:
@@ -57,7 +57,12 @@ class Searched:
     def near(self, asked: Tensor) -> Tensor:
         """Return by how much products of such queries may be wrong, (Q, 1)."""
         inner = asked if self.mean is None else asked[:, :-1]
-        return NEAR * (inner.norm(dim=1, keepdim=True) * self.longest + self.offset)
+        lengths: Tensor = inner.norm(dim=1, keepdim=True)
+        return NEAR * (lengths * self.longest + self.offset)
+
+    def numbers_of(self, places: Tensor) -> Tensor:
+        """Return the numbers in the bank of rows at some places."""
+        return places if self.places is None else self.places[places]
 
     def products(self, queries: Tensor, found: Tensor) -> Tensor:
         """Return the inner products with rows of the bank, float64, from those that were found."""
@@ -66,10 +71,11 @@ class Searched:
         return found.double() + (queries.double() @ self.mean)[:, None]
 
 
-def _parts(rows: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(rows, ROWS_AT_ONCE)
-
-
 def _moved(rows: Tensor, mean: Tensor) -> Tensor:
-    moved = rows - mean
-    return torch.cat([moved, (moved @ mean)[:, None]], dim=1).float()
+    """Return rows without the mean, and how far they lie along it, (m, D + 1) float32."""
+    moved = rows.new_empty(len(rows), rows.shape[1] + 1)
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        part = rows[first : first + ROWS_AT_ONCE] - mean
+        moved[first : first + ROWS_AT_ONCE, :-1] = part
+        moved[first : first + ROWS_AT_ONCE, -1] = part @ mean
+    return moved

@@ -3,16 +3,24 @@
 The higher product comes first, of equal ones the lower index.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from vitbench.neighbors.largest import largest
 from vitbench.neighbors.repeats import Repeats
-from vitbench.neighbors.searched import Searched
 
-PAIRS_AT_ONCE = 4096  # rows in float64
-PRODUCTS_AT_ONCE = 2**25
+ROWS_AT_ONCE = 4096  # in float64
+
+
+class Crowd(NamedTuple):
+    """Which rows may be among the nearest of some queries."""
+
+    candidates: Tensor  # (n, m) bool
+    nearest: Tensor  # (n,) the place of the nearest of the m rows, as far as is known
+    numbers: Tensor | None  # (m,) of these rows in the bank; None: all of it
 
 
 def rank_candidates(
@@ -22,8 +30,8 @@ def rank_candidates(
     tied = pad(close, (1, 0)) | pad(close, (0, 1))
     query, place = tied.nonzero(as_tuple=True)
     values = products.clone()
-    for at in range(0, len(query), PAIRS_AT_ONCE):
-        q, c = query[at : at + PAIRS_AT_ONCE], place[at : at + PAIRS_AT_ONCE]
+    for at in range(0, len(query), ROWS_AT_ONCE):
+        q, c = query[at : at + ROWS_AT_ONCE], place[at : at + ROWS_AT_ONCE]
         values[q, c] = (queries[q].double() * bank[indices[q, c]].double()).sum(dim=1)
     by_index = indices.sort(dim=1)
     values = values.gather(1, by_index.indices)
@@ -31,14 +39,8 @@ def rank_candidates(
     return ranked.values, by_index.values.gather(1, ranked.indices)
 
 
-def rank_crowds(
-    bank: Tensor,
-    repeats: Repeats | None,
-    searched: Searched,
-    queries: Tensor,
-    nearest: Tensor,
-    least: Tensor,
-    k: int,
+def rank_crowd(
+    bank: Tensor, repeats: Repeats | None, queries: Tensor, crowd: Crowd, k: int
 ) -> tuple[Tensor, Tensor]:
     """Find the k nearest of queries that have more near candidates than were found.
 
@@ -47,27 +49,21 @@ def rank_crowds(
     Args:
         bank: All rows.
         repeats: Equal ones among them.
-        searched: What was searched.
-        queries: (Q, D).
-        nearest: Place of the nearest searched row, (Q,).
-        least: What a product must be at least to be a candidate's, (Q, 1).
+        queries: (n, D).
+        crowd: Their candidates.
         k: Neighbors of each query.
     """
     values = queries.new_empty(len(queries), k, dtype=torch.float64)
     indices = torch.empty(values.shape, dtype=torch.int64, device=queries.device)
-    at_once = max(1, PRODUCTS_AT_ONCE // len(searched.rows))
-    for todo in torch.split(torch.arange(len(queries), device=queries.device), at_once):
-        candidates = searched.asked(queries[todo]) @ searched.rows.t() >= least[todo]
-        left = torch.arange(len(todo), device=queries.device)
-        while len(left):
-            together = candidates[left[0], nearest[todo[left]]]
-            together[0] = True
-            group, left = left[together], left[~together]
-            rows = candidates[group].any(dim=0).nonzero().flatten()
-            rows = rows if searched.places is None else searched.places[rows]
-            products = _exact(bank, repeats, queries[todo[group]], rows)
-            values[todo[group]], places = largest(products, k)
-            indices[todo[group]] = rows[places]
+    left = torch.arange(len(queries), device=queries.device)
+    while len(left):
+        together = crowd.candidates[left[0], crowd.nearest[left]]
+        together[0] = True
+        group, left = left[together], left[~together]
+        rows = crowd.candidates[group].any(dim=0).nonzero().flatten()
+        rows = rows if crowd.numbers is None else crowd.numbers[rows]
+        values[group], places = largest(_exact(bank, repeats, queries[group], rows), k)
+        indices[group] = rows[places]
     return values, indices
 
 
@@ -75,8 +71,8 @@ def _exact(bank: Tensor, repeats: Repeats | None, queries: Tensor, rows: Tensor)
     """Return products with some rows of the bank in float64; those of equal rows are equal."""
     copies = None
     if repeats is not None:
-        rows, copies = repeats.first[rows].unique(return_inverse=True)
+        rows, copies = torch.unique(repeats.first[rows], return_inverse=True)
     wide = queries.double()
-    parts = [wide @ bank[part].double().t() for part in torch.split(rows, PAIRS_AT_ONCE)]
+    parts = [wide @ bank[part].double().t() for part in torch.split(rows, ROWS_AT_ONCE)]
     products = torch.cat(parts, dim=1)
     return products if copies is None else products[:, copies]
