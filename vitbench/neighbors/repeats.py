@@ -51,9 +51,9 @@ def _keys(rows: Tensor) -> Tensor:
 
 def _shared(keys: Tensor) -> Tensor:
     """Return where keys stand that more than one row has."""
-    group: Tensor
     _, group, sizes = torch.unique(keys, return_inverse=True, return_counts=True)
-    return (sizes[group] > 1).nonzero().flatten()
+    shared: Tensor = sizes[group] > 1
+    return shared.nonzero().flatten()
 
 
 def _confirmed(rows: Tensor, first: Tensor) -> bool:
