@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vitbench.data.clips import read_labels as read_labels
     from vitbench.data.decode import read_file as read_file
     from vitbench.data.decode import read_image as read_image
+    from vitbench.data.download import Fetched as Fetched
+    from vitbench.data.download import one_behind as one_behind
     from vitbench.data.instances import Instance as Instance
     from vitbench.data.instances import Instances as Instances
     from vitbench.data.instances import RunLengths as RunLengths
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from vitbench.data.sizes import resize_indices as resize_indices
     from vitbench.data.transforms import cut_note as cut_note
     from vitbench.data.transforms import to_pixels as to_pixels
+    from vitbench.data.upload import send as send
     from vitbench.engine.class_table import write_class_table as write_class_table
     from vitbench.keyed_random import keyed_uniform as keyed_uniform
     from vitbench.keyed_random import permutation as permutation
@@ -139,6 +142,11 @@ if TYPE_CHECKING:
     from vitbench.training.trainer import Trainer as Trainer
 
 _HOMES = {
+    "vitbench.data.download": (
+        "Fetched",
+        "one_behind",
+    ),
+    "vitbench.data.upload": ("send",),
     "vitbench.training.recipes": (
         "RecipePresets",
         "offered_with",

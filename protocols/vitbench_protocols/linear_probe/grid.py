@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vitbench.api import Output
+from vitbench.kit import send
 from vitbench_protocols.linear_probe.features import FeatureSet
 from vitbench_protocols.linear_probe.heads import Heads, make_heads, places
 from vitbench_protocols.linear_probe.sources import Vectors
@@ -75,7 +76,7 @@ class Grid:
         for features, group in self.groups.items():
             found = torch.cat(
                 [self._places(features, group, vectors, labels, rows) for rows in _rows(labels)]
-            )
+            ).cpu()
             own = [head for head in self.heads if head.features == features]
             columns |= dict(zip(own, found.T, strict=True))
         return torch.stack([columns[head] for head in self.heads], dim=1)
@@ -91,8 +92,8 @@ class Grid:
         self, features: FeatureSet, group: Heads, vectors: Vectors, labels: Tensor, rows: slice
     ) -> Tensor:
         device = group.weight.device
-        part = {output: values[rows].to(device) for output, values in vectors.items()}
-        return places(group.logits(features.join(part)), labels[rows].to(device)).cpu()
+        part = {output: send(values[rows], device) for output, values in vectors.items()}
+        return places(group.logits(features.join(part)), send(labels[rows], device))
 
 
 def _rows(labels: Tensor) -> list[slice]:
