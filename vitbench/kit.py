@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from vitbench.data.clips import read_labels as read_labels
     from vitbench.data.decode import read_file as read_file
     from vitbench.data.decode import read_image as read_image
-    from vitbench.data.download import Fetched as Fetched
-    from vitbench.data.download import one_behind as one_behind
     from vitbench.data.instances import Instance as Instance
     from vitbench.data.instances import Instances as Instances
     from vitbench.data.instances import RunLengths as RunLengths
@@ -56,6 +54,8 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.readback import Fetched as Fetched
+    from vitbench.data.readback import one_behind as one_behind
     from vitbench.data.retrieval import Relevance as Relevance
     from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
@@ -146,7 +146,7 @@ if TYPE_CHECKING:
     from vitbench.training.trainer import Trainer as Trainer
 
 _HOMES = {
-    "vitbench.data.download": (
+    "vitbench.data.readback": (
         "Fetched",
         "one_behind",
     ),

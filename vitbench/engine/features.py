@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from vitbench import distributed
 from vitbench.cache import cache_root
-from vitbench.data.download import Fetched, one_behind
 from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
+from vitbench.data.readback import Fetched, one_behind
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.data.upload import send
 from vitbench.engine.feature_parts import Parts
