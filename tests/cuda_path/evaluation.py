@@ -21,6 +21,7 @@ from vitbench.engine.features import IMAGE_LEVEL, Pass, _forward
 from vitbench.kit import FineTuneContext, FineTuning
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD
 from vitbench.models.factory import build
+from vitbench.models.identity import WeightsIdentity
 from vitbench.neighbors import search, vote
 from vitbench_protocols.adjacency import Adjacency
 from vitbench_protocols.adjacency.features import _cosines
@@ -77,8 +78,14 @@ def backbone(arch: str = VIT) -> Backbone:
 def features(counts: Counts) -> None:
     """Pass two batches of k-NN's images."""
     model = backbone()
-    run = Pass(backbone=model, weights=None, normalization=NORMALIZATION, precision="bf16",
-               device=CUDA, workers=1)  # type: ignore[arg-type]  # fmt: skip
+    run = Pass(
+        backbone=model,
+        weights=WeightsIdentity("", {}),
+        normalization=NORMALIZATION,
+        precision="bf16",
+        device=CUDA,
+        workers=1,
+    )
     counts.clear()
     for _ in range(2):
         _forward(run, torch.zeros(256, 3, 224, 224, dtype=torch.uint8, device="cpu"), IMAGE_LEVEL)

@@ -14,11 +14,11 @@ class Fetched:
     """A tensor on its way to the host."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self._there: torch.cuda.Event | None = None
+        self._there: Any = None
         on_cuda = tensor.device.type == "cuda"  # elsewhere nothing tells when a copy is there
         self._host = tensor.detach().to("cpu", non_blocking=on_cuda)
         if on_cuda:
-            self._there = torch.cuda.Event()
+            self._there = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._there.record()
 
     def numpy(self) -> NDArray[Any]:

@@ -80,7 +80,7 @@ class FreshCrops:
             whole = distributed.gather_rows(own).view(-1, most, size, sum(widths))
             # chunk c is process c % world's number c // world; only the last one is not full
             ordered = whole.transpose(0, 1).flatten(0, 2)[: len(rows)]
-            yield dict(zip(self.outputs, ordered.split(widths, dim=1), strict=True))
+            yield dict(zip(self.outputs, torch.split(ordered, widths, dim=1), strict=True))
 
     def _vectors(self, pixels: Tensor) -> Tensor:
         """Pass crops, uint8 (B, 3, size, size), through the backbone: (B, sum of the widths)."""
