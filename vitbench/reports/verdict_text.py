@@ -34,8 +34,9 @@ def answer(verdict: Verdict, league: League) -> Answer:
     """Say who wins on some boards, whether that is sure, and what it rests on."""
     if not league.tested:
         titles = {board.title for board in league.boards}
-        why = {text for title, text in verdict.undecidable.items() if title in titles}
-        return Answer("can't tell", "; ".join(sorted(why)) or "no two runs were compared", False)
+        reasons = {text for title, text in verdict.undecidable.items() if title in titles}
+        told = "; ".join(sorted(reasons)) or "no two runs were compared"
+        return Answer("can't tell", told, False)
     if verdict.against:
         return _against(verdict, league)
     leaders = league.leaders

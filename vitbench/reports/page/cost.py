@@ -61,7 +61,7 @@ def cost_charts(
         for entry in runs[:MOST]
         if (value := entry.value(column.metric)) is not None and abs(value) < format_scores.HUGE
     ]
-    charts = []
+    charts: list[Chart] = []
     for axis, label in AXES.items():
         if axis == "pass" and charts:
             continue

@@ -61,4 +61,5 @@ def _cells(pixels: "NDArray[np.float64]") -> "NDArray[np.float64]":
     rows, columns = (
         ((np.arange(SIDE) + 0.5) * side / SIDE).astype(int) for side in pixels.shape[:2]
     )
-    return pixels[rows][:, columns].reshape(-1, 3)
+    found: NDArray[np.float64] = pixels[rows][:, columns].reshape(-1, 3)
+    return found
