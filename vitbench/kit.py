@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.readback import Fetched as Fetched
+    from vitbench.data.readback import one_behind as one_behind
     from vitbench.data.retrieval import Relevance as Relevance
     from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from vitbench.data.sizes import resize_indices as resize_indices
     from vitbench.data.transforms import cut_note as cut_note
     from vitbench.data.transforms import to_pixels as to_pixels
+    from vitbench.data.upload import send as send
     from vitbench.engine.class_table import write_class_table as write_class_table
     from vitbench.engine.gap import GAP_METRICS as GAP_METRICS
     from vitbench.engine.gap import competing as competing
@@ -143,6 +146,11 @@ if TYPE_CHECKING:
     from vitbench.training.trainer import Trainer as Trainer
 
 _HOMES = {
+    "vitbench.data.readback": (
+        "Fetched",
+        "one_behind",
+    ),
+    "vitbench.data.upload": ("send",),
     "vitbench.training.recipes": (
         "RecipePresets",
         "offered_with",

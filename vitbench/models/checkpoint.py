@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from vitbench.download import Progress, quiet
 from vitbench.errors import SettingError
 from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.checkpoint_facts import (
@@ -16,7 +17,6 @@ from vitbench.models.checkpoint_facts import (
 )
 from vitbench.models.code_names import network_named
 from vitbench.models.constants import Pooling, PositionRule, Triple
-from vitbench.models.download import Progress, quiet
 from vitbench.models.factory import assemble
 from vitbench.models.fitting_weights import fitting_state, recognize_weights
 from vitbench.models.infer_architecture import infer_architecture

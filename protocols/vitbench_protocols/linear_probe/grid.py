@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vitbench.api import Output
+from vitbench.kit import send
 from vitbench_protocols.linear_probe.features import FeatureSet
 from vitbench_protocols.linear_probe.heads import Heads, make_heads, places
 from vitbench_protocols.linear_probe.sources import Vectors
@@ -84,7 +85,7 @@ class Grid:
                     self._places(features, group, vectors, labels, rows, among)
                     for rows in _rows(labels)
                 ]
-            )
+            ).cpu()
             own = [head for head in self.heads if head.features == features]
             columns |= dict(zip(own, found.T, strict=True))
         return torch.stack([columns[head] for head in self.heads], dim=1)
@@ -106,13 +107,13 @@ class Grid:
         among: Tensor | None,
     ) -> Tensor:
         device = group.weight.device
-        part = {output: values[rows].to(device) for output, values in vectors.items()}
+        part = {output: send(values[rows], device) for output, values in vectors.items()}
         logits = group.logits(features.join(part))
         if among is not None:
             others = torch.ones(logits.shape[2], dtype=torch.bool, device=device)
-            others[among.to(device)] = False
+            others.index_fill_(0, send(among, device), False)
             logits = logits.masked_fill(others, -torch.inf)
-        return places(logits, labels[rows].to(device)).cpu()
+        return places(logits, send(labels[rows], device))
 
 
 def _rows(labels: Tensor) -> list[slice]:

@@ -12,7 +12,13 @@ from vitbench.api import Backbone, Context, FeatureSpec, ImageView, Outcome, Sco
 from vitbench.kit import competing, cut_note, gap_scores, write_class_table
 from vitbench_protocols.linear_probe.features import FeatureSet, feature_sets
 from vitbench_protocols.linear_probe.grid import Head
-from vitbench_protocols.linear_probe.sources import FreshCrops, Source, StoredFeatures, vectors_of
+from vitbench_protocols.linear_probe.sources import (
+    FreshCrops,
+    Source,
+    StoredFeatures,
+    kept_on,
+    vectors_of,
+)
 from vitbench_protocols.linear_probe.training import Data, Schedule, choose, finish
 
 if TYPE_CHECKING:
@@ -65,6 +71,6 @@ def _data(
         source = FreshCrops(backbone, context, outputs, protocol.crop, protocol.crop_scale)
     else:
         vectors = vectors_of(context.features("train", spec), outputs)
-        source = StoredFeatures(vectors, context.device)
+        source = StoredFeatures(kept_on(context.device, vectors), context.device)
     widths = {output: output.width(backbone.info) for output in outputs}
     return Data(context, spec, source, widths)

@@ -15,9 +15,9 @@ from vitbench.api import (
     FeatureTable,
     Output,
 )
-from vitbench.kit import CheckpointConfig, Loop, Milestone, Task, distributed, permutation
+from vitbench.kit import CheckpointConfig, Loop, Milestone, Task, distributed, permutation, send
 from vitbench_protocols.linear_probe.grid import Grid, Head
-from vitbench_protocols.linear_probe.sources import Source, Vectors, vectors_of
+from vitbench_protocols.linear_probe.sources import Source, Vectors, kept_on, vectors_of
 
 SAVING = CheckpointConfig(save_minutes=1.0, keep_last=1)
 
@@ -151,7 +151,7 @@ class HeadTraining(Task[tuple[Tensor, Vectors]]):
         """Take one step of every head; a head that diverges is no error, so no loss is logged."""
         rows, vectors = batch
         scale = self.schedule.scale(self.step // self.steps_per_epoch)
-        target = self.labels[rows.to(self.device)]
+        target = self.labels[send(rows, self.device)]
         self.grid.step(vectors, target, scale=scale, momentum=self.schedule.momentum)
         self.step += 1
         return {}
@@ -210,7 +210,7 @@ class FinalTraining(HeadTraining):
         super().__init__("finish", grid, data, rows, labels, schedule)
         self.scored = [
             Scored(
-                vectors_of(table, data.spec.outputs),
+                kept_on(self.device, vectors_of(table, data.spec.outputs)),
                 truth := torch.from_numpy(table.targets),
                 among,
                 Places(torch.zeros_like(truth), torch.zeros_like(truth), torch.zeros(1)),
