@@ -14,8 +14,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from vitbench.cache import cache_root
+from vitbench.cache import find_cached
 from vitbench.errors import DatasetError, DatasetNotFound, UnknownName
+from vitbench.records import BUILDING
 
 TORCHVISION, HUB = "torchvision:", "hf:"
 PER_SHARD = 10_000  # images
@@ -36,7 +37,7 @@ def named_root(name: str) -> Path:
         DatasetError: It can't be fetched, or is no set of classified images.
     """
     library, _, own = name.partition(":")
-    folder = cache_root() / "named" / library / own.replace("/", "--")
+    folder = find_cached("named", library, own.replace("/", "--"))
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         _fetch_from_hub(own, folder) if library == "hf" else _write_shards(own, folder)
@@ -79,7 +80,7 @@ def _write_shards(own: str, folder: Path) -> None:
     known = [name for name in datasets.__all__ if inspect.isclass(getattr(datasets, name))]
     if own not in known:
         raise UnknownName("data set of torchvision", own, known)
-    building = Path(mkdtemp(dir=folder.parent, prefix=".building-"))
+    building = Path(mkdtemp(dir=folder.parent, prefix=BUILDING))
     try:
         raw = folder.parent / f".{own}-as-downloaded"
         for split, words in SPLITS:

@@ -4,7 +4,6 @@ import json
 import lzma
 import os
 import re
-import tempfile
 import tokenize
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from vitbench.records.regular import (
     regular_bytes,
 )
 from vitbench.records.schema import SCHEMA, Record
+from vitbench.records.whole_files import atomic
 
 if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
     from numpy.typing import NDArray
@@ -109,29 +109,6 @@ def _unwritable(target: Path, error: OSError) -> RecordError:
         found=f"{error.strerror or error}",
         hint="--results DIR names another folder",
     )
-
-
-class atomic:  # noqa: N801  (read as a verb: `with atomic(path) as temporary:`)
-    """Give a temporary path beside the target; rename it on success, remove it on failure."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{self._target.name}.", suffix=".part", dir=self._target.parent
-        )
-        os.close(handle)
-        self._temporary = Path(name)
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._temporary.chmod(0o644)
-                self._temporary.replace(self._target)
-        finally:
-            self._temporary.unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> Record:
