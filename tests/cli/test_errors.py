@@ -213,5 +213,5 @@ def test_a_batch_that_the_processes_do_not_divide_is_refused_before_they_start(
 def test_an_empty_path_is_not_the_current_folder(
     words: list[str], folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = refused(["train", "dino", "--data", str(folders), *words], capsys)
+    told = fails(["train", "dino", "--data", str(folders), *words], capsys)
     assert "--out is empty" in told
