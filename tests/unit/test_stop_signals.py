@@ -45,11 +45,14 @@ def test_every_command_says_how_it_ended(
     command: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     def run(_: object) -> int:
         os.kill(os.getpid(), number)
         return 0
 
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, interrupted))
     monkeypatch.setattr(command_line, "import_module", lambda _: SimpleNamespace(run=run))
     assert command_line.main([command]) == code
     assert "the same command goes on from there" in capsys.readouterr().err
