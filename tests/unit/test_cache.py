@@ -35,7 +35,7 @@ def test_without_a_cache_of_ones_own_the_folder_for_temporary_files_is_taken(
     read_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(read_only.parent / "shared" / "x"))
-    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(cache, "_user_cache", lambda: read_only)
     place = cache.cache_place("gate")
     assert place.parent.parent == tmp_path

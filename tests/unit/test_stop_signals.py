@@ -14,12 +14,16 @@ from vitbench.stop_signals import raising_terminated
 def test_a_signal_ends_the_work_where_it_is_and_nobody_swallows_it(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     reached = []
-    with pytest.raises(Terminated, match=number.name), raising_terminated():
+
+    def work() -> None:
         try:
             os.kill(os.getpid(), number)
             reached.append("after the signal")
         except Exception:
             reached.append("swallowed")
+
+    with raising_terminated(), pytest.raises(Terminated, match=number.name):
+        work()
     assert not reached
     assert signal.getsignal(number) is before
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from vitbench.cache import find_cached
 from vitbench.errors import DatasetError, DatasetNotFound, UnknownName
+from vitbench.outside_files import parsing
 from vitbench.records import BUILDING
 
 TORCHVISION, HUB = "torchvision:", "hf:"
@@ -54,17 +55,15 @@ def _fetch_from_hub(own: str, folder: Path) -> None:
             f"no data at {HUB + own!r}.", expected=f"{HUB}OWNER/NAME, or {HUB}OWNER/NAME/FOLDER"
         )
     repository, inner = found[1], found[2] or ""
-    try:
+    with parsing(
+        f"the data set {HUB + own!r}",
+        expected="a data set of the Hugging Face Hub that may be read, or a copy in its cache",
+        hint="--data PATH of a copy on this machine",
+        error=DatasetNotFound,
+    ):
         snapshot = snapshot_download(
             repository, repo_type="dataset", allow_patterns=[f"{inner or '*'}*.parquet"]
         )
-    except Exception as error:  # of the network, the hub, or the disk
-        raise DatasetNotFound(
-            f"the data set {HUB + own!r} can't be fetched.",
-            expected="a data set of the Hugging Face Hub that may be read, or a copy in its cache",
-            found=f"{type(error).__name__}: {error}",
-            hint="--data PATH of a copy on this machine",
-        ) from error
     if not (Path(snapshot) / inner).is_dir() or not any(Path(snapshot).rglob("*.parquet")):
         raise DatasetNotFound(
             f"the data set {HUB + own!r} has no Parquet files.",
