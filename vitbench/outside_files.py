@@ -13,6 +13,7 @@ from vitbench.bounds import LONGEST_MESSAGE
 from vitbench.errors import DatasetError, VitbenchError
 
 A_NAME_A_LINE = "UTF-8 text, a name a line"
+UNSPOKEN = (LookupError, TypeError, AttributeError, ArithmeticError)  # by themselves no sentence
 AS_UTF8 = "save the file as UTF-8"
 
 
@@ -91,5 +92,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, UNSPOKEN):
+        said = f"{type(error).__name__}: {said}"
     line = " ".join(str(said).split())
     return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"

@@ -67,7 +67,7 @@ def test_what_is_no_file_is_named_and_passed_over(
     make(good.parent / "x.items.npz")
     with seconds(10):
         found = list(read_records(tmp_path))
-        with pytest.raises(RecordError, match=r"x\.items\.npz can't be read"):
+        with pytest.raises(RecordError, match=r"x\.items\.npz' can't be read"):
             read_items(record, tmp_path)
     assert record in found
     assert [item.path.name for item in found if isinstance(item, Unreadable)] == ["odd.json"]
