@@ -5,10 +5,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
 from pathlib import Path
 from typing import IO, Any
 
 LOCK = "lock"  # the file in the folder
+WITHOUT_LOCKS = {ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP}  # of some network disks
 
 
 class FolderInUse(Exception):
@@ -67,7 +69,9 @@ def lock_file(handle: IO[Any] | int, *, wait: bool) -> bool | None:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
-    except OSError:  # a network file system may have none
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
         return None
     return True
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vitbench.folder_lock import LOCK, FolderInUse, folder_lock
+from vitbench.folder_lock import LOCK, FolderInUse, folder_lock, lock_file
 
 
 def test_a_folder_is_held_by_one_and_left_without_a_trace(tmp_path: Path) -> None:
@@ -41,12 +41,19 @@ def test_of_many_at_once_each_is_alone(tmp_path: Path) -> None:
     assert most == [1]
 
 
-def test_a_file_system_without_locks_is_worked_on_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "fails"), [(errno.ENOLCK, False), (errno.EIO, True)])
+def test_a_disk_without_locks_is_no_error(
+    number: int, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no")
 
-    monkeypatch.setattr(fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    if fails:
+        with pytest.raises(OSError, match="no"), folder_lock(tmp_path, wait=True):
+            pass
+        return
     with folder_lock(tmp_path, wait=True), folder_lock(tmp_path, wait=False):
         pass
+    with (tmp_path / "lock").open("w") as handle:
+        assert lock_file(handle, wait=True) is None

@@ -73,7 +73,8 @@ class Batches:
         most = batches * (BATCH_START.size + self._bytes(max(self.rows, default=0)))
         with writing_to_cache("features", path.parent), path.open("xb") as stream:
             reserve(stream, most)
-            writer = BatchWriter(stream)
+            ends = np.cumsum(list(self.widths.values())).tolist()
+            writer = BatchWriter(stream, ends[:-1])
             try:
                 yield writer
             finally:
@@ -138,14 +139,16 @@ class BatchWriter:
     """Appends batches to the file of one process."""
 
     stream: IO[bytes]
+    ends: Sequence[int]  # columns where one output ends and the next begins
     end: int = 0  # bytes that are whole
 
-    def write(self, number: int, outputs: Sequence[Array]) -> None:
-        """Append the outputs of a batch, each (B, D).
+    def write(self, number: int, rows: Array) -> None:
+        """Append a batch, (B, sum of the widths): the outputs side by side.
 
         Raises:
             OSError: The disk is full. What was written before stays.
         """
+        outputs = np.split(rows, self.ends, axis=1)
         content = b"".join(np.ascontiguousarray(array, "<f4").tobytes() for array in outputs)
         start = BATCH_START.pack(MARK, number, len(content), zlib.crc32(content))
         self.stream.write(start + content)

@@ -22,7 +22,9 @@ from vitbench import distributed
 from vitbench.cache import cache_place, find_cached, writing_to_cache
 from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
+from vitbench.data.readback import Fetched, one_behind
 from vitbench.data.transforms import ImageView, Normalization
+from vitbench.data.upload import send
 from vitbench.engine.feature_store import Batches, is_whole
 from vitbench.engine.options import Progress
 from vitbench.errors import CacheError
@@ -225,16 +227,17 @@ def _fill(
     kept = store.batches(outputs, [len(batch) for batch in batches])
     finished = distributed.compute_on_main(lambda: frozenset(kept.finished()))
     mine = distributed.share([n for n in range(len(batches)) if n not in finished])
-    passed, done, problem = 0, len(finished), None
+    done, passed, problem = sum(len(batches[n]) for n in finished), 0, None
     try:
         with kept.writer(len(mine)) as writer:
             loaded = load_batches(dataset, [batches[n] for n in mine], view, workers=run.workers)
-            for number, (batch, pixels) in zip(mine, loaded, strict=True):
-                found = _forward(run, pixels, outputs)
-                writer.write(number, [found[output] for output in outputs])
-                passed += len(batch)
-                done += distributed.world_size()
-                ready = min(done * size, len(dataset))
+            computed = (
+                (len(images), Fetched(_forward(run, pixels, outputs))) for images, pixels in loaded
+            )
+            for number, (images, rows) in zip(mine, one_behind(computed), strict=True):
+                writer.write(number, rows.numpy())
+                passed += images
+                ready = min(done + passed * distributed.world_size(), len(dataset))
                 progress(f"features of {dataset.info.split}", ready, len(dataset), "images")
     except CacheError as error:  # the other processes hear of it
         problem = error
@@ -247,12 +250,13 @@ def _fill(
     return passed if whole else passed + _fill(run, dataset, view, store, outputs, progress)
 
 
-def _forward(run: Pass, pixels: torch.Tensor, outputs: Sequence[Output]) -> dict[Output, Any]:
+def _forward(run: Pass, pixels: torch.Tensor, outputs: Sequence[Output]) -> torch.Tensor:
+    """Return the vectors of images side by side, (B, sum of the widths), on the device."""
     layers = tuple(sorted({output.layer for output in outputs}))
-    images = run.normalization(pixels.to(run.device, non_blocking=True))
+    images = run.normalization(send(pixels, run.device))
     with torch.inference_mode(), autocast(run.device, run.precision):
         found = dict(zip(layers, run.backbone(images, layers), strict=True))
-    return {output: output.of(found[output.layer]).float().cpu().numpy() for output in outputs}
+        return torch.cat([output.of(found[output.layer]).float() for output in outputs], dim=1)
 
 
 def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.autocast:

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from vitbench.bounds import LARGEST_DOCUMENT
+from vitbench.download import file_sha256
 from vitbench.errors import CheckpointError, listed
-from vitbench.models.download import file_sha256
 from vitbench.models.weight_file import WeightFile, read_weight_file
 from vitbench.outside_files import read_text, reason, refused_as
 
