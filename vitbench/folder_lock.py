@@ -33,11 +33,13 @@ def folder_lock(folder: Path, *, wait: bool) -> Iterator[None]:
         OSError: The folder can't be written.
     """
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             handle = (folder / LOCK).open("a")
-        except FileNotFoundError:  # the folder was removed just now
-            continue
+        except (FileNotFoundError, FileExistsError):
+            if folder.exists() and not folder.is_dir():
+                raise
+            continue  # the folder was removed just now
         with handle:
             if lock_file(handle, wait=wait) is False:
                 raise FolderInUse(str(folder))

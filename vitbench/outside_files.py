@@ -4,6 +4,8 @@ A parser can raise anything on a broken or hostile file. Here alone all of it is
 an error that names the file; so a bug of a library is a message too, with its traceback as cause.
 """
 
+import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from vitbench.errors import DatasetError, VitbenchError
 
 A_NAME_A_LINE = "UTF-8 text, a name a line"
 UNSPOKEN = (LookupError, TypeError, AttributeError, ArithmeticError)  # by themselves no sentence
+NO_MEMORY = "it takes more memory than there is"
+ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")  # no two runs have it equal
 AS_UTF8 = "save the file as UTF-8"
 
 
@@ -26,10 +30,10 @@ def read_bytes(path: Path, most: int) -> bytes:
     """
     check_regular(path)  # opening a pipe would wait for ever
     with path.open("rb") as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"larger than {most:,} bytes")
-    return content
+        size = os.fstat(stream.fileno()).st_size  # reading so many bytes takes memory for all
+        if size > most:
+            raise ValueError(f"larger than {most:,} bytes")
+        return stream.read(size)
 
 
 def read_text(path: Path, most: int) -> str:
@@ -88,11 +92,11 @@ def refused_as(refusal: Callable[[Exception], VitbenchError]) -> Iterator[None]:
 def reason(error: Exception) -> str:
     """Say in a line why something could not be read."""
     if isinstance(error, MemoryError):
-        return "it takes more memory than there is"
+        return NO_MEMORY
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, UNSPOKEN):
         said = f"{type(error).__name__}: {said}"
-    line = " ".join(str(said).split())
+    line = " ".join(ADDRESS.sub("", str(said)).split())
     return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"

@@ -159,7 +159,7 @@ def _batch(
     pid = os.fork()
     if not pid:
         os.close(reading)
-        _do(cases, work, memory, writing, before)
+        _do(cases, work, memory, writing)
     os.close(writing)
     started = time.monotonic()
     ended = 0
@@ -183,14 +183,12 @@ def _batch(
         yield Outcome(cases[ended], verdict, taken, used.ru_maxrss * 1024 - before)
 
 
-def _do(
-    cases: Sequence[int], work: Callable[[int], str], memory: int, writing: int, before: int
-) -> None:
+def _do(cases: Sequence[int], work: Callable[[int], str], memory: int, writing: int) -> None:
     """Do cases in this child, and tell of each as soon as it is done."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    limit = _data() + memory
+    before, limit = _resident(), _data() + memory
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     for case in cases:
         start = time.monotonic()
