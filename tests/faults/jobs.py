@@ -28,7 +28,7 @@ from vitbench_protocols.segmentation import Segmentation
 from vitbench_protocols.segmentation.settings import Inference
 
 MINI = "random:vit_mini_patch8_64"
-RECIPES = ("dino", "selfpatch", "esvit", "moby", "moby_selfpatch")
+RECIPES = ("dino", "selfpatch", "esvit", "moby", "moby-selfpatch")
 TIMES = frozenset({"cost", "started_at", "command", "environment"})  # no two runs have them equal
 KNN = Knn(resize=32, crop=32, engine="torch")
 
@@ -133,6 +133,8 @@ def _content(path: Path) -> bytes | None:
             return b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
     if path.name == "run.json" or path.suffix in {".pt", ".svg", ".jsonl"}:
         return None  # times; of a training the backbone is compared
+    if path.parent.name == "tensorboard":
+        return None  # named after time and process
     if path.suffix == ".json":
         document = json.loads(path.read_text())
         if isinstance(document, dict):
