@@ -218,7 +218,7 @@ def _report(root: Path) -> None:
         except VitbenchError:  # of one name alone there is nothing to compare
             continue
         for form in ("html", "rich", "csv"):
-            render(table, form)  # type: ignore[arg-type]
+            render(table, form)
 
 
 def _masks(root: Path) -> None:
