@@ -43,9 +43,8 @@ def bundle(make_record: MakeRecord, tmp_path: Path) -> Path:
 
 
 def test_a_bundle_is_whole_and_its_hashes_are_right(bundle: Path) -> None:
-    listed = dict(
-        reversed(line.split("  ")) for line in (bundle / "SHA256SUMS").read_text().splitlines()
-    )
+    lines = (bundle / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
     there = {
         path.relative_to(bundle).as_posix()
         for path in bundle.rglob("*")
