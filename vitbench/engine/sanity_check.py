@@ -6,14 +6,16 @@ for seconds on a CPU; its verdict is kept by content and goes into every record.
 
 import copy
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, find_cached
 from vitbench.data.synthetic import CLASS_NAMES, draw_picture
 from vitbench.data.synthetic import VERSION as SYNTHETIC_VERSION
 from vitbench.data.transforms import ImageView, Normalization
@@ -89,16 +91,26 @@ def inspect(
     info = backbone.info
     weights = identify_weights(backbone, checkpoint.sha256).digest
     identity = [VERSION, SYNTHETIC_VERSION, weights, info.mean, info.std, precision]
-    kept = cache_root() / "gate" / f"{digest(identity)[:32]}.json"
-    if kept.exists():
-        return SanityCheck((keys, *(Check(**check) for check in json.loads(kept.read_text()))))
-    count = PICTURES_PER_CLASS * len(CLASS_NAMES)
-    log(f"sanity check on {count} built-in images, once for these weights …")
-    checks = _behavior(backbone, precision)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(kept) as path:
-        path.write_text(json.dumps([asdict(check) for check in checks]))
+    kept = ("gate", f"{digest(identity)[:32]}.json")
+    checks = _recalled(find_cached(*kept))
+    if not checks:
+        count = PICTURES_PER_CLASS * len(CLASS_NAMES)
+        log(f"sanity check on {count} built-in images, once for these weights …")
+        checks = _behavior(backbone, precision)
+        with suppress(OSError):  # a cache that can't be written costs time alone
+            place = cache_place(*kept)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(place) as path:
+                path.write_text(json.dumps([asdict(check) for check in checks]))
     return SanityCheck((keys, *checks))
+
+
+def _recalled(kept: Path) -> tuple[Check, ...]:
+    """Return the results that were kept; none where nothing whole is."""
+    try:
+        return tuple(Check(**check) for check in json.loads(kept.read_text()))
+    except (OSError, ValueError, TypeError):
+        return ()
 
 
 def _behavior(backbone: Backbone, precision: Precision) -> tuple[Check, ...]:
