@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from vitbench.cache import cache_place, find_cached
@@ -22,6 +23,7 @@ from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.identity import identify_weights
 from vitbench.online_knn import OnlineKnn
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
 from vitbench.settings import digest
 
@@ -39,6 +41,9 @@ class Check:
 
     passed: bool
     text: str
+
+
+ADAPTER = TypeAdapter(tuple[Check, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,8 @@ def inspect(
 
 def _recalled(kept: Path) -> tuple[Check, ...]:
     """Return the results that were kept; none where nothing whole is."""
-    try:
-        return tuple(Check(**check) for check in json.loads(kept.read_text()))
-    except (OSError, ValueError, TypeError):
-        return ()
+    found = unless_broken(lambda: ADAPTER.validate_json(kept.read_bytes()))
+    return found or ()
 
 
 def _behavior(backbone: Backbone) -> tuple[Check, ...]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vitbench.cache import cache_place
 from vitbench.engine import sanity_check
 from vitbench.engine.sanity_check import inspect
 from vitbench.models.backbone import Backbone
@@ -68,3 +69,13 @@ def test_a_verdict_is_recalled_for_the_same_content(monkeypatch: pytest.MonkeyPa
     first = inspect(checkpoint, backbone)
     monkeypatch.setattr(sanity_check, "_behavior", lambda _: pytest.fail("looked again"))
     assert inspect(checkpoint, backbone) == first
+
+
+@pytest.mark.parametrize("content", ["", "[", "{}", '[{"passed": "x"}]', "[1]"])
+def test_a_verdict_that_was_cut_off_is_made_again(content: str) -> None:
+    checkpoint, backbone = changed(f"cut off {content}")
+    first = inspect(checkpoint, backbone)
+    newest = max(cache_place("gate").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_text(content)
+    assert inspect(checkpoint, backbone) == first
+    assert newest.read_text() != content
