@@ -32,6 +32,7 @@ COMMANDS = {
     "list": "list protocols, checkpoints, architectures, datasets, recipes, …",
     "check": "sanity check of a checkpoint: what is in it, and are its features plausible?",
     "check-plugin": "check that a plug-in keeps its contract",
+    "show": "look at one item: of a dataset with its truth, of a run with what it predicted",
     "results": "list or remove the records of a results folder",
     "cache": "list or remove cached features, downloads and other files kept to save time",
     "data": "fetch and check published data sets; write small copies of images as shards",

@@ -190,3 +190,20 @@ def test_an_old_record_is_read_and_never_taken_for_a_new_run(
     records = [record for record in read_records(options.results) if isinstance(record, Record)]
     assert {record.schema for record in records} == {1, 2}
     assert len(build_leaderboards(records)) == 2
+
+
+def test_weights_need_not_be_checked_and_the_record_says_so(
+    tmp_path: Path,
+    weights: dict[str, Tensor],
+    options: api.RunOptions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = saved(weights, tmp_path / "plain.pth")
+    with monkeypatch.context() as patch:
+        patch.setattr("vitbench.engine.evaluate.inspect", lambda *_, **__: pytest.fail("looked"))
+        found = run(path, replace(options, sanity_check=False))
+    assert found.record.subject.gate == "not run (--no-sanity-check)"
+    assert found.record.subject.gate_passed is None
+    checked = run(path, replace(options, rerun=True))
+    assert checked.record.id == found.record.id
+    assert checked.record.subject.gate_passed is not None
