@@ -224,6 +224,26 @@ def test_two_runs_are_chosen_and_held_against_each_other(opened: Page) -> None:
     assert opened.inner_text("#versus-out") == "Choose two runs."
 
 
+def test_a_reference_is_chosen_in_the_leaderboard(opened: Page) -> None:
+    opened.select_option("#against", "small-dino")
+    table = opened.locator("#leaderboard table")
+    place = next(
+        number
+        for number, text in enumerate(table.locator("thead th").all_inner_texts())
+        if text.startswith("knn") and "shapes" in text
+    )
+    notes = {
+        row.get_attribute("data-run"): row.locator("> *").nth(place).locator(".against")
+        for row in table.locator("tbody tr").all()
+    }
+    assert notes["small-dino"].count() == 0
+    assert notes["random-ti"].inner_text().startswith("-")
+    assert notes["random-ti"].inner_text().endswith("sure")
+    assert "is better than" in (notes["random-ti"].get_attribute("title") or "")
+    opened.select_option("#against", "")
+    assert opened.locator(".against").count() == 0
+
+
 def test_an_item_that_changed_leads_to_its_pictures(opened: Page) -> None:
     duel = opened.locator(".duel", has_text="davis").first
     duel.locator("summary").click()

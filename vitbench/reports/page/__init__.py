@@ -21,7 +21,7 @@ from vitbench.reports.page.pictures import Album
 from vitbench.reports.page.sections import build_section
 from vitbench.reports.page.training import build_training
 from vitbench.reports.page.verdict import build_answers
-from vitbench.reports.page.versus import versus
+from vitbench.reports.page.versus import key_of, versus
 from vitbench.reports.table import Table
 
 RUNS = 300  # whose provenance is told
@@ -86,6 +86,7 @@ def _template() -> Template:
         "family": family,
         "kind_of": kind_of,
         "tags": TAGS,
+        "key_of": key_of,
     }
     return environment.get_template("template.html.j2")
 

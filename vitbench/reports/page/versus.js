@@ -76,7 +76,7 @@
         const [left, right] = [board.scores[one][place], board.scores[other][place]];
         const gap = minus(right, left);
         row(body, [[column.label, "who"], [number(left, column.digits), "num", left], [number(right, column.digits), "num", right],
-          [signed(gap, column.digits), `num delta ${said && said.sure && column.label === board.label ? better(gap, column.up) : ""}`, gap]]);
+          [signed(gap, column.digits), `num delta ${said && said.sure && place === board.place ? better(gap, column.up) : ""}`, gap]]);
       });
       part.append(grid);
       const items = changed(board, one, other);
@@ -97,6 +97,34 @@
     }
     if (!out.children.length) out.append(make("p", one === other ? "Choose two runs." : "These two stand on no board together.", "soft"));
   };
+
+  // The leaderboard's differences to one run; those that the comparisons call sure are marked.
+  const against = document.getElementById("against");
+  const hold = () => {
+    for (const old of document.querySelectorAll("#leaderboard .against")) old.remove();
+    const held = against.value;
+    if (!held) return;
+    const lines = [...document.querySelectorAll("#leaderboard tbody tr")];
+    const heads = [...document.querySelectorAll("#leaderboard thead th")];
+    heads.forEach((head, place) => {
+      const board = data.boards.find(({ key }) => key === head.dataset.key);
+      if (!board || !board.scores[held]) return;
+      const column = board.columns[board.place];
+      for (const line of lines) {
+        const scores = board.scores[line.dataset.run];
+        if (!scores || line.dataset.run === held) continue;
+        const gap = minus(scores[board.place], board.scores[held][board.place]);
+        if (gap === null) continue;
+        const said = board.said.find(({ runs }) => runs.includes(held) && runs.includes(line.dataset.run));
+        const sure = Boolean(said && said.sure);
+        const note = make("small", `${signed(gap, column.digits)} ${sure ? "sure" : "can't tell"}`, `against delta ${sure ? better(gap, column.up) : ""}`);
+        note.title = said ? said.text : "not compared item by item";
+        line.children[place].append(note);
+      }
+    });
+  };
+  for (const run of data.runs) against.add(new Option(run, run));
+  against.addEventListener("change", hold);
 
   data.runs.forEach((run, place) => {
     for (const [side, chosen] of [[a, 0], [b, 1]]) side.add(new Option(run, run, false, place === chosen));

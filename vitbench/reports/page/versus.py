@@ -35,7 +35,8 @@ def versus(table: Table) -> Markup | None:
         for index, board in enumerate(table.boards)
         if (found := _board(table, board, index, runs))
     ]
-    text = json.dumps({"runs": runs, "boards": boards}, separators=(",", ":"), allow_nan=False)
+    shown = [escape.plain(run) for run in runs]
+    text = json.dumps({"runs": shown, "boards": boards}, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", " ").replace("\u2029", " "))
 
 
@@ -63,12 +64,13 @@ def _board(
     ids = ids if len(ids) <= ITEMS else []
     return {
         "anchor": f"board-{index}",
+        "key": key_of(board),
         "title": escape.plain(board.title),
         "family": family(board),
         "noun": board.items_name,
         "unit": column.unit,
         "up": column.higher_is_better,
-        "label": escape.plain(column.label),
+        "place": board.columns.index(column),
         "columns": [
             {
                 "label": escape.plain(one.label),
@@ -79,18 +81,18 @@ def _board(
             for one in board.columns
         ],
         "scores": {
-            name: [_short(entry.value(one.metric)) for one in board.columns]
+            escape.plain(name): [_short(entry.value(one.metric)) for one in board.columns]
             for name, entry in entries.items()
         },
         "ids": [escape.plain(item, escape.NAME) for item in ids],
         "items": {
-            name: [_short(values.get(item)) for item in ids]
+            escape.plain(name): [_short(values.get(item)) for item in ids]
             for name, values in items.items()
             if values and ids
         },
         "said": [
             {
-                "runs": [one.one, one.other],
+                "runs": [escape.plain(one.one), escape.plain(one.other)],
                 "text": format_scores.sentence(one, board.items_name),
                 "sure": one.distinct,
             }
@@ -98,6 +100,12 @@ def _board(
             if {one.one, one.other} <= entries.keys()
         ],
     }
+
+
+def key_of(board: Leaderboard) -> str:
+    """Return what a board is known by in the page."""
+    parts = (board.protocol.name, board.protocol.spec_id, board.dataset.fingerprint)
+    return escape.plain(" ".join(parts))
 
 
 def _items(table: Table, board: Leaderboard, entry: Entry) -> dict[str, float]:

@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.records import Record, write_record
+from vitbench.records import Cost, Record, write_record
 from vitbench.reports.page import html
 from vitbench.reports.page.pictures import Album, files, item_of
 from vitbench.reports.table import build_table
@@ -57,6 +60,37 @@ def test_a_hostile_record_adds_no_tag_and_no_handler(make_record: MakeRecord) ->
     assert found.handlers == []
     assert "\x1b" not in html(build_table([rogue]))
     assert ">49<" not in html(build_table([rogue]))
+
+
+def test_hostile_names_stay_in_the_data_of_the_script(make_record: MakeRecord) -> None:
+    page = html(build_table([make_record(HOSTILE, 1.0), make_record(HOSTILE + "2", 2.0)]))
+    (data,) = re.findall(r'id="versus-data">(.*?)</script>', page, flags=re.S)
+    assert len(json.loads(data)["runs"]) == 2
+    assert "<" not in data
+
+
+def test_the_policy_names_the_one_script_of_the_page(make_record: MakeRecord) -> None:
+    page = html(build_table([make_record("a"), make_record("b")]))
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+
+
+def test_costs_come_from_the_profile_and_never_from_wall_seconds(make_record: MakeRecord) -> None:
+    records = []
+    for number, name in enumerate(("one", "other"), start=1):
+        subject = {"sha256": f"{number}" * 64}
+        records.append(replace(make_record(name, 50.0, subject=subject), cost=Cost(seconds=9.0)))
+        profile = make_record(name, subject=subject, protocol={"name": "profile", "spec_id": "p"})
+        scores = tuple(
+            replace(profile.scores[0], metric=axis, value=value * number)
+            for axis, value in (("flops", 1.5), ("images_per_second", 70.0))
+        )
+        records.append(replace(profile, scores=scores))
+    page = html(build_table(records))
+    assert "top-1 (k=20) against GFLOPs an image" in page
+    assert "top-1 (k=20) against images/s, as profiled" in page
+    assert "seconds" not in re.sub(r"<(style|script).*?</\1>|<footer.*", "", page, flags=re.S)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, -1e308, None])
