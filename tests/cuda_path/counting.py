@@ -143,7 +143,7 @@ class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
         waits = not (kwargs.get("non_blocking") or (len(args) > 2 and args[2]))
         if on_cuda(target) and not on_cuda(source) and waits:
             self.copies[where()] += 1
-        if on_cuda(source) and not on_cuda(target):
+        if on_cuda(source) and not on_cuda(target) and waits:
             self.sync("to CPU")
 
     def op_is_nonzero(self, args: Any, cuda: bool) -> bool | None:
