@@ -93,7 +93,7 @@ class Knn:
         identity=False,  # its content is part of the data's identity
     )
     engine: Literal["faiss", "torch"] = setting(
-        "faiss",
+        "torch",
         help="library that searches for the neighbors; both find the same, exactly",
         identity=False,
     )
@@ -139,10 +139,10 @@ class Knn:
 
         from vitbench.kit import vote
 
-        bank, queries = (
-            torch.nn.functional.normalize(vectors.to(context.device), dim=1)
-            for vectors in (train.vectors()[rows], asked.vectors())
-        )
+        bank = train.vectors() if len(rows) == len(train.targets) else train.vectors()[rows]
+        bank, queries = bank.to(context.device), asked.vectors().to(context.device)
+        for vectors in (bank, queries):  # in place: the bank is the largest thing in memory
+            vectors /= vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
         if len(bank) < KS[-1]:
             context.note(
                 f"a larger k than {len(bank)}, the number of training images, is cut to it"
@@ -151,9 +151,7 @@ class Knn:
         labels, truth = torch.from_numpy(train.targets[rows]), torch.from_numpy(asked.targets)
         items: dict[str, NDArray[np.float64]] = {}
         for k in KS:
-            _, ranked = vote(
-                found, labels, classes=train.classes, k=k, temperature=self.temperature
-            )
+            ranked = vote(found, labels, classes=train.classes, k=k, temperature=self.temperature)
             hits = ranked == truth[:, None]
             items[f"top1_k{k}"] = 100.0 * hits[:, 0].double().numpy()
             items[f"top5_k{k}"] = 100.0 * hits.any(dim=1).double().numpy()
