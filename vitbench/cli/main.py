@@ -18,6 +18,8 @@ COMMANDS = {
     "score": "score predictions that any program wrote",
     "report": "compare the scores of a results folder",
     "train": "train a backbone without labels: dino, selfpatch, …",
+    "study": "fill a whole table: trainings, evaluations, published values, claims",
+    "sweep": "score many checkpoints with many protocols",
     "resume": "continue a training run that was stopped",
     "export": "write a checkpoint in the file layout of another code base",
     "demo": "train, evaluate and report on built-in data in about 4 minutes",

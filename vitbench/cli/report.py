@@ -77,7 +77,7 @@ def run(arguments: list[str]) -> int:
     elif not options.out:
         sys.stdout.write(render(table, options.format))
     else:
-        _write(render(table, options.format), Path(options.out))
+        write_report(render(table, options.format), Path(options.out))
         if options.open:
             webbrowser.open(Path(options.out).resolve().as_uri())
     return 0
@@ -91,7 +91,12 @@ def _print(table: Table) -> None:
     show(table, Console())
 
 
-def _write(text: str, path: Path) -> None:
+def write_report(text: str, path: Path) -> None:
+    """Write a report to a file.
+
+    Raises:
+        RecordError: It can't be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
