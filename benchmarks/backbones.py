@@ -316,7 +316,7 @@ def main() -> None:
     rows = read(chosen.results)
     wanted = [name for name in names() if any(fnmatchcase(name, m) for m in chosen.match)]
     for name in () if chosen.write else wanted:
-        if name in rows and not chosen.again:
+        if name in rows and not chosen.rerun:
             continue
         with torch.inference_mode():
             row = look(name, largest=chosen.largest, seconds=chosen.seconds)

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from benchmarks.stopwatch import best, product_speed, seconds
+from benchmarks.stopwatch import best, product_speed, race
 from vitbench.api import (
     Normalization,
     from_preset,
@@ -126,20 +126,24 @@ def train_and_infer(data: CocoDataset, folder: Path, lent: Any, given: argparse.
     ready = [task.sample(position) for position in range(given.batch)]
     batches = tuning.batches()
     theirs = resnet_step([task.sample(p) for p in range(given.batch)], lent)
-    times: dict[str, list[float]] = {"loop": [], "bare step": [], "torchvision's R-50": []}
-    for _ in range(given.rounds + 1):
-        times["bare step"].append(seconds(lambda: tuning.train_step(ready), lent.device))
+
+    def bare() -> None:
+        tuning.train_step(ready)
         tuning.step -= 1
-        times["loop"].append(seconds(lambda: tuning.train_step(next(batches)), lent.device))
-        times["torchvision's R-50"].append(seconds(theirs, lent.device))
+
+    works = {
+        "bare step": bare,
+        "loop": lambda: tuning.train_step(next(batches)),
+        "torchvision's R-50": theirs,
+    }
+    times = race(works, given.rounds, lent.device)
     floor = product_speed(lent.device) / operations(detector, task)
-    slowest = min(times["torchvision's R-50"][1:])
     print(
         f"\ntraining, short side {given.short} px, {given.batch} images a step, {PHOTO} px photos"
     )
     for name, each in times.items():
-        rate, ratio = given.batch / min(each[1:]), slowest / min(each[1:])
-        print(f"  {name:<20} {rate:7.2f} images/s, ratio {ratio:.2f}")
+        rate, ratio = given.batch / each.least, times["torchvision's R-50"].least / each.least
+        print(f"  {name:<20} {rate:7.2f} images a second, ratio {ratio:.2f}")
     print(f"  floor                {floor:7.2f}")
     detector.eval()
     image = np.array(data[0].image)

@@ -1,19 +1,23 @@
-"""Exact k-NN search: our two engines against chunked matrix product + top-k, side by side.
+"""Exact k-NN search: our two engines against chunked product + top-k, whatever the features are.
 
-python benchmarks/knn.py [--bank 100000] [--queries 5000] [--dim 384] [--device cpu]
+python benchmarks/knn.py [--bank 80000] [--queries 500] [--dim 384] [--k 20]
 """
 
 import argparse
-import time
+import sys
 from collections.abc import Callable
+from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vitbench.neighbors import search
+from benchmarks.stopwatch import conditions, one_core, race
+from vitbench.neighbors import Engine, search
 
 CHUNK = 100  # queries at once in the reference's loop
+LIMIT = 2.0  # times the time for random features
 
 
 def reference(bank: Tensor, queries: Tensor, k: int) -> Tensor:
@@ -22,48 +26,59 @@ def reference(bank: Tensor, queries: Tensor, k: int) -> Tensor:
     return torch.cat([(rows @ columns).topk(k).indices for rows in torch.split(queries, CHUNK)])
 
 
-def seconds(work: Callable[[], Tensor], runs: int = 3) -> tuple[float, Tensor]:
-    """Return the best time of several runs, and the result."""
-    best = float("inf")
-    for _ in range(runs):
-        start = time.perf_counter()
-        found = work()
-        if found.is_cuda:
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return best, found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bank", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=2_000)
-    parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--device", default="cpu")
-    chosen = parser.parse_args()
+def banks(rows: int, queries: int, width: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return kinds of features, and queries of the same kind."""
     generator = torch.Generator().manual_seed(0)
-    bank, queries = (
-        normalize(torch.randn(rows, chosen.dim, generator=generator), dim=1).to(chosen.device)
-        for rows in (chosen.bank, chosen.queries)
+    free, asked, centers = (
+        normalize(torch.randn(count, width, generator=generator), dim=1)
+        for count in (rows, queries, 20)
     )
-    left, right = (torch.randn(2048, 2048, device=chosen.device) for _ in range(2))
-    rate = 2 * 2048**3 / seconds(lambda: left @ right, runs=5)[0]
-    floor = 2 * chosen.bank * chosen.queries * chosen.dim / rate
-    print(f"bank {chosen.bank}, {chosen.queries} queries, D {chosen.dim}, {chosen.device}")
-    print(f"FLOP floor at {rate / 1e9:.0f} GFLOP/s: {floor:.2f} s")
-    for k in (20, 200):
-        plain, expected = seconds(lambda k=k: reference(bank, queries, k))  # type: ignore[misc]
-        print(f"k {k:3}  chunked matmul + top-k {plain:6.2f} s")
-        for engine in ("torch", "faiss"):
-            ours, found = seconds(
-                lambda k=k, engine=engine: search(bank, queries, k, engine=engine).indices  # type: ignore[misc]
-            )
-            same = (found == expected).double().mean().item()
-            print(
-                f"       ours, {engine:5} {ours:15.2f} s  {plain / ours:5.2f} x"
-                f"  equal neighbors {100 * same:.3f} %  {ours / floor:.1f} x the floor"
-            )
+
+    def around(points: Tensor, spread: float) -> tuple[Tensor, Tensor]:
+        return tuple(  # type: ignore[return-value]
+            normalize(points[torch.arange(len(part)) % len(points)] + spread * part, dim=1)
+            for part in (free, asked)
+        )
+
+    return {
+        "random": (free, asked),
+        "collapsed to one point, 1e-2": around(centers[:1], 1e-2),
+        "collapsed to one point, 1e-5": around(centers[:1], 1e-5),
+        "all equal": around(centers[:1], 0.0),
+        "20 rows, each repeated": around(centers, 0.0),
+        "collapsed to 20 points, 1e-4": around(centers, 1e-4),
+    }
+
+
+def main() -> int:
+    """Print a line for each kind of features; 1 where one takes too long."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bank", type=int, default=80_000)
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    print(conditions())
+    print(f"{given.queries} queries, {given.k} of {given.bank:,} rows of {given.dim}; one thread")
+    slow = False
+    with one_core():
+        for kind, (bank, queries) in banks(given.bank, given.queries, given.dim).items():
+            works: dict[str, Callable[[], object]] = {
+                engine: partial(search, bank, queries, given.k, engine=engine)
+                for engine in get_args(Engine)
+            }
+            if kind == "random":
+                works["product + top-k"] = partial(reference, bank, queries, given.k)
+            found = race(works, given.rounds)
+            if kind == "random":
+                usual = found
+            for name, timing in found.items():
+                ratio = timing.least / usual[name].least
+                slow |= ratio > LIMIT
+                print(f"{kind:30} {name:16} {timing}  {ratio:5.2f} x random", flush=True)
+    return int(slow)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

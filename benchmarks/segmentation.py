@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.stopwatch import best, product_speed, seconds
+from benchmarks.stopwatch import best, product_speed, race
 from vitbench.api import Normalization
 from vitbench.data.semantic import SemanticDataset, open_semantic
 from vitbench.kit import Bank, FineTuneContext, seeded
@@ -108,12 +108,14 @@ def train_and_infer(
     tuning = FineTuning(task, learning.course(("pos_embed",)), around)
     ready = [task.sample(position) for position in range(given.batch)]
     batches = tuning.batches()
-    bare, loop = [], []
-    for _ in range(given.rounds + 1):
-        bare.append(seconds(lambda: tuning.train_step(ready), lent.device))
+
+    def bare() -> None:
+        tuning.train_step(ready)
         tuning.step -= 1
-        loop.append(seconds(lambda: tuning.train_step(next(batches)), lent.device))
-    rates = [given.batch / min(times[1:]) for times in (bare, loop)]
+
+    works = {"bare": bare, "loop": lambda: tuning.train_step(next(batches))}
+    times = race(works, given.rounds, lent.device)
+    rates = [given.batch / times[name].least for name in works]
     floor = speed / operations(network, (given.crop, given.crop), training=True)
     print(f"\n{decoder}, crops of {given.crop} px, batches of {given.batch}")
     print(
@@ -165,12 +167,13 @@ def retrieve(given: argparse.Namespace, device: torch.device) -> None:
         ways[f"ours, {engine}"] = search_of(Bank(bank, engine=engine), queries)
     expected = plain()
     print(f"\n{given.queries} queries, 30 neighbors of {given.bank} rows of 192 numbers")
-    slowest = best(plain, given.rounds, device)
+    times = race(ways, given.rounds, device)
     for name, way in ways.items():
-        took = best(way, given.rounds, device)
+        took = times[name].least
         same = (way() == expected).float().mean().item()
         print(
-            f"  {name:<24} {given.queries / took:9.0f} queries/s, ratio {slowest / took:.2f},"
+            f"  {name:<24} {given.queries / took:9.0f} queries/s,"
+            f" ratio {times['plain product and top-k'].least / took:.2f},"
             f" {100 * same:.2f} % of places equal"
         )
 

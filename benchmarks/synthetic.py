@@ -48,7 +48,7 @@ def raw_pixels() -> float:
         pixels.append(normalize(images.flatten(1).float(), dim=1))
         labels.append(torch.tensor([sample.target for sample in samples]))
     found = search(pixels[0], pixels[1], 20, engine="torch")
-    _, ranked = vote(found, labels[0], classes=10, k=20, temperature=0.07)
+    ranked = vote(found, labels[0], classes=10, k=20, temperature=0.07)
     return 100 * (ranked[:, 0] == labels[1]).double().mean().item()
 
 

@@ -3,8 +3,9 @@
 VitbenchError
 ├── UnknownName                no such protocol, checkpoint, dataset, recipe or format
 ├── SettingError               values out of their range; carries every problem found
+├── DownloadError              a server that can't be reached, or that does not keep to its word
+│   └── ChecksumMismatch
 ├── CheckpointError
-│   ├── ChecksumMismatch
 │   ├── UnsafeCheckpoint       weights-only loading refused it
 │   └── StateMismatch          keys left over or missing
 ├── DatasetError
@@ -92,12 +93,16 @@ class SettingError(VitbenchError):
         )
 
 
+class DownloadError(VitbenchError):
+    """A file that can't be fetched: no server, or one that does not keep to its word."""
+
+
+class ChecksumMismatch(DownloadError):
+    """The file is not the one that was asked for."""
+
+
 class CheckpointError(VitbenchError):
     """A weight file that can't be used."""
-
-
-class ChecksumMismatch(CheckpointError):
-    """The file is not the one that was asked for."""
 
 
 class UnsafeCheckpoint(CheckpointError):

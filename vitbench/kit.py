@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from vitbench.data.positives_grid import count_grid as count_grid
     from vitbench.data.positives_grid import near as near
     from vitbench.data.random_crop import RandomCrops as RandomCrops
+    from vitbench.data.readback import Fetched as Fetched
+    from vitbench.data.readback import one_behind as one_behind
     from vitbench.data.retrieval import Relevance as Relevance
     from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
@@ -64,7 +66,12 @@ if TYPE_CHECKING:
     from vitbench.data.sizes import resize_indices as resize_indices
     from vitbench.data.transforms import cut_note as cut_note
     from vitbench.data.transforms import to_pixels as to_pixels
+    from vitbench.data.upload import send as send
     from vitbench.engine.class_table import write_class_table as write_class_table
+    from vitbench.engine.gap import GAP_METRICS as GAP_METRICS
+    from vitbench.engine.gap import competing as competing
+    from vitbench.engine.gap import gap_scores as gap_scores
+    from vitbench.engine.gap import splits_with as splits_with
     from vitbench.keyed_random import keyed_uniform as keyed_uniform
     from vitbench.keyed_random import permutation as permutation
     from vitbench.models.aggregated import patch_tokens as patch_tokens
@@ -139,6 +146,11 @@ if TYPE_CHECKING:
     from vitbench.training.trainer import Trainer as Trainer
 
 _HOMES = {
+    "vitbench.data.readback": (
+        "Fetched",
+        "one_behind",
+    ),
+    "vitbench.data.upload": ("send",),
     "vitbench.training.recipes": (
         "RecipePresets",
         "offered_with",
@@ -190,6 +202,7 @@ _HOMES = {
     "vitbench.data.transforms": ("cut_note", "to_pixels"),
     "vitbench.keyed_random": ("permutation", "keyed_uniform"),
     "vitbench.engine.class_table": ("write_class_table",),
+    "vitbench.engine.gap": ("GAP_METRICS", "competing", "gap_scores", "splits_with"),
     "vitbench.models.backbone": ("Aggregates",),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d", "keep_statistics"),
     "vitbench.models.constants": ("PositionRule",),

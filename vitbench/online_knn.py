@@ -42,7 +42,7 @@ class OnlineKnn:
         k = min(K, len(bank))
         classes = int(torch.cat([labels, truth]).max()) + 1
         found = search(bank, queries, k, engine="torch")
-        _, ranked = vote(found, labels, classes=classes, k=k, temperature=TEMPERATURE)
+        ranked = vote(found, labels, classes=classes, k=k, temperature=TEMPERATURE)
         return 100 * (ranked[:, 0] == truth).double().mean().item()
 
     @torch.no_grad()

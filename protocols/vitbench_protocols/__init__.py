@@ -2,6 +2,7 @@
 
 PROTOCOLS: dict[str, str] = {
     "adjacency": "vitbench_protocols.adjacency:Adjacency",
+    "attentive-probe": "vitbench_protocols.attentive_probe:AttentiveProbe",
     "correspondence": "vitbench_protocols.correspondence:Correspondence",
     "davis": "vitbench_protocols.davis:Davis",
     "detection": "vitbench_protocols.detection:Detection",

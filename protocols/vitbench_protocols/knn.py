@@ -18,12 +18,20 @@ from vitbench.api import (
     Score,
     setting,
 )
-from vitbench.kit import cut_note, distributed, write_class_table
+from vitbench.kit import (
+    GAP_METRICS,
+    competing,
+    cut_note,
+    distributed,
+    gap_scores,
+    splits_with,
+    write_class_table,
+)
 
 if TYPE_CHECKING:
     import torch
 
-    from vitbench.api import Backbone
+    from vitbench.api import Backbone, FeatureTable
     from vitbench.kit import Neighbors
 
 KS = (10, 20, 100, 200)
@@ -34,7 +42,8 @@ class Knn:
     """Accuracy of a weighted k-nearest-neighbor vote among frozen image-level features.
 
     The 10, 20, 100 and 200 training images whose features are most similar to those of a
-    validation image vote on its class, each with the weight exp(cosine / temperature).
+    validation image vote on its class, each with the weight exp(cosine / temperature). With
+    `queries` the images of another set are classified, by training images of its classes alone.
 
     Source:
         Caron et al., DINO, ICCV 2021, appendix F.1. Reference: facebookresearch/dino, eval_knn.py
@@ -48,12 +57,14 @@ class Knn:
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
     default_data: ClassVar[str] = "imagenet"
-    splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
-    metrics: ClassVar[tuple[MetricSpec, ...]] = tuple(
-        MetricSpec(f"top{top}_k{k}", f"top-{top} (k={k})", primary=(top, k) == (1, 20))
-        for k in KS
-        for top in (1, 5)
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        tuple(
+            MetricSpec(f"top{top}_k{k}", f"top-{top} (k={k})", primary=(top, k) == (1, 20))
+            for k in KS
+            for top in (1, 5)
+        )
+        + GAP_METRICS
     )
     presets: ClassVar[Presets] = {"dino": {}}
     preset_notes: ClassVar[Mapping[str, str]] = {
@@ -63,6 +74,7 @@ class Knn:
         "vitbench eval knn dino-vits16 --data imagenet",
         "vitbench eval knn ckpt.pth --arch vit_small_patch16_224 --data imagenet"
         " --limit train=10000 val=1000",
+        "vitbench eval knn dino-vits16 --data imagenet --queries imagenet-a",
     )
 
     temperature: float = setting(
@@ -74,11 +86,22 @@ class Knn:
         256, help="short side of an image before the center crop, in pixels", minimum=8
     )
     crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
+    queries: str = setting(
+        "",
+        help="second data set, whose images are classified in the place of val's, with classes of"
+        " the same names (ImageNet-V2, -A, -R, -Sketch, -C); the gap to val is a score too",
+        identity=False,  # its content is part of the data's identity
+    )
     engine: Literal["faiss", "torch"] = setting(
-        "faiss",
+        "torch",
         help="library that searches for the neighbors; both find the same, exactly",
         identity=False,
     )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are read, the one that is scored last."""
+        return splits_with(self.queries)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -86,40 +109,53 @@ class Knn:
         return self.crop, self.crop
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
-        """Let the training images vote on every validation image, for every k in one search."""
-        import torch
-
+        """Let the training images vote on every image that is scored."""
         from vitbench.api import FeatureSpec
-        from vitbench.kit import vote
 
         if cut := cut_note(self.crop, backbone.info.stage(0).stride):
             context.note(cut)
         spec = FeatureSpec(view=ImageView(self.resize, self.crop))
-        train, val = (context.features(split, spec) for split in ("train", "val"))
-        bank, queries = (
-            torch.nn.functional.normalize(table.vectors().to(context.device), dim=1)
-            for table in (train, val)
-        )
+        train, *asked = (context.features(split, spec) for split in self.splits)
+        rows = np.arange(len(train.targets))
+        if self.queries:
+            rows = rows[np.isin(train.targets, competing(context))]
+        *clean, items = (self._hits(train, rows, table, context) for table in asked)
+        count = len(asked[-1].ids)
+        scores = [Score(name, float(values.mean()), count) for name, values in items.items()]
+        for before in clean:
+            scores += gap_scores(before["top1_k20"], items["top1_k20"], context)
+        tables = write_class_table(context.dataset(self.splits[-1]), items, context)
+        return Outcome(tuple(scores), {"ids": np.array(asked[-1].ids), **items}, tables)
+
+    def _hits(
+        self,
+        train: "FeatureTable",
+        rows: NDArray[np.int64],
+        asked: "FeatureTable",
+        context: Context,
+    ) -> dict[str, NDArray[np.float64]]:
+        """Let rows of train vote; return by metric 100 for each image that is right, else 0."""
+        import torch
+
+        from vitbench.kit import vote
+
+        bank = train.vectors() if len(rows) == len(train.targets) else train.vectors()[rows]
+        bank, queries = bank.to(context.device), asked.vectors().to(context.device)
+        for vectors in (bank, queries):  # in place: the bank is the largest thing in memory
+            vectors /= vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
         if len(bank) < KS[-1]:
             context.note(
                 f"a larger k than {len(bank)}, the number of training images, is cut to it"
             )
         found = self._search(bank, queries, min(KS[-1], len(bank)))
-        labels, truth = torch.from_numpy(train.targets), torch.from_numpy(val.targets)
+        labels, truth = torch.from_numpy(train.targets[rows]), torch.from_numpy(asked.targets)
         items: dict[str, NDArray[np.float64]] = {}
         for k in KS:
-            _, ranked = vote(
-                found, labels, classes=train.classes, k=k, temperature=self.temperature
-            )
+            ranked = vote(found, labels, classes=train.classes, k=k, temperature=self.temperature)
             hits = ranked == truth[:, None]
             items[f"top1_k{k}"] = 100.0 * hits[:, 0].double().numpy()
             items[f"top5_k{k}"] = 100.0 * hits.any(dim=1).double().numpy()
-        scores = tuple(
-            Score(metric.name, float(items[metric.name].mean()), len(truth))
-            for metric in self.metrics
-        )
-        tables = write_class_table(context.dataset("val"), items, context)
-        return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
+        return items
 
     def _search(self, bank: "torch.Tensor", queries: "torch.Tensor", k: int) -> "Neighbors":
         """Search this process's part of the queries, and put the parts together."""

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from tests.cuda_path import evaluation
 from tests.cuda_path.counting import Counts
 from tests.cuda_path.device import real
 from vitbench.data.multicrop import MultiCrop, draw_crops
@@ -81,6 +82,7 @@ def augment(counts: Counts) -> None:
 
 RECIPES = ("dino", "selfpatch", "esvit", "moby", "moby-selfpatch")
 CASES: dict[str, Case] = {
+    **evaluation.CASES,
     "augment": augment,
     **{
         f"train {recipe} {label}": partial(train_step, recipe=recipe, arch=arch)

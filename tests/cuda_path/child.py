@@ -35,7 +35,7 @@ def answer(name: str, counts: Any) -> dict[str, Any]:
     try:
         CASES[name](counts)
     except Exception:
-        return {"error": traceback.format_exc()[-4000:]}
+        return {"error": traceback.format_exc()[-40000:]}
     return {
         "measured": asdict(Measured.of(counts)),
         "seconds": round(time.process_time() - start, 2),

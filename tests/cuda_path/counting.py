@@ -93,6 +93,9 @@ class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func is torch.ops.prim.device.default:
             return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args)
+        if func._can_decompose():  # in inference mode, operators come whole
+            with self:
+                return func.decompose(*args, **kwargs)
         name = func._opname
         given = [*tensors(args), *tensors(kwargs.values())]
         cuda = any(map(on_cuda, given))

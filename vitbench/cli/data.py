@@ -1,50 +1,41 @@
-"""`vitbench data pack SOURCE OUT`: small copies of images as WebDataset shards."""
+"""`vitbench data list|get|check|layout|pack`: data sets by name, and small copies of images."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from importlib import import_module
 
-from vitbench.cli.flags import parse
-from vitbench.data.dataset import find_root
-from vitbench.data.packing import Packing, pack_folder
 from vitbench.errors import UnknownName
-from vitbench.settings import setting
 
-VERBS = ("pack",)
-ABOUT = """\
-Write small copies of the images of a folder as WebDataset shards, for quick trainings: of train/
-and val/ if the folder has them, else of all its images as training images.
-
-example:
+VERBS: Mapping[str, tuple[str, str]] = {  # module and what the verb does
+    "list": ("data_sets", "list the published sets: kind, size to download, license"),
+    "get": ("data_sets", "download a published set, and put it where readers look"),
+    "check": ("data_sets", "compare a folder with the published set: counts, sizes, names"),
+    "layout": ("data_sets", "print the folders and files that a set or a kind of data has"),
+    "pack": ("data_pack", "write small copies of images as WebDataset shards"),
+}
+EXAMPLES = """\
+  vitbench data get davis
+  vitbench data check coco
+  vitbench data layout semantic
   vitbench data pack imagenet small/ --size 128"""
-USAGE = f"""usage: vitbench data pack SOURCE OUT [flags]
-
-{ABOUT}
-
-`vitbench data pack --help` lists the flags."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class What:
-    """The folder to pack, and the folder for the shards."""
-
-    source: str = setting(help="folder of images, or the name of one under $VITBENCH_DATA")
-    out: Path = setting(help="folder that the shards are written to")
+def usage() -> str:
+    """Return the help of the command."""
+    verbs = "\n".join(f"  {name:<8}{about}" for name, (_, about) in VERBS.items())
+    return (
+        f"usage: vitbench data VERB …\n\n{verbs}\n\nexamples:\n{EXAMPLES}\n\n"
+        "Sets lie under the folder that VITBENCH_DATA names; --help of a verb lists its flags."
+    )
 
 
 def run(arguments: list[str]) -> int:
-    """Pack the images and print what was written."""
+    """Run one verb."""
     if not arguments or arguments[0] in {"-h", "--help"}:
-        print(USAGE)
+        print(usage())
         return 0 if arguments else 2
-    if arguments[0] not in VERBS:
-        raise UnknownName("data command", arguments[0], VERBS)
-    what, packing = parse(
-        {"source and target": What, "the copies": Packing},
-        arguments[1:],
-        prog="vitbench data pack",
-        description=ABOUT,
-        positional=("source", "out"),
-    )
-    size = pack_folder(find_root(what.source), what.out, packing, callback=print)
-    print(f"{size / 2**20:.1f} MB in {what.out}")
-    return 0
+    verb = arguments[0]
+    if verb not in VERBS:
+        raise UnknownName("data command", verb, VERBS, hint="vitbench data --help")
+    module = import_module(f"vitbench.cli.{VERBS[verb][0]}")
+    act: Callable[[list[str]], int] = getattr(module, verb if verb != "list" else "list_sets")
+    return act(arguments[1:])

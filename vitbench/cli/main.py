@@ -28,7 +28,7 @@ COMMANDS = {
     "check-plugin": "check that a plug-in keeps its contract",
     "results": "list or remove the records of a results folder",
     "cache": "list or remove cached features, downloads and other files kept to save time",
-    "data": "write small copies of images as WebDataset shards",
+    "data": "fetch and check published data sets; write small copies of images as shards",
 }
 EXAMPLES = (
     "vitbench eval knn dino-vits16 --data imagenet",

@@ -14,6 +14,7 @@ from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
 
 TRAIN = "train"  # the split whose classes number those of every split
+QUERIES = "queries"  # the split by which a protocol asks for a second set, see `open_queries`
 KIND = "classification"
 
 
@@ -74,8 +75,12 @@ class ClassifiedImages:
         )
 
     def of_classes(self, names: Sequence[str]) -> Self:
-        """Return the items of some classes, numbered in the order of the classes given."""
-        number = {self.class_names.index(name): new for new, name in enumerate(names)}
+        """Return the items of some classes, numbered in the order of the classes given.
+
+        A class that the dataset does not have gets a number and no item.
+        """
+        new = {name: number for number, name in enumerate(names)}
+        number = {old: new[name] for old, name in enumerate(self.class_names) if name in new}
         kept = self.subset([i for i, target in enumerate(self.targets) if target in number])
         return replace(
             kept,

@@ -63,8 +63,26 @@ def open_folders(root: Path, split: str) -> ClassifiedImages:
             found=listed(sorted(path.name for path in root.iterdir())),
             hint="--data names the folder that holds train/ and val/",
         )
-    flat = find_flat_labels(root, folder)
     known = folder_names(root / TRAIN) if (root / TRAIN).is_dir() else []
+    return open_class_folders(root, folder, split, known)
+
+
+def open_class_folders(
+    root: Path, folder: Path, split: str, known: Sequence[str] = ()
+) -> ClassifiedImages:
+    """Open the class folders of one split.
+
+    Args:
+        root: The folder of the dataset.
+        folder: That of the split, below it.
+        split: As it was asked for.
+        known: The classes in their order; none: those of the folder.
+
+    Raises:
+        DatasetNotFound: There are no class folders.
+        DatasetError: A class has no image, or is not known.
+    """
+    flat = find_flat_labels(root, folder)
     if flat is None:
         classes = known or folder_names(folder)
         images = _images_of_classes(folder, classes)

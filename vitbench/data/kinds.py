@@ -93,7 +93,10 @@ class ClassificationDataset(ImageDataset[int], Protocol):
         """The class of every item, a position in `class_names`; reads no image."""
 
     def of_classes(self, names: Sequence[str]) -> Self:
-        """Return the items of some classes, numbered in the order of the classes given."""
+        """Return the items of some classes, numbered in the order of the classes given.
+
+        A class that the dataset does not have gets a number and no item.
+        """
 
 
 @runtime_checkable

@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitbench.data.listing import image_names
+from vitbench.data.published.sets import whole_counts
 from vitbench.data.split_folders import names_of, split_files
 from vitbench.data.voc import is_voc
 from vitbench.errors import VitbenchError
 
-WHOLE: Mapping[str, Mapping[str, int]] = {  # items of published sets, by the name of their folder
-    "imagenet": {"train": 1_281_167, "val": 50_000},
-    "imagenette160": {"train": 9_469, "val": 3_925},
-    "coco": {"train": 118_287, "val": 5_000},
-    "ade20k": {"train": 20_210, "val": 2_000},
-    "davis": {"train": 60, "val": 30},
-}
 SPLITS = ("train", "val")
 
 
@@ -40,17 +34,16 @@ def seen_in(root: Path) -> list[str]:
             found.append(f"{kind}: can't be listed ({str(error).splitlines()[0]})")
             continue
         if splits:
-            found.append(f"{kind}: {', '.join(_described(root, splits))}")
+            whole = whole_counts(root.name).get(kind, {})
+            found.append(f"{kind}: {', '.join(_described(splits, whole))}")
     return found
 
 
-def _described(root: Path, splits: Mapping[str, Seen]) -> Iterator[str]:
-    published = WHOLE.get(root.name, {})
+def _described(splits: Mapping[str, Seen], whole: Mapping[str, int]) -> Iterator[str]:
     for split, seen in splits.items():
         text = f"{split} {seen.count:,} {seen.noun}"
-        if split in published and seen.noun in ("images", "clips"):
-            whole = published[split]
-            text += " (whole)" if seen.count == whole else f" of {whole:,}"
+        if split in whole and seen.noun in ("images", "clips"):
+            text += " (whole)" if seen.count == whole[split] else f" of {whole[split]:,}"
         yield text
 
 

@@ -1,13 +1,14 @@
 """The augmentation of linear evaluation: a random crop and a flip, drawn by address."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from vitbench.data.kinds import Items, Sample
 from vitbench.data.multicrop import ATTEMPTS, crop_boxes
+from vitbench.data.transforms import RESAMPLING
 from vitbench.keyed_random import keyed_uniform
 
 
@@ -25,6 +26,7 @@ class RandomCrops:
     scale: tuple[float, float]  # area of a crop, share of the image
     seed: int
     epoch: int
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -43,5 +45,5 @@ class RandomCrops:
         )
         top, left, height, width = box[0, 0].tolist()
         crop = image.crop((left, top, left + width, top + height))
-        crop = crop.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        crop = crop.resize((self.size, self.size), RESAMPLING[self.interpolation])
         return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if drawn[-1] < 0.5 else crop

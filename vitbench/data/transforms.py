@@ -1,12 +1,14 @@
 """Evaluation views: from an image on disk to the pixels that a backbone gets."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -21,13 +23,17 @@ class Normalization:
 
     def __call__(self, images: "Tensor") -> "Tensor":
         """Turn pixels 0 to 255, uint8 (B, 3, H, W), into what the backbone was trained on."""
-        import torch
-
-        mean, std = (
-            torch.tensor(values, device=images.device).view(1, 3, 1, 1)
-            for values in (self.mean, self.std)
-        )
+        mean, std = (_on(values, images.device) for values in (self.mean, self.std))
         return images.float().div_(255).sub_(mean).div_(std)
+
+
+@lru_cache(maxsize=32)  # kept: a copy for each batch would wait for the device
+def _on(values: tuple[float, float, float], device: "torch.device") -> "Tensor":
+    """Return a value for each channel on a device, (1, 3, 1, 1)."""
+    import torch
+
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
 AS_IT_IS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # no backbone, no input

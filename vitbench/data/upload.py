@@ -54,9 +54,11 @@ class Parcel:
         }
 
 
-def send(array: NDArray[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """Return an array on a device, on its way there; the host does not wait."""
-    tensor = torch.from_numpy(array).to(dtype)
-    if device.type == "cuda":
+def send(
+    values: NDArray[Any] | Tensor, device: torch.device, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Return values on a device; those of the host are on their way there, it does not wait."""
+    tensor = (values if isinstance(values, Tensor) else torch.from_numpy(values)).to(dtype)
+    if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

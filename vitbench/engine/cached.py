@@ -1,6 +1,5 @@
 """The entries of the user's cache, their sizes, and their removal."""
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from tempfile import mkdtemp
 
 from vitbench.cache import cache_root
 from vitbench.errors import UnknownName
+from vitbench.file_lock import lock
 
 PARTS = {  # of the cache, by the word for it: which folders hold it
     "features": ("features",),
@@ -83,9 +83,7 @@ def remove(entry: Entry) -> bool:
             _drop(entry.path)
             return True
         with (entry.path / LOCK).open("r+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock(handle, wait=False):
                 return False
             _drop(entry.path)
     return True

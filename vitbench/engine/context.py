@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench import distributed
+from vitbench.data.classified import QUERIES, TRAIN
 from vitbench.data.content import Digests, combined, fingerprint, images_fingerprint
 from vitbench.data.dataset import data_root, open_dataset
 from vitbench.data.kinds import Dataset, ImageDataset
@@ -32,6 +33,7 @@ class Data:
 
     name: str
     kind: DataKind
+    queries: str  # the second set, of the split `queries`; empty where there is none
     selection: Selection
     decoded: bool  # whether anybody looks at the images; else they need not be there
     skip_corrupt: int
@@ -50,10 +52,17 @@ class Data:
     def dataset(self, split: str) -> Dataset[Any]:
         """Open a split; a second call returns the same dataset."""
         if split not in self.opened:
-            dataset = open_dataset(self.name, self.kind, split, progress=self.progress)
+            dataset = self._open(split)
             self.opened[split], notes = self.selection.of(dataset)
             self.notes += [*dataset.notes, *notes]
         return self.opened[split]
+
+    def _open(self, split: str) -> Dataset[Any]:
+        if split == QUERIES:
+            from vitbench.data.transfer import open_queries
+
+            return open_queries(self.queries, self.dataset(TRAIN).class_names, self.progress)
+        return open_dataset(self.name, self.kind, split, progress=self.progress)
 
     def verify_images(self, splits: tuple[str, ...]) -> None:
         """Decode every image once, where the run reads images, to find broken ones before any work.
@@ -124,6 +133,7 @@ def open_data(
     data = Data(
         name=data_of(component, options.data),
         kind=component.data,
+        queries=getattr(component, QUERIES) if QUERIES in component.splits else "",
         selection=selection(options.limit, options.split_list, component.splits),
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,

@@ -1,11 +1,10 @@
 """Image-level features, extracted once, cached by content, shared by protocols.
 
 A store is one folder with one array a (layer, pooling). Its name hashes everything that the
-numbers depend on; labels are not among it. While it is made, arrays carry the ending `.part` and a
-journal tells which batches are in them, so a killed pass goes on where it stopped.
+numbers depend on; labels are not among it. While it is made, every process has a file of its own
+(`feature_parts`), so a killed pass goes on where it stopped.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -24,8 +23,12 @@ from vitbench import distributed
 from vitbench.cache import cache_root
 from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
+from vitbench.data.readback import Fetched, one_behind
 from vitbench.data.transforms import ImageView, Normalization
+from vitbench.data.upload import send
+from vitbench.engine.feature_parts import Parts
 from vitbench.engine.options import Progress
+from vitbench.file_lock import lock
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.identity import WeightsIdentity
 from vitbench.records import atomic
@@ -177,47 +180,38 @@ def _fill(
     """Compute every batch that is not finished yet; return the number of images in them."""
     size = run.batch_size or BATCH.get(run.device.type, 64)
     batches = [range(at, min(at + size, len(dataset))) for at in range(0, len(dataset), size)]
-    tag = hashlib.sha256(f"{size} {[o.key for o in outputs]}".encode()).hexdigest()[:8]
-    parts = {o: store / f"{o.key}.{tag}.part" for o in outputs}
-    journal_path = store / f"journal.{tag}.part"
-    if distributed.is_main():
-        for output, path in parts.items():
-            width = output.width(run.backbone.info)
-            _memmap(path, np.float32, (len(dataset), width))
-        _memmap(journal_path, np.uint8, (len(batches),))
-    distributed.barrier()
-    arrays = {o: np.load(path, mmap_mode="r+") for o, path in parts.items()}
-    journal = np.load(journal_path, mmap_mode="r+")
-    todo = [n for n in distributed.share(range(len(batches))) if not journal[n]]
-    done = len(batches) - len(todo) * distributed.world_size()
-    number = {batches[n].start: n for n in todo}
-    passed = 0
-    for batch, pixels in load_batches(
-        dataset, [batches[n] for n in todo], view, workers=run.workers
-    ):
-        for output, values in _forward(run, pixels, outputs).items():
-            arrays[output][batch[0] : batch[-1] + 1] = values
-        journal[number[batch[0]]] = 1
-        passed += len(batch)
-        done += distributed.world_size()
-        ready = min(done * size, len(dataset))
-        progress(f"features of {dataset.info.split}", ready, len(dataset), "images")
-    for array in (*arrays.values(), journal):
-        array.flush()
+    parts = Parts(
+        store,
+        tag=hashlib.sha256(f"{size} {[o.key for o in outputs]}".encode()).hexdigest()[:8],
+        widths=[output.width(run.backbone.info) for output in outputs],
+        sizes=list(map(len, batches)),
+    )
+    number, finished = distributed.from_main((parts.next_number(), parts.done()))
+    mine = distributed.share([n for n in range(len(batches)) if n not in finished])
+    done, passed = sum(map(len, (batches[n] for n in finished))), 0
+    loaded = load_batches(dataset, [batches[n] for n in mine], view, workers=run.workers)
+    with parts.part(number + distributed.rank()) as part:
+        computed = (
+            (len(images), Fetched(_forward(run, pixels, outputs))) for images, pixels in loaded
+        )
+        for batch, (images, rows) in zip(mine, one_behind(computed), strict=True):
+            part.add(batch, rows.numpy())
+            passed += images
+            ready = min(done + passed * distributed.world_size(), len(dataset))
+            progress(f"features of {dataset.info.split}", ready, len(dataset), "images")
     distributed.barrier()
     if distributed.is_main():
-        for output, path in parts.items():
-            path.replace(_path(store, output))
-        journal_path.unlink()
+        parts.merge([_path(store, output) for output in outputs])
     return passed
 
 
-def _forward(run: Pass, pixels: torch.Tensor, outputs: Sequence[Output]) -> dict[Output, Any]:
+def _forward(run: Pass, pixels: torch.Tensor, outputs: Sequence[Output]) -> torch.Tensor:
+    """Return the vectors of images side by side, (B, sum of the widths), on the device."""
     layers = tuple(sorted({output.layer for output in outputs}))
-    images = run.normalization(pixels.to(run.device, non_blocking=True))
+    images = run.normalization(send(pixels, run.device))
     with torch.inference_mode(), autocast(run.device, run.precision):
         found = dict(zip(layers, run.backbone(images, layers), strict=True))
-    return {output: output.of(found[output.layer]).float().cpu().numpy() for output in outputs}
+        return torch.cat([output.of(found[output.layer]).float() for output in outputs], dim=1)
 
 
 def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.autocast:
@@ -231,17 +225,6 @@ def _usable(backbone: Backbone, outputs: Sequence[Output]) -> list[Output]:
 
 def _path(store: Path, output: Output) -> Path:
     return store / f"{output.key}.npy"
-
-
-def _memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
-    """Make an array on disk, unless a pass that was killed left one of this shape."""
-    try:
-        found = np.load(path, mmap_mode="r")
-        if found.shape == shape and found.dtype == dtype:
-            return
-    except (OSError, ValueError):
-        pass
-    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
 
 
 def _describe(store: Path, identity: dict[str, Any], arch: str, dataset: ImageDataset[Any]) -> None:
@@ -261,7 +244,7 @@ def _locked(store: Path) -> Iterator[None]:
     while True:
         store.mkdir(parents=True, exist_ok=True)
         with (store / "lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle, wait=True)
             if _still_there(store, handle):
                 yield
                 return

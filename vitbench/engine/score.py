@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from vitbench.data.transforms import AS_IT_IS
+from vitbench.download import file_sha256
 from vitbench.engine.context import open_data
 from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.protocol import Scorer
 from vitbench.engine.run import Evaluation, Run
 from vitbench.errors import SettingError
-from vitbench.models.download import file_sha256
 from vitbench.records import Subject
 from vitbench.settings import checked
 

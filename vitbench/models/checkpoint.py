@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from vitbench.download import Progress, quiet
 from vitbench.errors import CheckpointError, SettingError, listed
 from vitbench.models.aggregated import CA_HEAD
 from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.code_names import network_named
 from vitbench.models.constants import Pooling, PositionRule, Triple
-from vitbench.models.download import Progress, quiet
 from vitbench.models.factory import assemble, find_architecture, poolings
 from vitbench.models.infer_architecture import infer_architecture
 from vitbench.models.key_choice import KeyChoice

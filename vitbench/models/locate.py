@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from vitbench.cache import cache_root
+from vitbench.download import Progress, download, file_sha256
 from vitbench.errors import CheckpointError, SettingError
 from vitbench.models.checkpoint_metadata import CheckpointMetadata, metadata_of
-from vitbench.models.download import Progress, download, file_sha256
 from vitbench.models.factory import build
 from vitbench.models.folders import no_checkpoint
 from vitbench.models.hugging_face import (

@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from vitbench.download import file_sha256
 from vitbench.errors import CheckpointError, listed
-from vitbench.models.download import file_sha256
 from vitbench.models.weight_file import WeightFile, read_weight_file
 
 INDEX = "model.safetensors.index.json"

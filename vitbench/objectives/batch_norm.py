@@ -8,7 +8,7 @@ from vitbench.objectives.gradient_sums import sum_with_gradient
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """BatchNorm1d that sees the rows of every process as one batch while it trains.
+    """BatchNorm1d over the rows of all processes in training.
 
     Differs:
         `torch.nn.SyncBatchNorm` does the same on GPUs only.

@@ -1,4 +1,4 @@
-"""What a network makes of the crops of a batch, pass by pass, when a loss term asks for it."""
+"""Features of the crops of a batch; each forward pass is made when a loss term asks for it."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -62,7 +62,7 @@ class CropFeatures:
         return torch.cat([self._crops[number] for number in self.numbers(group)])
 
     def features(self, group: int, mask: PatchMask | None = None) -> Features:
-        """Return what the last layer says of the crops of a group, by a pass of its own per mask.
+        """Return the last layer's features of a group's crops; a forward pass for each mask.
 
         Raises:
             MissingAbility: The backbone can't hide patches.

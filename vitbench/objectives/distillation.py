@@ -1,4 +1,4 @@
-"""What the self-distilling objectives share: sharpened targets, cross-entropy, the center."""
+"""Base of the self-distilling objectives: sharpened targets, cross-entropy, center."""
 
 from typing import Generic, TypeVar
 
@@ -16,7 +16,7 @@ SettingsT = TypeVar("SettingsT", bound=Distillation)
 
 
 class DistillationObjective(Objective, Generic[SettingsT]):
-    """What they share at work: a head, a center, a last layer that waits."""
+    """Base of the self-distilling objectives: projection head, center, frozen last layer."""
 
     def __init__(self, settings: SettingsT, info: BackboneInfo) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class DistillationObjective(Objective, Generic[SettingsT]):
         return self.settings.build_head(self.embed_dim)
 
     def after_backward(self, head: nn.Module, progress: Progress) -> None:
-        """Keep the head's last layer as it is in the first epochs."""
+        """Freeze the head's last layer in the first epochs."""
         if self.settings.freezes(progress):
             head.freeze_last_layer()  # type: ignore[operator]
 

@@ -1,4 +1,4 @@
-"""What an objective is: one term of a training loss, its head and what it remembers."""
+"""The contract of an objective: one term of a training loss, with its head and buffers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -99,14 +99,14 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class TermLoss:
-    """What one term says of one batch."""
+    """Loss of one term on one batch, and the values it logs."""
 
     value: Tensor  # scalar, with gradient
     measures: Mapping[str, Tensor] = field(default_factory=dict)  # scalars for the log, without
 
 
 class Annotations(Protocol):
-    """What a term knows of training images beside their pixels."""
+    """Annotations of the training images that a term needs beside their pixels."""
 
     @property
     def fingerprint(self) -> str:
@@ -140,7 +140,7 @@ class Objective(nn.Module, ABC):
         """Change the gradients of the student's head, before they are clipped."""
 
     def end_step(self) -> None:
-        """Take into the memory what this step saw."""
+        """Update the buffers with what this step saw."""
 
     def forget_step(self) -> None:
         """Drop what this step saw: its loss was not finite, so nothing is learned from it."""

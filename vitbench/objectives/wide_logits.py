@@ -1,4 +1,4 @@
-"""Logits of a head too wide to be kept: made, learned from and dropped, some images at a time.
+"""Losses over wide logits, for some images at a time, so that the logits are never all in memory.
 
 A head of 65,536 prototypes turns the patches of 128 images into tens of gigabytes of logits. Only
 their loss and the gradient by the head's input are needed, and both are sums over images.
@@ -22,7 +22,7 @@ Term = Callable[[slice, Logits], tuple[Tensor, Tensor]]
 
 
 class WideLogits:
-    """What a head says of some features, asked for image by image.
+    """Logits of a head for some features, computed image by image.
 
     Args:
         head: A `ProjectionHead`, or any module that gives logits.

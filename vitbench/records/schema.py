@@ -21,6 +21,7 @@ class MetricSpec:
     higher_is_better: bool | None = True  # None: descriptive, never ranked
     primary: bool = False  # exactly one in a protocol
     repeatable: bool = True  # False: a time or a size of memory, which no two runs have equal
+    always: bool = True  # False: given with some settings only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

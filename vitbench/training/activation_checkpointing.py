@@ -1,4 +1,4 @@
-"""Activation checkpointing: what a block computes is forgotten, and computed again backwards."""
+"""Activation checkpointing: the backward pass computes the activations of each block again."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from vitbench.training.drop_path import DropPath
 
 
 def checkpoint_activations(backbone: Backbone, drop_path: DropPath) -> None:
-    """Keep no activations inside the blocks of a backbone while it learns.
+    """Keep only the inputs of a backbone's blocks in memory during the forward pass.
 
     Args:
         backbone: The network that learns.
@@ -24,7 +24,7 @@ def checkpoint_activations(backbone: Backbone, drop_path: DropPath) -> None:
 
 
 class _Again:
-    """The forward pass of a block, made twice."""
+    """Forward pass of a block that is repeated in the backward pass."""
 
     def __init__(self, forward: Any, drop_path: DropPath) -> None:
         self._forward, self._drop_path = forward, drop_path

@@ -6,9 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
-from vitbench import distributed
 from vitbench.data.upload import send
 
 EPS = 1e-6  # keeps the division by a gradient's norm finite
@@ -25,8 +23,8 @@ def clip_together(parameters: Iterable[Tensor], limit: float) -> None:
     """
     gradients = [each.grad for each in parameters if each.grad is not None]
     if gradients:
-        norm = _norms(gradients).norm()
-        torch._foreach_mul_(_held(gradients), (limit / (norm + EPS)).clamp(max=1.0))
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        torch._foreach_mul_(gradients, (limit / (norm + EPS)).clamp(max=1.0))
 
 
 @torch.no_grad()
@@ -44,11 +42,11 @@ def clip_each(parameters: Iterable[Tensor], limit: float) -> None:
         facebookresearch/dino, utils.py, clip_gradients (7c446df).
     """
     trained = [each for each in parameters if each.grad is not None]
-    whole = [each.grad for each in trained if each.grad is not None]
-    if not whole:
+    gradients = [each.grad for each in trained if each.grad is not None]
+    if not gradients:
         return
-    factors = (limit / (_norms(whole) + EPS)).clamp_(max=1.0)
-    gradients = _held(whole)
+    norms = torch.stack(torch._foreach_norm(gradients))
+    factors = (limit / (norms + EPS)).clamp_(max=1.0)
     sizes = tuple(gradient.numel() for gradient in gradients)
     gap = gradients[0].new_empty(ROW)
     pieces = [piece for each in gradients for piece in (each.flatten(), gap[: -each.numel() % ROW])]
@@ -59,24 +57,8 @@ def clip_each(parameters: Iterable[Tensor], limit: float) -> None:
     clipped = [
         part[: each.numel()].view_as(each) for part, each in zip(rows, gradients, strict=True)
     ]
-    if isinstance(whole[0], DTensor):
-        torch._foreach_copy_(gradients, clipped)
-        return
     for parameter, gradient in zip(trained, clipped, strict=True):
         parameter.grad = gradient
-
-
-def _held(gradients: list[Tensor]) -> list[Tensor]:
-    """Return what this process holds of each: all of it, or with `--shard` its share."""
-    return [each.to_local() if isinstance(each, DTensor) else each for each in gradients]
-
-
-def _norms(gradients: list[Tensor]) -> Tensor:
-    """Return the norm of each gradient, of all its shares where it is shared out."""
-    norms = torch.stack(torch._foreach_norm(_held(gradients)))
-    if isinstance(gradients[0], DTensor):
-        return distributed.sum_over_processes(norms.square_()).sqrt_()
-    return norms
 
 
 @lru_cache(maxsize=8)  # a run has one or two: heads wait in the first epochs

@@ -42,6 +42,7 @@ class FineTuneConfig:
     rate: Schedule
     weight_decay: float
     undecayed: tuple[str, ...] = ()  # parts of names of parameters that do not decay
+    decays: Mapping[str, float] = field(default_factory=dict)  # parts of names -> weight decay
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float | None = None  # of SGD, which takes the place of AdamW
     shares: Mapping[str, float] = field(default_factory=dict)  # parts of names -> of the rate
@@ -51,13 +52,16 @@ class FineTuneConfig:
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return AdamW or SGD over the trained parameters of a model.
 
-        A parameter's rate is the share of the first part that its name has, else the whole.
+        A parameter's rate is the share of the first part that its name has, else the whole;
+        likewise its weight decay.
         """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                decay = 0.0 if any(part in name for part in self.undecayed) else self.weight_decay
-                share = next((self.shares[part] for part in self.shares if part in name), 1.0)
+                decay = _first_of(self.decays, name, self.weight_decay)
+                if any(part in name for part in self.undecayed):
+                    decay = 0.0
+                share = _first_of(self.shares, name, 1.0)
                 groups.setdefault((decay, share), []).append(parameter)
         parts: list[dict[str, Any]] = [
             {"params": parameters, "weight_decay": decay, "share": share}
@@ -66,6 +70,10 @@ class FineTuneConfig:
         if self.momentum is not None:
             return torch.optim.SGD(parts, lr=0.0, momentum=self.momentum)
         return torch.optim.AdamW(parts, lr=0.0, betas=self.betas, fused=True)
+
+
+def _first_of(values: Mapping[str, float], name: str, default: float) -> float:
+    return next((value for part, value in values.items() if part in name), default)
 
 
 class Learnable(Protocol[SampleT]):

@@ -1,4 +1,4 @@
-"""What makes a training the same one: its recipe, its data, and every setting that moves a number.
+"""The identity of a training: its recipe, its data, and every setting that moves a number.
 
 The facts enter by going through the fields of the settings, so a new one can't be forgotten; a
 field stays out only where it is declared with `identity=False`.

@@ -1,4 +1,4 @@
-"""Asked to stop: a signal is remembered until the step is done."""
+"""Signals that ask a run to stop: noted when they come, obeyed after the step."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Interrupt:
-    """While open, SIGTERM, SIGUSR1 and ctrl-C are noted and not obeyed; a second ctrl-C is.
+    """While open, SIGTERM, SIGUSR1 and ctrl-C are only noted; a second ctrl-C stops at once.
 
     Slurm sends SIGUSR1 ahead of the end of a job where it is asked to (`--signal=USR1@120`).
     """

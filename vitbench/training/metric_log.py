@@ -1,4 +1,4 @@
-"""What a run says of itself while it runs: `metrics.jsonl`, TensorBoard, and who listens."""
+"""The metric log of a run: `metrics.jsonl`, TensorBoard, and callbacks."""
 
 import json
 import math
@@ -100,7 +100,7 @@ class MetricLog:
         self._callback(row)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         if self._board is not None:
             self._board.close()
 

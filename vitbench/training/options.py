@@ -15,7 +15,7 @@ Precision = Literal["auto", "fp64", "fp32", "bf16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a run learns from and looks at."""
+    """Data that a run learns from and is scored on."""
 
     data: str = setting(
         SYNTHETIC,
@@ -39,7 +39,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeConfig:
-    """How a step is computed: what is learned is the same, its digits are not."""
+    """How a step is computed; changes the digits of a training, not its method."""
 
     precision: Precision = setting(
         "auto",
@@ -92,7 +92,7 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
-    """How often a run tells how it is."""
+    """How often a run logs its metrics and its online 20-NN."""
 
     log_every: int = setting(
         20, help="steps between two lines of the log", minimum=1, identity=False

@@ -1,4 +1,4 @@
-"""Memory and disk that run out: told apart from faults, in the same words by every loop."""
+"""Errors of memory and disk that ran out, told apart from faults of the code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,5 @@
 """One run at a time in a folder: two would overwrite each other's snapshots."""
 
-import fcntl
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from vitbench import distributed
 from vitbench.errors import SettingError
+from vitbench.file_lock import lock
 from vitbench.models.run_folder import SNAPSHOTS
 from vitbench.training.metric_log import read_metrics
 from vitbench.training.resources import writing
@@ -38,13 +38,11 @@ def _lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / LOCK).open("w")
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not lock(handle, wait=False):
             raise SettingError(
                 [f"a run is at work in {str(folder)!r}"],
                 hint="wait until it is done or stop it; --out names another folder",
-            ) from error
+            )
         try:
             yield
         except BaseException:

@@ -1,4 +1,4 @@
-"""The pair: a student that learns and a teacher that follows it by exponential mean."""
+"""A student that learns, and a teacher whose weights are the exponential moving average of its."""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, setting
+from vitbench.kit import GAP_METRICS, splits_with
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone
@@ -24,7 +25,8 @@ class LinearProbe:
 
     `top1` is the accuracy after the last epoch. The reference prints the accuracy of the epoch
     that is best on val; that is `top1_best`. Where several classifiers are asked for, the one that
-    is best on a held-out part of train is trained on all of train.
+    is best on a held-out part of train is trained on all of train. With `queries` the images of
+    another set are classified in the place of val's, among its classes alone.
 
     Source:
         Caron et al., DINO, ICCV 2021, section 4.1. Reference: facebookresearch/dino,
@@ -40,13 +42,13 @@ class LinearProbe:
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
     default_data: ClassVar[str] = "imagenet"
-    splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("top1", "top-1", primary=True),
         MetricSpec("top5", "top-5"),
         MetricSpec("top1_best", "top-1 (best epoch)"),
         MetricSpec("top5_best", "top-5 (best epoch)"),
+        *GAP_METRICS,
     )
     presets: ClassVar[Presets] = {"dino": {}, "sweep": SWEEP}
     preset_notes: ClassVar[Mapping[str, str]] = {
@@ -58,6 +60,7 @@ class LinearProbe:
     examples: ClassVar[tuple[str, ...]] = (
         "vitbench eval linear-probe dino-vits16 --preset sweep --data imagenet",
         "vitbench eval linear-probe ckpt.pth --arch vit_small_patch16_224 --data imagenet",
+        "vitbench eval linear-probe dino-vits16 --preset sweep --queries imagenet-sketch",
     )
 
     train_on: Literal["crops", "features"] = setting(
@@ -95,10 +98,21 @@ class LinearProbe:
         minimum=0,
         maximum=1,
     )
+    queries: str = setting(
+        "",
+        help="second data set, whose images are classified in the place of val's, with classes of"
+        " the same names (ImageNet-V2, -A, -R, -Sketch, -C); the gap to val is a score too",
+        identity=False,  # its content is part of the data's identity
+    )
     resize: int = setting(
         256, help="short side of an image before the center crop, in pixels", minimum=8
     )
     crop: int = setting(224, help="side of every crop, in pixels", minimum=8)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are read, the one that is scored last."""
+        return splits_with(self.queries)
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ POOLINGS = {
     "cls_token": "class token",
     "mean_pool": "mean patch",
     "class_attention": "class-attention summary",
-    "own": "the network's own pooling",
+    "own": "network's own pooling",
 }
 
 

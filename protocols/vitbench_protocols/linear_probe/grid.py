@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vitbench.api import Output
+from vitbench.kit import send
 from vitbench_protocols.linear_probe.features import FeatureSet
 from vitbench_protocols.linear_probe.heads import Heads, make_heads, places
 from vitbench_protocols.linear_probe.sources import Vectors
@@ -67,15 +68,24 @@ class Grid:
         for features, group in self.groups.items():
             group.step(features.join(vectors), labels, scale=scale, momentum=momentum)
 
-    def places(self, vectors: Vectors, labels: Tensor) -> Tensor:
-        """Return the place of the right class for every row and head, (n, heads), on the CPU."""
+    def places(self, vectors: Vectors, labels: Tensor, among: Tensor | None = None) -> Tensor:
+        """Return the place of the right class for every row and head, (n, heads), on the CPU.
+
+        Args:
+            vectors: Of the rows.
+            labels: (n,).
+            among: The classes that compete; None: all.
+        """
         columns: dict[Head, Tensor] = {}
         if not self.heads:
             return torch.zeros((len(labels), 0), dtype=torch.int64)
         for features, group in self.groups.items():
             found = torch.cat(
-                [self._places(features, group, vectors, labels, rows) for rows in _rows(labels)]
-            )
+                [
+                    self._places(features, group, vectors, labels, rows, among)
+                    for rows in _rows(labels)
+                ]
+            ).cpu()
             own = [head for head in self.heads if head.features == features]
             columns |= dict(zip(own, found.T, strict=True))
         return torch.stack([columns[head] for head in self.heads], dim=1)
@@ -88,11 +98,22 @@ class Grid:
                 yield f"{head.rate!r} on the {features.said}", group.of(number)
 
     def _places(
-        self, features: FeatureSet, group: Heads, vectors: Vectors, labels: Tensor, rows: slice
+        self,
+        features: FeatureSet,
+        group: Heads,
+        vectors: Vectors,
+        labels: Tensor,
+        rows: slice,
+        among: Tensor | None,
     ) -> Tensor:
         device = group.weight.device
-        part = {output: values[rows].to(device) for output, values in vectors.items()}
-        return places(group.logits(features.join(part)), labels[rows].to(device)).cpu()
+        part = {output: send(values[rows], device) for output, values in vectors.items()}
+        logits = group.logits(features.join(part))
+        if among is not None:
+            others = torch.ones(logits.shape[2], dtype=torch.bool, device=device)
+            others.index_fill_(0, send(among, device), False)
+            logits = logits.masked_fill(others, -torch.inf)
+        return places(logits, send(labels[rows], device))
 
 
 def _rows(labels: Tensor) -> list[slice]:

@@ -4,13 +4,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vitbench.api import Backbone, Context, FeatureSpec, ImageView, Outcome, Score, errors
-from vitbench.kit import cut_note, write_class_table
+from vitbench.kit import competing, cut_note, gap_scores, write_class_table
 from vitbench_protocols.linear_probe.features import FeatureSet, feature_sets
 from vitbench_protocols.linear_probe.grid import Head
-from vitbench_protocols.linear_probe.sources import FreshCrops, Source, StoredFeatures, vectors_of
+from vitbench_protocols.linear_probe.sources import (
+    FreshCrops,
+    Source,
+    StoredFeatures,
+    kept_on,
+    vectors_of,
+)
 from vitbench_protocols.linear_probe.training import Data, Schedule, choose, finish
 
 if TYPE_CHECKING:
@@ -33,18 +41,23 @@ def score_heads(protocol: "LinearProbe", backbone: Backbone, context: Context) -
     if len(heads) > 1:
         head = choose(heads, data, schedule, share=protocol.held_out)
     context.note(str(head))
-    scored = finish(head, data, schedule)
+    among = torch.from_numpy(competing(context)) if protocol.queries else None
+    *before, scored = finish(head, data, schedule, dict.fromkeys(protocol.splits[1:], among))
     items: dict[str, NDArray[np.float64]] = {}
     for ending, places in (("", scored.last), ("_best", scored.best)):
-        items[f"top1{ending}"] = 100.0 * (places < 1).double().numpy()
-        items[f"top5{ending}"] = 100.0 * (places < 5).double().numpy()
-    scores = tuple(
-        Score(metric.name, float(items[metric.name].mean()), len(scored.last))
-        for metric in protocol.metrics
-    )
-    val = context.dataset("val")
-    tables = write_class_table(val, items, context)
-    return Outcome(scores, {"ids": np.array(val.ids), **items}, tables)
+        items[f"top1{ending}"] = _percent(places < 1)
+        items[f"top5{ending}"] = _percent(places < 5)
+    scores = [Score(name, float(found.mean()), len(found)) for name, found in items.items()]
+    for clean in before:
+        scores += gap_scores(_percent(clean.last < 1), items["top1"], context)
+    asked = context.dataset(protocol.splits[-1])
+    tables = write_class_table(asked, items, context)
+    return Outcome(tuple(scores), {"ids": np.array(asked.ids), **items}, tables)
+
+
+def _percent(hits: Tensor) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = 100.0 * hits.double().numpy()
+    return found
 
 
 def _data(
@@ -58,6 +71,6 @@ def _data(
         source = FreshCrops(backbone, context, outputs, protocol.crop, protocol.crop_scale)
     else:
         vectors = vectors_of(context.features("train", spec), outputs)
-        source = StoredFeatures(vectors, context.device)
+        source = StoredFeatures(kept_on(context.device, vectors), context.device)
     widths = {output: output.width(backbone.info) for output in outputs}
     return Data(context, spec, source, widths)

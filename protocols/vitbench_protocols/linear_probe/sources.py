@@ -17,6 +17,7 @@ from vitbench.kit import (
     RandomCrops,
     distributed,
     load_batches,
+    send,
     to_pixels,
 )
 
@@ -35,13 +36,16 @@ class Source(Protocol):
 class StoredFeatures:
     """The same features in each epoch."""
 
-    vectors: Vectors  # (n, D) each, on the CPU
+    vectors: Vectors  # (n, D) each, see `kept_on`
     device: torch.device
 
     def batches(self, epoch: int, batches: Sequence[Tensor]) -> Iterator[Vectors]:
         """See `Source.batches`."""
         for rows in batches:
-            yield {output: values[rows].to(self.device) for output, values in self.vectors.items()}
+            yield {
+                output: send(values[send(rows, values.device)], self.device)
+                for output, values in self.vectors.items()
+            }
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +70,25 @@ class FreshCrops:
             to_pixels,
             workers=context.workers,
         )
-        for chunks in mine:
-            found = [self._vectors(next(loaded)[1]) for _ in chunks]
-            parts = distributed.gather(found)  # of process p: chunks p, p + world size, …
-            count, world = sum(map(len, parts)), len(parts)
-            ordered = [parts[place % world][place // world] for place in range(count)]
-            yield {
-                output: torch.cat([part[number] for part in ordered]).to(context.device)
-                for number, output in enumerate(self.outputs)
-            }
+        widths = [output.width(self.backbone.info) for output in self.outputs]
+        for rows, chunks in zip(batches, mine, strict=True):
+            most = -(-len(rows) // (size * distributed.world_size()))  # chunks of a process
+            own = torch.zeros(most * size, sum(widths), device=context.device)
+            for at, _ in enumerate(chunks):
+                found = self._vectors(next(loaded)[1])
+                own[at * size : at * size + len(found)] = found
+            whole = distributed.gather_rows(own).view(-1, most, size, sum(widths))
+            # chunk c is process c % world's number c // world; only the last one is not full
+            ordered = whole.transpose(0, 1).flatten(0, 2)[: len(rows)]
+            yield dict(zip(self.outputs, torch.split(ordered, widths, dim=1), strict=True))
 
-    def _vectors(self, pixels: Tensor) -> list[Tensor]:
-        """Pass crops, uint8 (B, 3, size, size), through the backbone."""
+    def _vectors(self, pixels: Tensor) -> Tensor:
+        """Pass crops, uint8 (B, 3, size, size), through the backbone: (B, sum of the widths)."""
         layers = tuple(dict.fromkeys(output.layer for output in self.outputs))
-        images = self.context.normalization(pixels.to(self.context.device, non_blocking=True))
+        images = self.context.normalization(send(pixels, self.context.device))
         with torch.inference_mode(), self.context.autocast():
             found = dict(zip(layers, self.backbone(images, layers), strict=True))
-        return [output.of(found[output.layer]).float().cpu() for output in self.outputs]
+            return torch.cat([one.of(found[one.layer]).float() for one in self.outputs], dim=1)
 
 
 def vectors_of(
@@ -92,3 +98,11 @@ def vectors_of(
     if rows is None:
         return {output: table.vectors(output) for output in outputs}
     return {output: torch.from_numpy(table.arrays[output.key][rows.numpy()]) for output in outputs}
+
+
+def kept_on(device: torch.device, vectors: Vectors) -> Vectors:
+    """Return vectors on a GPU where they fill half of its free memory at most, else as they are."""
+    size = sum(values.nbytes for values in vectors.values())
+    if device.type != "cuda" or size > torch.cuda.mem_get_info(device)[0] / 2:
+        return vectors
+    return {output: values.to(device) for output, values in vectors.items()}

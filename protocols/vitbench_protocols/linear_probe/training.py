@@ -15,9 +15,9 @@ from vitbench.api import (
     FeatureTable,
     Output,
 )
-from vitbench.kit import CheckpointConfig, Loop, Milestone, Task, distributed, permutation
+from vitbench.kit import CheckpointConfig, Loop, Milestone, Task, distributed, permutation, send
 from vitbench_protocols.linear_probe.grid import Grid, Head
-from vitbench_protocols.linear_probe.sources import Source, Vectors, vectors_of
+from vitbench_protocols.linear_probe.sources import Source, Vectors, kept_on, vectors_of
 
 SAVING = CheckpointConfig(save_minutes=1.0, keep_last=1)
 
@@ -78,6 +78,16 @@ class Places:
     def state(self) -> tuple[Tensor, ...]:
         """All of it."""
         return (self.last, self.best, self.best_epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The images of a split that are classified after each epoch."""
+
+    vectors: Vectors
+    truth: Tensor  # (n,)
+    among: Tensor | None  # classes that compete; None: all
+    places: Places
 
 
 class HeadTraining(Task[tuple[Tensor, Vectors]]):
@@ -141,7 +151,7 @@ class HeadTraining(Task[tuple[Tensor, Vectors]]):
         """Take one step of every head; a head that diverges is no error, so no loss is logged."""
         rows, vectors = batch
         scale = self.schedule.scale(self.step // self.steps_per_epoch)
-        target = self.labels[rows.to(self.device)]
+        target = self.labels[send(rows, self.device)]
         self.grid.step(vectors, target, scale=scale, momentum=self.schedule.momentum)
         self.step += 1
         return {}
@@ -185,31 +195,46 @@ class HeadTraining(Task[tuple[Tensor, Vectors]]):
 
 
 class FinalTraining(HeadTraining):
-    """The training of one head on all of train, scored on val after each epoch."""
+    """The training of one head on all of train, scored on other splits after each epoch."""
 
-    def __init__(self, head: Head, data: Data, labels: Tensor, schedule: Schedule) -> None:
-        table = data.table("val")
-        grid, rows = data.grid([head], table.classes), torch.arange(len(labels))
+    def __init__(
+        self,
+        head: Head,
+        data: Data,
+        labels: Tensor,
+        schedule: Schedule,
+        scored: Mapping[str, Tensor | None],
+    ) -> None:
+        tables = [data.table(split) for split in scored]
+        grid, rows = data.grid([head], tables[0].classes), torch.arange(len(labels))
         super().__init__("finish", grid, data, rows, labels, schedule)
-        self.vectors = vectors_of(table, data.spec.outputs)
-        self.truth = torch.from_numpy(table.targets)
-        zeros = torch.zeros_like(self.truth)
-        self.places = Places(zeros, zeros.clone(), torch.zeros(1))
+        self.scored = [
+            Scored(
+                kept_on(self.device, vectors_of(table, data.spec.outputs)),
+                truth := torch.from_numpy(table.targets),
+                among,
+                Places(torch.zeros_like(truth), torch.zeros_like(truth), torch.zeros(1)),
+            )
+            for table, among in zip(tables, scored.values(), strict=True)
+        ]
 
     def scores(self, epoch: int) -> Mapping[str, float]:
         """Keep the places of an epoch; return its accuracy."""
-        self.places.update(epoch, self.grid.places(self.vectors, self.truth)[:, 0])
-        return {"top1": 100 * (self.places.last < 1).double().mean().item()}
+        for one in self.scored:
+            found = self.grid.places(one.vectors, one.truth, one.among)
+            one.places.update(epoch, found[:, 0])
+        return {"top1": 100 * (one.places.last < 1).double().mean().item()}
 
     def state_dict(self) -> dict[str, Any]:
         """See `Task.state_dict`."""
-        return {**super().state_dict(), "places": self.places.state}
+        return {**super().state_dict(), "places": [one.places.state for one in self.scored]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See `Task.load_state_dict`."""
         super().load_state_dict(state)
-        for tensor, value in zip(self.places.state, state["places"], strict=True):
-            tensor.copy_(value)
+        for one, stored in zip(self.scored, state["places"], strict=True):
+            for tensor, value in zip(one.places.state, stored, strict=True):
+                tensor.copy_(value)
 
 
 def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -> Head:
@@ -238,14 +263,24 @@ def choose(heads: list[Head], data: Data, schedule: Schedule, *, share: float) -
     return best
 
 
-def finish(head: Head, data: Data, schedule: Schedule) -> Places:
-    """Train one head on all of train, and score it on val after each epoch."""
+def finish(
+    head: Head, data: Data, schedule: Schedule, scored: Mapping[str, Tensor | None]
+) -> list[Places]:
+    """Train one head on all of train, and score it on other splits after each epoch.
+
+    Args:
+        head: What is trained.
+        data: Its features.
+        schedule: How it is trained.
+        scored: The splits, the one that counts last, with the classes that compete; None: all.
+    """
     dataset = data.context.dataset("train")
     assert isinstance(dataset, ClassificationDataset), f"{dataset.info.kind} without classes"
-    training = FinalTraining(head, data, torch.tensor(dataset.targets), schedule)
+    training = FinalTraining(head, data, torch.tensor(dataset.targets), schedule, scored)
     training.train()
-    places = training.places
+    places = [one.places for one in training.scored]
     data.context.note(
-        f"best of {schedule.epochs} epochs on val: number {int(places.best_epoch) + 1}"
+        f"best of {schedule.epochs} epochs on {[*scored][-1]}: "
+        f"number {int(places[-1].best_epoch) + 1}"
     )
     return places

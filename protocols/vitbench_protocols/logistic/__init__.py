@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, setting
+from vitbench.kit import GAP_METRICS, splits_with
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone
@@ -21,7 +22,8 @@ class Logistic:
     For each C, sum of cross-entropies times C plus half the squared norm of the weights is
     minimized (L-BFGS). C is chosen on a held-out part of train, then the classifier is fitted to
     all of train. With `shots` or `percent`, train is a drawn part, and the score is the mean of
-    several draws. The public lists of 1 % and 10 % of ImageNet are given by `--split-list`.
+    several draws. The public lists of 1 % and 10 % of ImageNet are given by `--split-list`. With
+    `queries` the images of another set are classified, among its classes alone.
 
     Source:
         Oquab et al., DINOv2, TMLR 2024, Table 16 (`dinov2`); reference: facebookresearch/dinov2,
@@ -37,12 +39,12 @@ class Logistic:
     version: ClassVar[int] = 1
     data: ClassVar[DataKind] = "classification"
     default_data: ClassVar[str] = "imagenet"
-    splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("top1", "top-1", primary=True),
         MetricSpec("top5", "top-5"),
         MetricSpec("top1_deviation", "top-1, deviation of draws", higher_is_better=None),
+        *GAP_METRICS,
     )
     presets: ClassVar[Presets] = {
         "dinov2": {},
@@ -61,6 +63,7 @@ class Logistic:
     examples: ClassVar[tuple[str, ...]] = (
         "vitbench eval logistic dino-vits16 --data imagenet",
         "vitbench eval logistic ckpt.pth --arch vit_small_patch16_224 --preset 5-shot",
+        "vitbench eval logistic dino-vits16 --preset msn --queries imagenet-r",
     )
 
     scaling: Literal["none", "l2", "centered-l2", "standardized"] = setting(
@@ -91,10 +94,21 @@ class Logistic:
     tolerance: float = setting(
         1e-8, help="share of the loss: a fit ends when a step lowers the loss by less", minimum=0
     )
+    queries: str = setting(
+        "",
+        help="second data set, whose images are classified in the place of val's, with classes of"
+        " the same names (ImageNet-V2, -A, -R, -Sketch, -C); the gap to val is a score too",
+        identity=False,  # its content is part of the data's identity
+    )
     resize: int = setting(
         224, help="short side of an image before the center crop, in pixels", minimum=8
     )
     crop: int = setting(224, help="side of the center crop, in pixels", minimum=8)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are read, the one that is scored last."""
+        return splits_with(self.queries)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -102,7 +116,7 @@ class Logistic:
         return self.crop, self.crop
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
-        """Choose C, fit all of the training images, score the validation images."""
+        """Choose C, fit all of the training images, score the others."""
         from vitbench_protocols.logistic.running import score_classifiers  # imports torch
 
         return score_classifiers(self, backbone, context)

@@ -28,6 +28,13 @@ class Classifiers:
     bias: Tensor  # (G, K)
     classes: Tensor  # (K,) class numbers of the rows
 
+    def limited_to(self, classes: Tensor | None) -> "Classifiers":
+        """Return those of the classes that are in `classes`; None: all."""
+        if classes is None:
+            return self
+        kept = torch.isin(self.classes, classes.to(self.classes.device))
+        return Classifiers(self.weight[:, kept], self.bias[:, kept], self.classes[kept])
+
     def ranked(self, features: Tensor, count: int) -> Tensor:
         """Return the `count` best classes of features (n, D), (G, n, count), best first."""
         found = [

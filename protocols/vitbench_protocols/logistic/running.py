@@ -12,7 +12,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vitbench.api import Backbone, Context, FeatureSpec, ImageView, Outcome, Score, errors
-from vitbench.kit import atomic, cut_note, distributed, write_class_table
+from vitbench.kit import (
+    atomic,
+    competing,
+    cut_note,
+    distributed,
+    gap_scores,
+    write_class_table,
+)
 from vitbench_protocols.logistic.fitting import Classifiers, fit
 from vitbench_protocols.logistic.subsets import Rows, few, held_out
 
@@ -24,32 +31,41 @@ LOGITS = 1 << 28  # that are held at once; fewer values of C are fitted together
 
 
 def score_classifiers(protocol: "Logistic", backbone: Backbone, context: Context) -> Outcome:
-    """Choose C, fit all of the training images, score the validation images."""
+    """Choose C, fit all of the training images, score the others."""
     _check(protocol)
     if cut := cut_note(protocol.crop, backbone.info.stage(0).stride):
         context.note(cut)
     spec = FeatureSpec(view=ImageView(protocol.resize, protocol.crop))
-    train, val = (context.features(split, spec) for split in ("train", "val"))
-    vectors, queries = _prepared(protocol, train.vectors(), val.vectors(), context.device)
+    train, *asked = (context.features(split, spec) for split in protocol.splits)
+    among = torch.from_numpy(competing(context)) if protocol.queries else None
+    vectors, *queries = _prepared(
+        protocol, [table.vectors() for table in (train, *asked)], context.device
+    )
+    truths = [torch.from_numpy(table.targets) for table in asked]
     runs = _Runs(protocol, context, vectors, train.targets, train.classes)
     chosen = runs.choose() if len(protocol.c_values) > 1 else [0] * protocol.draws
-    truth, hits = torch.from_numpy(val.targets), []
+    hits: list[list[Tensor]] = [[] for _ in asked]
     for draw, best in enumerate(chosen):
-        found = runs.final(draw, best)
-        ranked = found.ranked(queries, 5)[0].cpu()
-        hits.append(ranked == truth[:, None])
+        found = runs.final(draw, best).limited_to(among)
+        for rows, truth, right in zip(queries, truths, hits, strict=True):
+            right.append(found.ranked(rows, 5)[0].cpu() == truth[:, None])
         context.progress("draws", draw + 1, len(chosen))
-    drawn = torch.stack(hits)  # (draws, n, 5)
-    items = {
-        "top1": 100.0 * drawn[:, :, 0].double().mean(dim=0).numpy(),
-        "top5": 100.0 * drawn.any(dim=2).double().mean(dim=0).numpy(),
-    }
-    scores = [Score(name, float(values.mean()), len(truth)) for name, values in items.items()]
+    *clean, drawn = (torch.stack(right) for right in hits)  # (draws, n, 5) each
+    items = {"top1": _percent(drawn[:, :, 0]), "top5": _percent(drawn.any(dim=2))}
+    scores = [Score(name, float(found.mean()), len(found)) for name, found in items.items()]
     scores.append(_deviation(drawn[:, :, 0]))
-    tables = write_class_table(context.dataset("val"), items, context)
+    for before in clean:
+        scores += gap_scores(_percent(before[:, :, 0]), items["top1"], context)
+    tables = write_class_table(context.dataset(protocol.splits[-1]), items, context)
     if runs.right:
         tables |= _write_sweep(protocol, runs.right, context)
-    return Outcome(tuple(scores), {"ids": np.array(val.ids), **items}, tables)
+    return Outcome(tuple(scores), {"ids": np.array(asked[-1].ids), **items}, tables)
+
+
+def _percent(hits: Tensor) -> NDArray[np.float64]:
+    """Return how many draws are right, percent of each image, from hits (draws, n)."""
+    found: NDArray[np.float64] = 100.0 * hits.double().mean(dim=0).numpy()
+    return found
 
 
 class _Runs:
@@ -134,19 +150,17 @@ def _check(protocol: "Logistic") -> None:
         raise errors.SettingError(problems)
 
 
-def _prepared(
-    protocol: "Logistic", train: Tensor, val: Tensor, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return both splits' features as the classifiers see them, (n, D) float64."""
-    train, val = (table.to(device).double() for table in (train, val))
+def _prepared(protocol: "Logistic", tables: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Return features as the classifiers see them, (n, D) float64; those of train come first."""
+    tables = [table.to(device).double() for table in tables]
     if protocol.scaling == "standardized":
-        mean, deviation = train.mean(dim=0), train.std(dim=0).clamp(min=1e-12)
-        return (train - mean) / deviation, (val - mean) / deviation
+        mean, deviation = tables[0].mean(dim=0), tables[0].std(dim=0).clamp(min=1e-12)
+        return [(table - mean) / deviation for table in tables]
     if protocol.scaling == "centered-l2":
-        train, val = (table - table.mean(dim=1, keepdim=True) for table in (train, val))
+        tables = [table - table.mean(dim=1, keepdim=True) for table in tables]
     if protocol.scaling == "none":
-        return train, val
-    return normalize(train, dim=1), normalize(val, dim=1)
+        return list(tables)
+    return [normalize(table, dim=1) for table in tables]
 
 
 def _deviation(hits: Tensor) -> Score:

@@ -195,7 +195,7 @@ class DenseKnn:
         -1, help="number of the block whose patches are compared; negative: from the last, -1"
     )
     engine: Literal["faiss", "torch"] = setting(
-        "faiss",
+        "torch",
         help="library that searches for the neighbors; both find the same, exactly",
         identity=False,
     )
@@ -235,7 +235,7 @@ class Hummingbird:
     epochs: int = setting(2, help="passes of the training images, each with new crops", minimum=1)
     layer: int = setting(-1, help="block whose tokens are compared, from the end if negative")
     engine: Literal["faiss", "torch"] = setting(
-        "faiss", help="exact search; both give the same neighbors", identity=False
+        "torch", help="exact search; both give the same neighbors", identity=False
     )
 
     def check(self, backbone: "Backbone") -> None:

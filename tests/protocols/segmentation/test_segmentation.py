@@ -82,7 +82,7 @@ def test_retrieval_tells_colors_apart_and_leaves_everything_a_reader_needs(
 
 
 def test_both_engines_find_the_same_neighbors(maps: Path, tmp_path: Path) -> None:
-    first = run(maps, tmp_path / "faiss", DenseKnn(k=5, memory=100))
+    first = run(maps, tmp_path / "faiss", DenseKnn(k=5, memory=100, engine="faiss"))
     second = run(maps, tmp_path / "torch", DenseKnn(k=5, memory=100, engine="torch"))
     assert first.record.id == second.record.id
     assert score(first) == score(second)

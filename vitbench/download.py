@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from vitbench.errors import CheckpointError, ChecksumMismatch
+from vitbench.errors import ChecksumMismatch, DownloadError
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte
@@ -47,7 +47,7 @@ def download(
         The file's sha256.
 
     Raises:
-        CheckpointError: If the server can't be reached or does not keep to its word.
+        DownloadError: If the server can't be reached or does not keep to its word.
         ChecksumMismatch: If the bytes are not the ones asked for.
     """
     kept = path.with_name(path.name + ".sha256")
@@ -63,7 +63,7 @@ def download(
         except (URLError, HTTPException, OSError) as error:
             permanent = isinstance(error, HTTPError) and 400 <= error.code < 500
             if permanent or attempt == ATTEMPTS - 1:
-                raise CheckpointError(
+                raise DownloadError(
                     f"{url}: can't be downloaded.",
                     found=f"{type(error).__name__}: {error}",
                     hint=f"fetch it by other means and put it at {path}",
@@ -97,7 +97,7 @@ def _fetch(url: str, part: Path, size_bytes: int, progress: Progress) -> None:
         total = done + int(response.headers.get("Content-Length") or 0)
         if size_bytes and total > done and total != size_bytes:
             part.unlink(missing_ok=True)
-            raise CheckpointError(
+            raise DownloadError(
                 f"{url}: the server offers another file.",
                 expected=f"{size_bytes} bytes",
                 found=f"{total} bytes",

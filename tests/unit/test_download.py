@@ -1,75 +1,24 @@
 """Downloads against a local server that breaks off, lies and sends wrong bytes."""
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from vitbench.errors import CheckpointError, ChecksumMismatch
-from vitbench.models.download import download
+from tests.local_server import Server, broken, reply, running
+from vitbench.download import download
+from vitbench.errors import ChecksumMismatch, DownloadError
 
 BODY = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(BODY).hexdigest()
-Answer = Callable[[BaseHTTPRequestHandler, int], None]
-
-
-class Server:
-    """Answers the requests in turn, the last answer for all that follow."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.asked: list[str] = []  # the Range headers
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                wanted = self.headers.get("Range", "")
-                outer.asked.append(wanted)
-                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
-                answer(self, int(wanted.removeprefix("bytes=").rstrip("-") or 0))
-
-            def log_message(self, *args: object) -> None:
-                del args
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/weights.pth"
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
-
-
-def reply(body: bytes, *, claim: int | None = None, ranges: bool = True) -> Answer:
-    """Serve `body`, whole or from the byte asked for, saying it had `claim` bytes."""
-
-    def answer(request: BaseHTTPRequestHandler, start: int) -> None:
-        start = start if ranges else 0
-        if start and start >= len(body):
-            return request.send_error(416)
-        request.send_response(206 if start else 200)
-        if start:
-            request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        length = (len(body) if claim is None else claim) - start
-        request.send_header("Content-Length", str(length))
-        request.end_headers()
-        request.wfile.write(body[start : start + length])
-        return None
-
-    return answer
-
-
-def broken(status: int) -> Answer:
-    return lambda request, start: request.send_error(status)
+    with running() as made:
+        yield made
 
 
 def test_a_file_arrives_whole_and_tells_how_far_it_is(server: Server, tmp_path: Path) -> None:
@@ -100,7 +49,7 @@ def test_a_connection_that_breaks_off_goes_on_where_it_stopped(
 
 def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server: Server, tmp_path: Path) -> None:
     server.answers = [reply(BODY[:3000], claim=len(BODY)), broken(500)]
-    with pytest.raises(CheckpointError, match="500"):
+    with pytest.raises(DownloadError, match="500"):
         download(server.url, tmp_path / "w.pth", wait=0)
     assert not (tmp_path / "w.pth").exists()
     server.answers = [reply(BODY)]
@@ -120,7 +69,7 @@ def test_a_server_that_promises_more_than_it_has_fails(
     server: Server, tmp_path: Path, size_bytes: int
 ) -> None:
     server.answers = [reply(BODY, claim=len(BODY) + 500)]
-    with pytest.raises(CheckpointError, match="can't be downloaded"):
+    with pytest.raises(DownloadError, match="can't be downloaded"):
         download(server.url, tmp_path / "w.pth", size_bytes=size_bytes, wait=0)
     assert not (tmp_path / "w.pth").exists()
 
@@ -141,7 +90,7 @@ def test_a_server_that_sends_less_than_the_manifest_says_fails(
     server: Server, tmp_path: Path
 ) -> None:
     server.answers = [reply(BODY, claim=100)]
-    with pytest.raises(CheckpointError, match=r"another file(.|\n)*100 bytes"):
+    with pytest.raises(DownloadError, match=r"another file(.|\n)*100 bytes"):
         download(server.url, tmp_path / "w.pth", size_bytes=len(BODY), wait=0)
 
 
@@ -171,11 +120,11 @@ def test_a_file_changed_on_disk_is_noticed(server: Server, tmp_path: Path) -> No
 
 def test_a_file_that_is_not_there_is_not_tried_again(server: Server, tmp_path: Path) -> None:
     server.answers = [broken(404)]
-    with pytest.raises(CheckpointError, match="404"):
+    with pytest.raises(DownloadError, match="404"):
         download(server.url, tmp_path / "w.pth", wait=60)
     assert len(server.asked) == 1
 
 
 def test_no_server_is_an_error_that_says_where_to_put_the_file(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"put it at .*w\.pth"):
+    with pytest.raises(DownloadError, match=r"put it at .*w\.pth"):
         download("http://127.0.0.1:1/w.pth", tmp_path / "w.pth", wait=0)
