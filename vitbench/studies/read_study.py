@@ -88,14 +88,18 @@ class _Reader:
         for pattern in document.get("skip", []):
             if not any(fnmatchcase(one, pattern) for one in names):
                 self.problems.append(f"skip: {pattern!r} is no ROW/COLUMN of the study")
+        claims = tuple(self._claims(document.get("claims", []), rows, columns))
+        left = {name for name in names if name not in left_out}
         study = Study(
             name=self.name,
             title=document.get("title", self.name),
-            rows=rows,
-            columns=columns,
+            rows=tuple(row for row in rows if any(f"{row.name}/{c.name}" in left for c in columns)),
+            columns=tuple(
+                c for c in columns if any(f"{row.name}/{c.name}" in left for row in rows)
+            ),
             source=document.get("source", ""),
             note=document.get("note", ""),
-            claims=tuple(self._claims(document.get("claims", []), rows, columns)),
+            claims=claims,
             seeds=tuple(document.get("seeds", [0])),
             left_out=left_out,
             slurm=document.get("slurm", {}),

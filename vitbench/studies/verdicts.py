@@ -20,7 +20,7 @@ def judge(study: Study, results: Path, states: Mapping[Work, State]) -> Iterator
     asked: list[tuple[str, tuple[Record, Record] | None]] = []
     for claim in study.claims:
         for column in claim.columns or tuple(one.name for one in study.columns):
-            if f"{claim.than}/{column}" in study.left_out:
+            if study.left_out & {f"{claim.better}/{column}", f"{claim.than}/{column}"}:
                 continue
             one, other = (_record(study, states, row, column) for row in (claim.better, claim.than))
             text = f"{claim.better} above {claim.than} on {column}"
