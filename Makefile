@@ -7,6 +7,7 @@ JOBS ?= 2
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
+AXE := 4.14.1
 .PHONY: install demo test test-data test-browser check wheel
 .DELETE_ON_ERROR:
 
@@ -32,6 +33,8 @@ test-data: install
 # The report's page in headless Chromium, from the distribution's packages.
 test-browser: install
 	command -v chromium >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends chromium; }
+	command -v npm >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends npm; }
+	test -f build/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-save --prefix build/axe axe-core@$(AXE)
 	$(BIN)/python -m pytest -m browser
 
 check: install

@@ -8,11 +8,13 @@ from pathlib import Path
 from vitbench.cli.flags import parse
 from vitbench.errors import RecordError, SettingError
 from vitbench.records import atomic, read_records
+from vitbench.reports.failures import whole
 from vitbench.reports.render import Form, render
 from vitbench.reports.table import Table, build_table
 from vitbench.reports.trackers import Target, send
 from vitbench.settings import setting
 
+PAGE = "report.html"
 ABOUT = """\
 Show the runs of a results folder side by side, with published values beside them. Runs share a
 column only if protocol, settings and data are equal.
@@ -20,7 +22,8 @@ column only if protocol, settings and data are equal.
 examples:
   vitbench report
   vitbench report --compare dino selfpatch --format markdown
-  vitbench report --format html --out report.html --open"""
+  vitbench report --against dino
+  vitbench report --format html --open"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +40,29 @@ class Options:
         help='published rows to show beside the runs: "all", "none", ids such as table3/selfpatch'
         ' (see `vitbench list published`), or words such as "table 3 vit-ti"',
     )
+    against: str = setting(
+        "", help="run that all others are held against; left out: all pairs are compared"
+    )
+    metrics: tuple[str, ...] = setting(
+        (),
+        help="metrics to show beside the one that ranks a board, names or patterns such as top1*;"
+        " left out: all",
+    )
+    failed: bool = setting(
+        False, help="tell all that is known of the runs that failed, in place of a report"
+    )
     strict: bool = setting(
         False, help="end with an error if the runs differ in settings or data, instead of saying so"
     )
     out: str = setting(
         "",
         help="file to write the report to; with --to: the folder or server that runs are sent to;"
-        " left out: standard output",
+        " left out: report.html in the results folder for HTML, else standard output",
     )
     to: Target | None = setting(
         None, help="tracking tool to send the runs to, in place of a report"
     )
-    open: bool = setting(False, help="open the file of --out in the browser")
+    open: bool = setting(False, help="open the report's file in the browser")
 
 
 def run(arguments: list[str]) -> int:
@@ -60,26 +74,34 @@ def run(arguments: list[str]) -> int:
             expected="a folder that `vitbench eval` wrote, or --compare with published methods",
             hint="--results DIR, or vitbench eval knn random:vit_tiny_patch16_224 --data synthetic",
         )
-    if options.open and not options.out:
-        raise SettingError(["--open needs a file to open"], hint="--out report.html")
+    if options.open and not options.out and options.format != "html":
+        raise SettingError(["--open needs a file to open"], hint="--format html, or --out FILE")
     table = build_table(
         read_records(options.results),
         compare=options.compare,
         published=options.published,
         strict=options.strict,
         folder=options.results,
+        against=options.against,
+        metrics=options.metrics,
     )
-    if options.to is not None:
+    if options.failed:
+        sys.stdout.write(f"{whole(table.failed)}\n")
+    elif options.to is not None:
         sent = send(table, options.to, options.out)
         sys.stdout.write(f"{sent} new runs sent to {options.to}\n")
     elif not options.out and options.format == "rich":
         _print(table)
-    elif not options.out:
+    elif not options.out and options.format != "html":
         sys.stdout.write(render(table, options.format))
     else:
-        write_report(render(table, options.format), Path(options.out))
+        home = options.results if options.results.is_dir() else Path()
+        path = Path(options.out) if options.out else home / PAGE
+        write_report(render(table, options.format), path)
+        if not options.out:
+            sys.stdout.write(f"{path}\n")
         if options.open:
-            webbrowser.open(Path(options.out).resolve().as_uri())
+            webbrowser.open(path.resolve().as_uri())
     return 0
 
 

@@ -1,7 +1,7 @@
 """What can be done with a study or a sweep: plan it, run it, show it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,13 +14,16 @@ from vitbench.errors import UnknownName
 from vitbench.reports.render import Form
 from vitbench.reports.study_forms import render_study
 from vitbench.settings import setting
-from vitbench.studies.cell_state import Work, state_of
+from vitbench.studies.cell_state import CELLS, State, Work, state_of
+from vitbench.studies.commands import command_lines
 from vitbench.studies.faults import broken_checkpoints, missing_data, refuse
 from vitbench.studies.local import Local, slots
 from vitbench.studies.matrix import Study
 from vitbench.studies.plan import plan_lines, summary
 from vitbench.studies.processes import call
 from vitbench.studies.show import study_table
+from vitbench.studies.slurm import LOGS, Cluster, jobs_of, queue, submit
+from vitbench.studies.tasks import tasks_of
 from vitbench.studies.worker import Worker
 
 Action = Literal["plan", "run", "show"]
@@ -43,16 +46,27 @@ class How:
         (),
         help="do these cells alone, in this process: ROW/COLUMN, or ROW for a training",
     )
+    commands: bool = setting(
+        False, help="print the commands of what is left, with what each waits for, and run nothing"
+    )
+    slurm: Literal["", "submit", "print"] = setting(
+        "", help="hand what is left to Slurm (--slurm), or print its batch scripts (--slurm=print)"
+    )
+    partition: str = setting("", help="partition of the Slurm jobs; the table [slurm] has others")
+    account: str = setting("", help="account of the Slurm jobs")
+    time: str = setting("", help="time limit of the Slurm jobs, such as 4:00:00")
+    gpus: int | None = setting(None, help="GPUs of a Slurm job on each of its nodes", minimum=0)
     format: Form = setting("rich", help="format of `show`; rich is a table in the terminal")
     out: str = setting("", help="file that `show` writes to; left out: standard output")
 
 
 def action_of(words: Sequence[str], usual: Action) -> tuple[Action, list[str]]:
     """Take the action out of the words, wherever it stands; return it and the rest."""
+    words = ["--slurm=submit" if word == "--slurm" else word for word in words]
     for place, word in enumerate(words):
         if word in ACTIONS:
             return word, [*words[:place], *words[place + 1 :]]
-    return usual, list(words)
+    return usual, words
 
 
 def act(action: Action, study: Study, how: How, words: Sequence[str]) -> int:
@@ -70,6 +84,8 @@ def plan(study: Study, how: How) -> int:
     left = [cell for cell in study.cells if states[cell].kind != "done"]
     waiting = [one for one in study.trainings if states[one].kind != "done"]
     print("\n".join(plan_lines(study, how.results, states)))
+    for line in queue(study):
+        print(line)
     for fault in missing_data(left, waiting):
         print(f"missing: {fault}")
     return 0
@@ -100,10 +116,30 @@ def run(study: Study, how: How, words: Sequence[str]) -> int:
     specs = {cell.row.name: cell.row.checkpoint for cell in left if cell.row.checkpoint}
     broken = call(broken_checkpoints, specs) if specs else []
     refuse([*missing_data(left, waiting), *broken])
+    if how.commands or how.slurm:
+        return _handed_over(study, how, words, states)
     places = slots(how.jobs, how.devices)
     code = Local(study, how.results, main, words, places, _say).run()
     print(summary({work: state_of(how.results, work) for work in works}))
     return code
+
+
+def _handed_over(study: Study, how: How, words: Sequence[str], states: Mapping[Work, State]) -> int:
+    """Print or submit what is left, for a scheduler."""
+    tasks = tasks_of(study, states, workers=sys.maxsize)
+    if how.commands:
+        print("\n".join(command_lines(tasks, words)))
+        return 0
+    told = {name: getattr(how, name) for name in ("partition", "account", "time", "gpus")}
+    flags = {name: value for name, value in told.items() if value}
+    jobs = jobs_of(study, tasks, Cluster(how.results, words, {**study.slurm, **flags}))
+    if how.slurm == "print":
+        print("\n".join(job.script for job in jobs))
+        return 0
+    (how.results / CELLS / LOGS).mkdir(parents=True, exist_ok=True)
+    for line in submit(jobs):
+        print(line)
+    return 0
 
 
 def _cells(study: Study, how: How, words: Sequence[str]) -> int:

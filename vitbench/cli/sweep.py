@@ -6,7 +6,7 @@ from vitbench.cli import study_actions
 from vitbench.cli.flags import parse
 from vitbench.cli.study_actions import How, action_of
 from vitbench.errors import SettingError
-from vitbench.settings import setting
+from vitbench.settings import flag, setting
 from vitbench.studies.catalog import ENDING, find_study
 from vitbench.studies.matrix import Study
 from vitbench.studies.sweep import matrix_of
@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
         description=ABOUT,
         positional=("checkpoints",),
     )
-    return study_actions.act(action, _study(what), how, ["sweep", *_without_cells(arguments)])
+    return study_actions.act(action, _study(what), how, _words(what, how))
 
 
 def _study(what: What) -> Study:
@@ -81,12 +81,17 @@ def _study(what: What) -> Study:
     )
 
 
-def _without_cells(words: list[str]) -> list[str]:
-    """Return the command without what says which cells to do, and where."""
-    found, dropped = [], False
-    for word in words:
-        if word.startswith("--"):
-            dropped = word.partition("=")[0] in {"--cell", "--device", "--devices", "--jobs"}
-        if not dropped and word not in study_actions.ACTIONS:
-            found.append(word)
-    return found
+def _words(what: What, how: How) -> list[str]:
+    """Return the words of the command that runs the sweep."""
+    told: dict[str, tuple[object, ...]] = {
+        "on": what.on,
+        "suite": (what.suite,) if what.suite else (),
+        "data": what.data,
+        "limit": (what.limit,) if what.limit else (),
+        "seeds": what.seeds,
+        "skip": what.skip,
+        "scale": (what.scale,),
+        "results": (how.results,),
+    }
+    flags = [word for name, values in told.items() if values for word in (flag(name), *values)]
+    return ["sweep", "run", *what.checkpoints, *map(str, flags)]

@@ -89,12 +89,12 @@ class Local:
         with self._signals():
             while (left or self.running) and not (self.stopped and not self.running):
                 left = [task for task in self._started(left) if task.works]
-                left += self._reaped()
                 if left and not self.running and not self.stopped:
                     left = self._without_hope(left)
                     if left and not told:
                         self.say("waiting for cells that other processes work on")
                         told = True
+                left += self._reaped()
                 time.sleep(POLL_SECONDS)
         if self.stopped:
             return INTERRUPTED if self.stopped == signal.SIGINT else STOPPED_AFTER_SAVING

@@ -3,7 +3,7 @@
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ class _Reader:
             self.problems += [f"{what}: {one!r} stands twice" for one in twice]
         names = [f"{row.name}/{column.name}" for row in rows for column in columns]
         left_out = frozenset(one for one in names if _any(one, document.get("skip", [])))
+        self.problems += _same_trainings(rows)
         for pattern in document.get("skip", []):
             if not any(fnmatchcase(one, pattern) for one in names):
                 self.problems.append(f"skip: {pattern!r} is no ROW/COLUMN of the study")
@@ -134,12 +135,14 @@ class _Reader:
             if not self._check(table, OF_ROW, f"rows.{pattern}", rest=True):
                 continue
             for values in _products(table.get("each", {})):
-                plain = {key: value for key, value in table.items() if key != "each"}
-                filled = _filled({"name": pattern, **plain}, values)
+                own = {key: value for key, value in table.items() if key != "each"}
+                trained = not (own.get("checkpoint") or own.get("ground_truth"))
+                told = _merged(train, own) if trained else own
+                filled = _filled({"name": pattern, **told}, values)
                 with self._collecting(f"rows.{filled['name']}"):
-                    yield self._row(filled, train)
+                    yield self._row(filled)
 
-    def _row(self, table: Table, train: Table) -> Row:
+    def _row(self, table: Table) -> Row:
         name = table.pop("name")
         about, printed = table.pop("about", {}), table.pop("printed", "")
         if table.pop("ground_truth", False):
@@ -147,18 +150,17 @@ class _Reader:
         checkpoint = table.pop("checkpoint", "")
         if checkpoint:
             return Row(name, _with_facts(checkpoint, table), printed=printed, about=about)
-        told = _merged(train, table)
-        own = {key: value for key, value in told.items() if key not in OF_TRAIN}
-        if not told.get("recipe"):
+        own = {key: value for key, value in table.items() if key not in OF_TRAIN}
+        if not table.get("recipe"):
             raise SettingError(["it has neither a recipe nor a checkpoint"])
         training = Training(
             row=name,
-            recipe=told["recipe"],
+            recipe=table["recipe"],
             runs=RUNS / safe_name(self.name),
-            preset=told.get("preset", ""),
+            preset=table.get("preset", ""),
             settings=tuple(flattened(own)),
-            data=told.get("data", "synthetic"),
-            **{key: told[key] for key in NUMBERS if key in told},
+            data=table.get("data", "synthetic"),
+            **{key: table[key] for key in NUMBERS if key in table},
         )
         _ = training.made
         return Row(name, training=training, printed=printed, about=about)
@@ -222,6 +224,17 @@ class _Collecting:
             self.problems.append(f"{self.where}: {error}")
             return True
         return False
+
+
+def _same_trainings(rows: Sequence[Row]) -> list[str]:
+    """Tell which rows would train the same."""
+    first: dict[str, str] = {}
+    found = []
+    for row in rows:
+        if row.training is not None:
+            other = first.setdefault(row.training.key, row.name)
+            found += [f"rows: {row.name!r} trains as {other!r}"] if other != row.name else []
+    return found
 
 
 def _merged(base: Table, over: Table) -> Table:

@@ -12,9 +12,9 @@ TRAINED = """
 recipe = "selfpatch"
 preset = "small"
 data = "synthetic"
+arch = "vit_mini_patch{patch}_64"
 [rows."k={k} /{patch}"]
 each = { k = [1, 4], patch = [16, 8] }
-arch = "vit_mini_patch{patch}_64"
 patch.k = "{k}"
 crops.blur = [0.0, 0.0, 0.0]
 [columns.knn]
@@ -86,12 +86,17 @@ def test_every_mistake_of_a_file_is_told_at_once() -> None:
     text = """
     seed = 3
     skip = ["x/y"]
+    train.preset = "small"
     [rows.a]
     checkpoint = 7
     [rows.b]
     [rows.c]
     recipe = "dino"
     epoch = 2
+    [rows.d]
+    recipe = "dino"
+    [rows.e]
+    recipe = "dino"
     [columns.knn]
     kk = 3
     [columns.none]
@@ -110,6 +115,7 @@ def test_every_mistake_of_a_file_is_told_at_once() -> None:
         "there is no setting 'kk'",
         "no protocol 'none'",
         "there is no row 'q'",
+        "rows: 'e' trains as 'd'",
         "skip: 'x/y' is no ROW/COLUMN",
     ):
         assert part in said
