@@ -1,4 +1,4 @@
-"""Run a study on a Slurm cluster: one array of evaluations, one job a training, dependencies.
+"""Run a study on a Slurm cluster: an array of trainings, what waits for them, the rest.
 
 The scripts call the same command that works by hand, with `--cell`; there is no scheduler here.
 """
@@ -37,12 +37,12 @@ OPTIONS = {  # of the table [slurm], and what sbatch calls them
 
 @dataclass(frozen=True)
 class Job:
-    """One batch script; `after` are the places of the jobs that must succeed before."""
+    """One array; where it waits, each of its tasks waits for that of the array before it."""
 
     title: str
     script: str
-    after: tuple[int, ...] = ()
-    tasks: int = 1
+    tasks: int
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Cluster:
 
 
 def jobs_of(study: Study, tasks: Sequence[Task], cluster: Cluster) -> list[Job]:
-    """Return the jobs of all tasks: trainings, what waits for each, and one array of the rest."""
-    jobs: list[Job] = []
-    places: dict[Training, int] = {}
-    for task in tasks:
-        work = task.works[0]
-        if isinstance(work, Training):
-            places[work] = len(jobs)
-            jobs.append(Job(work.name, _training_script(study, work, cluster)))
-    for training, place in places.items():
-        waiting = [task for task in tasks if task.needs is training]
-        if waiting:
-            jobs.append(_array(study, f"after {training.name}", waiting, cluster, (place,)))
-    free = [task for task in tasks if task.needs is None and task.works[0] not in places]
-    return [*jobs, *([_array(study, "evaluations", free, cluster)] if free else [])]
+    """Return the arrays of all tasks: trainings, the cells that wait for each, and the rest."""
+    trainings = [task.works[0] for task in tasks if isinstance(task.works[0], Training)]
+    waiting = [
+        [name for task in tasks if task.needs is training for name in task.names]
+        for training in trainings
+    ]
+    free = [task.names for task in tasks if task.needs is None and task.works[0] not in trainings]
+    found = []
+    if trainings:
+        found.append(_trainings(study, trainings, cluster))
+        found.append(_cells(study, "cells of the trainings", waiting, cluster, waits=True))
+    if free:
+        found.append(_cells(study, "cells of checkpoints", free, cluster))
+    return found
 
 
 def submit(jobs: Sequence[Job]) -> Iterator[str]:
@@ -120,37 +120,30 @@ def queue(study: Study) -> list[str]:
     return [f"in the queue: {line}" for line in text.splitlines()]
 
 
-def _array(
-    study: Study, title: str, tasks: Sequence[Task], cluster: Cluster, after: tuple[int, ...] = ()
+def _cells(
+    study: Study, title: str, names: Sequence[Sequence[str]], cluster: Cluster, waits: bool = False
 ) -> Job:
-    lines = [
-        f"  {number}) cells=({shlex.join(task.names)}) ;;" for number, task in enumerate(tasks)
-    ]
-    body = ["case $SLURM_ARRAY_TASK_ID in", *lines, "esac"]
-    command = [*_vitbench(), *cluster.words, "--cell"]
-    text = _script(
-        study,
-        cluster.options(training=False),
-        cluster,
-        f'{shlex.join(command)} "${{cells[@]}}"',
-        body,
-        array=len(tasks),
-    )
-    return Job(title, text, after, len(tasks))
+    """Return an array whose tasks do the named cells."""
+    command = shlex.join([*_vitbench(), *cluster.words, "--cell"])
+    options = cluster.options(training=False)
+    return Job(title, _script(study, options, cluster, command, names), len(names), waits)
 
 
-def _training_script(study: Study, training: Training, cluster: Cluster) -> str:
+def _trainings(study: Study, trainings: Sequence[Training], cluster: Cluster) -> Job:
+    """Return an array of trainings; of several nodes each starts its processes by torchrun."""
     options = cluster.options(training=True)
-    command = shlex.join([*_vitbench(), *cluster.words, "--cell", training.name])
-    body: list[str] = []
-    if int(options.get("nodes", 1)) > 1:
-        body = ['head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)']
+    if int(options.get("nodes", 1)) == 1:
+        command = shlex.join([*_vitbench(), *cluster.words, "--cell"])
+        words: list[Sequence[str]] = [[training.name] for training in trainings]
+    else:
         start = [sys.executable, "-m", "vitbench.torchrun", "--nnodes", str(options["nodes"])]
         start += ["--nproc-per-node", str(options.get("gpus", 1)), "--rdzv-backend", "c10d"]
-        meet = f'--rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$head:{PORT}"'
-        words = ["-m", "vitbench", "train", *training.words()]
-        command = f"srun {shlex.join(start)} {meet} {shlex.join(words)}"
-    return _script(study, options, cluster, command, body)
+        head = '"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
+        meet = f'--rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint {head}:{PORT}"'
+        command = f"srun {shlex.join(start)} {meet} -m vitbench train"
+        words = [training.words() for training in trainings]
+    text = _script(study, options, cluster, command, words)
+    return Job("trainings", text, len(words))
 
 
 def _script(
@@ -158,13 +151,20 @@ def _script(
     options: Mapping[str, Any],
     cluster: Cluster,
     command: str,
-    body: Sequence[str],
-    array: int = 0,
+    words: Sequence[Sequence[str]],
 ) -> str:
-    """Write a batch script: a warning before the end makes the work save, and the job goes on."""
+    """Write a batch script: a warning before the end makes the work save, and the job goes on.
+
+    Args:
+        study: Names the jobs.
+        options: What sbatch is asked for.
+        cluster: Where the records are.
+        command: What every task runs, without its last words.
+        words: The last words of each task.
+    """
     logs = cluster.results.resolve() / CELLS / LOGS
-    head = [f"--job-name={_name(study)}", *([f"--array=0-{array - 1}"] if array else [])]
-    head += [f"--output={logs}/%x-{'%A_%a' if array else '%j'}.log", "--open-mode=append"]
+    head = [f"--job-name={_name(study)}", f"--array=0-{len(words) - 1}"]
+    head += [f"--output={logs}/%x-%A_%a.log", "--open-mode=append"]
     head += ["--requeue", "--signal=B:USR1@120"]
     head += [f"--{sbatch}={options[name]}" for name, sbatch in OPTIONS.items() if name in options]
     head += list(options.get("extra", ()))
@@ -174,14 +174,15 @@ def _script(
             *(f"#SBATCH {line}" for line in head),
             f"cd {shlex.quote(str(Path.cwd()))} || exit 1",
             *_pin(),
-            *body,
-            f"{command} &",
+            "case $SLURM_ARRAY_TASK_ID in",
+            *(f"  {number}) words=({shlex.join(own)}) ;;" for number, own in enumerate(words)),
+            "esac",
+            f'{command} "${{words[@]}}" &',
             "work=$!",
             "trap 'kill -USR1 $work' USR1; trap 'kill -TERM $work' TERM",
             "while kill -0 $work 2>/dev/null; do wait $work; code=$?; done",
-            f"case $code in {STOPPED_AFTER_SAVING}|{SIGNALED}) scontrol requeue"
-            ' "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"'
-            " ;; esac",
+            f"case $code in {STOPPED_AFTER_SAVING}|{SIGNALED})"
+            ' scontrol requeue "$SLURM_JOB_ID" ;; esac',
             "exit $code",
             "",
         ]
