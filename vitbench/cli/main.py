@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a backbone without labels: dino, selfpatch, …",
     "study": "fill a whole table: trainings, evaluations, published values, claims",
     "sweep": "score many checkpoints with many protocols",
+    "reproduce": "measure every score that the authors of a checkpoint printed",
     "resume": "continue a training run that was stopped",
     "export": "write a checkpoint in the file layout of another code base",
     "demo": "train, evaluate and report on built-in data in about 4 minutes",

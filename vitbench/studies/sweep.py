@@ -42,7 +42,7 @@ def matrix_of(
         for name, one in ((one.name, one) for one in suite)
     ]
     columns += [Column(word, word, "", told) for word in dict.fromkeys(on)]
-    columns = _with_data(columns, data)
+    columns = with_data(columns, data)
     for column in columns:
         _ = column.protocol
     names = _names([split_facts(word)[0] for word in checkpoints])
@@ -63,7 +63,7 @@ def matrix_of(
     )
 
 
-def _with_data(columns: Sequence[Column], words: Sequence[str]) -> list[Column]:
+def with_data(columns: Sequence[Column], words: Sequence[str]) -> list[Column]:
     """Give columns their data; of several sets for all protocols, each makes a column."""
     protocols = {column.on.partition("@")[0] for column in columns}
     own: dict[str, list[str]] = {}
