@@ -7,8 +7,9 @@ from pathlib import Path
 
 from vitbench.cli.flags import parse
 from vitbench.errors import RecordError, SettingError
-from vitbench.records import atomic, read_records
+from vitbench.records import atomic
 from vitbench.reports.failures import whole
+from vitbench.reports.folders import read_folders
 from vitbench.reports.render import Form, render
 from vitbench.reports.table import Table, build_table
 from vitbench.reports.trackers import Target, send
@@ -23,6 +24,8 @@ examples:
   vitbench report
   vitbench report --compare dino selfpatch --format markdown
   vitbench report --against dino
+  vitbench report --bundle ours
+  vitbench report ours theirs
   vitbench report --format html --open"""
 
 
@@ -30,6 +33,10 @@ examples:
 class Options:
     """Which runs to show, in which format, and where to."""
 
+    folders: tuple[Path, ...] = setting(
+        (),
+        help="results folders and bundles whose records are put together; left out: --results",
+    )
     results: Path = setting(Path("results"), help="folder that holds the records")
     compare: tuple[str, ...] = setting(
         (), help="names of runs or methods to show, in this order; left out: all runs"
@@ -62,31 +69,50 @@ class Options:
     to: Target | None = setting(
         None, help="tracking tool to send the runs to, in place of a report"
     )
+    bundle: Path | None = setting(
+        None,
+        help="new folder to write the page, the runs' records and files, their schema and a list of"
+        " hashes to, so that others can put them beside theirs: vitbench report MINE THEIRS",
+    )
     open: bool = setting(False, help="open the report's file in the browser")
 
 
 def run(arguments: list[str]) -> int:
     """Run the sub-command; returns the exit status."""
-    (options,) = parse({"flags": Options}, arguments, prog="vitbench report", description=ABOUT)
-    if not options.results.is_dir() and not options.compare and not options.published:
+    (options,) = parse(
+        {"flags": Options},
+        arguments,
+        prog="vitbench report",
+        description=ABOUT,
+        positional=("folders",),
+    )
+    places = options.folders or (options.results,)
+    missing = [folder for folder in places if not folder.is_dir()]
+    if missing and (options.folders or not (options.compare or options.published)):
         raise RecordError(
-            f"no results folder {str(options.results)!r}.",
+            f"no results folder {str(missing[0])!r}.",
             expected="a folder that `vitbench eval` wrote, or --compare with published methods",
             hint="--results DIR, or vitbench eval knn random:vit_tiny_patch16_224 --data synthetic",
         )
     if options.open and not options.out and options.format != "html":
         raise SettingError(["--open needs a file to open"], hint="--format html, or --out FILE")
+    records, folders = read_folders(places)
     table = build_table(
-        read_records(options.results),
+        records,
         compare=options.compare,
         published=options.published,
         strict=options.strict,
-        folder=options.results,
+        folder=folders,
         against=options.against,
         metrics=options.metrics,
     )
     if options.failed:
         sys.stdout.write(f"{whole(table.failed)}\n")
+    elif options.bundle is not None:
+        from vitbench.reports.bundle import write_bundle
+
+        count = write_bundle(table, options.bundle)
+        sys.stdout.write(f"{count} records in {options.bundle}\n")
     elif options.to is not None:
         sent = send(table, options.to, options.out)
         sys.stdout.write(f"{sent} new runs sent to {options.to}\n")
@@ -95,7 +121,7 @@ def run(arguments: list[str]) -> int:
     elif not options.out and options.format != "html":
         sys.stdout.write(render(table, options.format))
     else:
-        home = options.results if options.results.is_dir() else Path()
+        home = next((folder for folder in places if folder.is_dir()), Path())
         path = Path(options.out) if options.out else home / PAGE
         write_report(render(table, options.format), path)
         if not options.out:

@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, find_cached
 from vitbench.records import atomic
 
 VERSION = 1  # of which files are listed
@@ -41,7 +41,10 @@ def folder_facts(path: str | Path) -> Facts:
 def read_listing(folder: Path) -> list[str] | None:
     """Return the image names below a folder as they were listed, None if they may have changed."""
     try:
-        with _file(folder).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with (
+            find_cached(*_file(folder)).open("rb") as stream,
+            np.load(stream, allow_pickle=False) as arrays,
+        ):
             folders = _unpacked(arrays["folders"])
             facts = [tuple(row) for row in arrays["facts"].tolist()]
             if len(facts) != len(folders) or any(
@@ -66,8 +69,8 @@ def keep_listing(folder: Path, names: Sequence[str], folders: Mapping[str, Facts
     newest = max(max(facts[2:]) for facts in folders.values())
     if len(names) < WORTH or newest + SETTLED_NS > time.time_ns():
         return
-    path = _file(folder)
     with suppress(OSError):  # a cache that can't be written costs time alone
+        path = cache_place(*_file(folder))
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary, temporary.open("wb") as stream:
             np.savez(
@@ -86,6 +89,6 @@ def _unpacked(packed: NDArray[np.uint8]) -> list[str]:
     return os.fsdecode(packed.tobytes()).split(SEPARATOR)
 
 
-def _file(folder: Path) -> Path:
+def _file(folder: Path) -> tuple[str, str]:
     known_by = f"{VERSION}{SEPARATOR}".encode() + os.fsencode(folder.absolute())
-    return cache_root() / "listings" / f"{hashlib.sha256(known_by).hexdigest()[:32]}.npz"
+    return "listings", f"{hashlib.sha256(known_by).hexdigest()[:32]}.npz"

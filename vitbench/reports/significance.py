@@ -25,7 +25,7 @@ Items = Mapping[str, "NDArray[Any]"]
 def with_comparisons(
     boards: Sequence[Leaderboard],
     compared: Sequence[str],
-    folder: Path,
+    folders: Sequence[Path],
     against: Sequence[Record] = (),
 ) -> tuple[Leaderboard, ...]:
     """Compare the runs of each board, and correct the p-values of all boards together.
@@ -33,7 +33,7 @@ def with_comparisons(
     Args:
         boards: With their runs.
         compared: Names that were asked for; the first run of a board is its reference.
-        folder: The results folder with the per-item scores.
+        folders: The results folders with the per-item scores.
         against: Records of a run: all others are compared with it, and with nobody else.
     """
     contestants = most_measured(boards)
@@ -49,7 +49,7 @@ def with_comparisons(
 
     resample = KeptResamples()
     found = [
-        _compare(board, some, folder, resample) for board, some in zip(boards, asked, strict=True)
+        _compare(board, some, folders, resample) for board, some in zip(boards, asked, strict=True)
     ]
     corrected = iter(holm([comparison.p for group in found for comparison in group]))
     return tuple(
@@ -107,14 +107,14 @@ def pairs(runs: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 def _compare(
     board: Leaderboard,
     asked: Sequence[tuple[Entry, Entry]],
-    folder: Path,
+    folders: Sequence[Path],
     resample: "Resample",
 ) -> list[Comparison]:
     """Compare pairs of runs by the primary metric; those without items are left out."""
     column = board.primary
     if column is None:
         return []
-    items = {line.name: readable_items(line.record, folder) for pair in asked for line in pair}
+    items = {line.name: readable_items(line.record, folders) for pair in asked for line in pair}
     found = [
         _comparison(one, other, column, (items[one.name], items[other.name]), resample)
         for one, other in asked
@@ -123,12 +123,14 @@ def _compare(
     return [comparison for comparison in found if comparison is not None]
 
 
-def readable_items(record: Record, folder: Path) -> Items:
-    """Return the per-item scores of a record; none where they can't be read."""
-    try:
-        return read_items(record, folder)
-    except RecordError:
-        return {}
+def readable_items(record: Record, folders: Sequence[Path]) -> Items:
+    """Return the per-item scores of a record from the first folder that has them, else none."""
+    for folder in folders:
+        try:
+            return read_items(record, folder)
+        except RecordError:
+            continue
+    return {}
 
 
 def _comparison(

@@ -29,7 +29,7 @@ class Table:
     compared: tuple[str, ...]
     failed: tuple[Record, ...]
     skipped: tuple[Unreadable, ...]
-    folder: Path | None = None  # where the records were read
+    folders: tuple[Path, ...] = ()  # where the records were read
     hidden: int = 0  # printed rows of the compared methods that are not shown
     verdict: Verdict | None = None  # where two contestants meet
     against: str = ""  # the name of the run that all others are held against, as it was typed
@@ -41,7 +41,7 @@ def build_table(
     compare: Sequence[str] = (),
     published: str = "",
     strict: bool = False,
-    folder: Path | None = None,
+    folder: Path | Sequence[Path] | None = None,
     against: str = "",
     metrics: Sequence[str] = (),
 ) -> Table:
@@ -52,7 +52,8 @@ def build_table(
         compare: Names of runs or methods, in the order to show them; all runs where none is given.
         published: Which printed rows stand beside them; see `select_published`.
         strict: Refuse runs of one protocol that differ in settings or data.
-        folder: The results folder, for per-item scores and pictures; no comparisons without it.
+        folder: The results folder, or several, for per-item scores and pictures; no comparisons
+            without it.
         against: The name of a run that all others are held against; left out: all pairs of runs
             are compared.
         metrics: Names or labels of the metrics to show, with shell patterns (`top1*`); the one
@@ -85,13 +86,14 @@ def build_table(
     if metrics:
         boards = _with_metrics(boards, metrics)
     held = _held(runs, against) if against else ()
-    boards = with_comparisons(boards, compare, folder, held) if folder else boards
+    folders = () if folder is None else (folder,) if isinstance(folder, Path) else tuple(folder)
+    boards = with_comparisons(boards, compare, folders, held) if folders else boards
     return Table(
         boards=boards,
         compared=tuple(compare),
         failed=tuple(record for record in chosen if record.status == "failed"),
         skipped=tuple(item for item in found if isinstance(item, Unreadable)),
-        folder=folder,
+        folders=folders,
         hidden=_hidden(known, compare, rows, read),
         verdict=judge(boards, against=bool(against)),
         against=against,

@@ -119,9 +119,10 @@ def _title(table: Table) -> str:
 
 
 def _command(table: Table) -> str:
-    folder = ["--results", str(table.folder)] if table.folder else []
+    folders = [str(folder) for folder in table.folders]
     compared = ["--compare", *table.compared] if table.compared else []
-    return shlex.join(["vitbench", "report", *folder, *compared, "--format", "html"])
+    against = ["--against", table.against] if table.against else []
+    return shlex.join(["vitbench", "report", *folders, *compared, *against, "--format", "html"])
 
 
 def _runs(table: Table) -> list[Record]:

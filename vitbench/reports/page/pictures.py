@@ -3,7 +3,7 @@
 import base64
 import io
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +57,16 @@ class Album:
         return image
 
 
-def files(record: Record, folder: Path) -> Iterator[File]:
+def files(record: Record, folders: Sequence[Path]) -> Iterator[File]:
+    """List the files that a record names, each from the first folder that has it."""
+    found: dict[str, File] = {}
+    for folder in folders:
+        for file in _files_in(record, folder):
+            found.setdefault(file.name, file)
+    yield from found.values()
+
+
+def _files_in(record: Record, folder: Path) -> Iterator[File]:
     """List the files that a record names, leaving out those outside its folder."""
     base = (folder / safe_name(record.protocol.name)).resolve()
     for name, relative in record.artifacts.items():

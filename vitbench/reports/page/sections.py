@@ -104,7 +104,7 @@ def build_section(
     measured = [
         line for line in (board.entries if table.compared else ranked) if not line.published
     ]
-    shown = measured[:RUNS] if table.folder else []
+    shown = measured[:RUNS] if table.folders else []
     details = _Details(f"board-{index}", board, shown, table, album, colors)
     lines = _reference_lines(ranked, board.headline)
     tracks, ends, places = _tracks(ranked[:LINES], board.headline, lines)
@@ -148,11 +148,9 @@ class _Details:
     ) -> None:
         self._anchor, self._board, self._runs = anchor, board, runs
         self._album, self._colors = album, colors
-        self._arrays: list[Mapping[str, Any]] = []
-        self._files: list[list[pictures.File]] = []
-        if table.folder is not None:
-            self._arrays = [readable_items(line.record, table.folder) for line in runs]
-            self._files = [list(pictures.files(line.record, table.folder)) for line in runs]
+        folders = table.folders
+        self._arrays = [readable_items(line.record, folders) for line in runs]
+        self._files = [list(pictures.files(line.record, folders)) for line in runs]
         column = board.headline
         self._values = [
             values_of(arrays, column.metric) if column else {} for arrays in self._arrays

@@ -32,8 +32,8 @@ def build_training(table: Table, colors: Mapping[str, int]) -> Training:
         line.name: file.path
         for board in table.boards
         for line in board.entries
-        if table.folder is not None and not line.published
-        for file in pictures.files(line.record, table.folder)
+        if not line.published
+        for file in pictures.files(line.record, table.folders)
         if file.name == ARTIFACT
     }
     paths = dict(list(paths.items())[:RUNS])

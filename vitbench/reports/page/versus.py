@@ -102,9 +102,9 @@ def _board(
 
 def _items(table: Table, board: Leaderboard, entry: Entry) -> dict[str, float]:
     """Return a run's score on each item."""
-    if table.folder is None or board.headline is None:
+    if board.headline is None:
         return {}
-    arrays = readable_items(entry.record, table.folder)
+    arrays = readable_items(entry.record, table.folders)
     return values_of(arrays, board.headline.metric)
 
 

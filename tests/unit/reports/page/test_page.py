@@ -86,7 +86,7 @@ def test_pictures_come_from_the_folder_of_the_record_only(
             "missing": "run/none.png",
         }
     )
-    assert [file.name for file in files(record, tmp_path)] == ["own"]
+    assert [file.name for file in files(record, [tmp_path])] == ["own"]
 
 
 def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
