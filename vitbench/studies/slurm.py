@@ -99,15 +99,12 @@ def submit(jobs: Sequence[Job]) -> Iterator[str]:
             expected="a commit, so that every node can check that it runs the same code",
             hint="git commit; --slurm=print shows the jobs all the same",
         )
-    numbers: list[str] = []
+    number = ""
     for job in jobs:
-        after = ":".join(numbers[place] for place in job.after)
-        command = ["sbatch", "--parsable", *([f"--dependency=afterok:{after}"] if after else [])]
-        number = _run(command, job.script).split(";")[0].strip()
-        numbers.append(number)
-        yield f"job {number}: {job.title}, {job.tasks} tasks" + (
-            f", after {after}" if after else ""
-        )
+        after = [f"--dependency=aftercorr:{number}"] if job.waits else []
+        waits = f", each after its task of job {number}" if job.waits else ""
+        number = _run(["sbatch", "--parsable", *after], job.script).split(";")[0].strip()
+        yield f"job {number}: {job.title}, {job.tasks} tasks{waits}"
 
 
 def queue(study: Study) -> list[str]:
