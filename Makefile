@@ -8,7 +8,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
-.PHONY: install demo test test-data test-browser test-slurm check wheel
+.PHONY: install demo test test-data test-browser test-slurm test-faults check wheel
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -41,6 +41,10 @@ test-browser: install
 test-slurm: install
 	command -v slurmctld >/dev/null && command -v munged >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
 	$(ROOT) tests/slurm/cluster $(BIN)/python -m pytest -m slurm
+
+# Damaged files, kills, signals, small disks; each trial follows from SEED. Exits with 1 if one failed.
+test-faults: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
 
 check: install
 	$(BIN)/ruff format --check .

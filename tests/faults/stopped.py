@@ -1,6 +1,5 @@
 """Jobs that are killed, asked to stop, short of disk or beside one another: all end as unbroken."""
 
-import errno
 import random
 import shutil
 import signal
@@ -53,12 +52,12 @@ class Trials:
 
         def child() -> None:
             environ["VITBENCH_CACHE"] = str(folder / "cache")
+            environ["XDG_CACHE_HOME"] = str(folder / "cache of the user")
             synthetic = folder / "cache" / "synthetic-v1"
-            common = self.root / "built-in"
-            if common.is_dir() and not synthetic.exists():
+            if not synthetic.exists():
                 synthetic.parent.mkdir(exist_ok=True)
                 with suppress(FileExistsError):
-                    synthetic.symlink_to(common)
+                    synthetic.symlink_to(self.root / "built-in")
             work(self.data, folder)
 
         return start(child, folder / "log", file_size=file_size)
@@ -111,6 +110,19 @@ class Trials:
             if ended.code and not (job.name.startswith("train") and ended.code == 2):
                 self._fail("beside", job, f"ends with {ended.code}: {ended.said}")
         self._same(job, folder, "beside")
+
+    def on_a_read_only_cache(self, job: Unbroken, draw: random.Random) -> None:
+        """Do a job with the warm cache of another run, which can't be written."""
+        folder, first = self._folder(), self._folder()
+        ended = self.begin(job.work, first).wait(TIMEOUT)
+        if ended.code:
+            self._fail("read-only", job, f"ends with {ended.code}: {ended.said}")
+        with read_only(first / "cache") as mounted:
+            if mounted:
+                folder.mkdir()
+                (folder / "cache").symlink_to(first / "cache")
+                self._same(job, folder, "read-only")
+        shutil.rmtree(first, ignore_errors=True)
 
     def _pause_and_send(
         self, child: Child, job: Unbroken, draw: random.Random, number: signal.Signals
@@ -173,14 +185,23 @@ def small_disk(folder: Path, size: int) -> Iterator[int | None]:
     """Mount a disk of so many kB; where that is not allowed, give the size a file may have."""
     folder.mkdir(parents=True, exist_ok=True)
     words = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(folder)]
-    try:
-        mounted = not subprocess.run(words, capture_output=True, check=False).returncode
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-        mounted = False
+    mounted = not subprocess.run(words, capture_output=True, check=False).returncode
     try:
         yield None if mounted else size * 1024
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[bool]:
+    """Make a folder one that can't be written, and tell whether that is allowed."""
+    words = ["mount", "--bind", str(folder), str(folder)]
+    mounted = not subprocess.run(words, capture_output=True, check=False).returncode
+    if mounted:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+    try:
+        yield mounted
     finally:
         if mounted:
             subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -191,4 +212,5 @@ KINDS: dict[str, Callable[[Trials, Unbroken, random.Random], None]] = {
     "signal": Trials.asked,
     "disk": Trials.on_a_small_disk,
     "beside": Trials.beside,
+    "read-only": Trials.on_a_read_only_cache,
 }

@@ -142,7 +142,12 @@ class Local:
         log = folder_of(self.results, task.works[0]) / LOG
         log.parent.mkdir(parents=True, exist_ok=True)
         words = [*self.words, "--cell", *task.names, "--device", slot.device]
-        process = start(self.main, words, log, slot.cores)
+        try:
+            process = start(self.main, words, log, slot.cores)
+        except (EOFError, OSError):  # a signal to all processes has ended the server too
+            if not self.stopped:
+                raise
+            return
         self.say(f"started {task.title}  ({log})")
         self.tried.update(task.works)
         self.running.append(_Running(task, process, slot))

@@ -98,13 +98,21 @@ class Cell:
             "precision": self.column.run.precision,
         }
         return {
-            "checkpoint": _absolute(self.row.spec or "ground truth"),
+            "checkpoint": self._checkpoint,
             "protocol": spec,
             "data": self.column.data,
             "limit": self.column.run.limit,
             "split_list": self.column.run.split_list,
             "seed": self.seed,
         }
+
+    @property
+    def _checkpoint(self) -> str:
+        """The checkpoint, paths from the root on; the same before and after it is trained."""
+        training = self.row.training
+        if training is not None:
+            return str(training.folder.absolute())
+        return _absolute(self.row.checkpoint or "ground truth")
 
     @cached_property
     def key(self) -> str:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from vitbench.studies.cell_state import State
 from vitbench.studies.matrix import Study
 from vitbench.studies.read_study import read_study
@@ -63,3 +65,13 @@ def test_the_folder_of_a_training_is_its_checkpoint() -> None:
     (training,) = read_study(MIXED, "m").trainings
     assert training.folder.parent == Path("runs/m")
     assert training.folder.name.startswith("b-")
+
+
+def test_a_cell_of_a_training_has_one_key_before_and_after_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, after = (read_study(MIXED, "m") for _ in range(2))
+    key = before.cells[-1].key
+    before.trainings[0].folder.mkdir(parents=True)
+    assert after.cells[-1].key == key
