@@ -108,3 +108,35 @@ def test_studies_are_planned_without_torch(empty: Path, vitbench: Any) -> None:
     done = vitbench("study", "table5", "--scale", "tiny")
     assert done.returncode == 0, done.stderr
     assert "5 trainings: 5 missing; 10 cells: 10 missing" in done.stdout
+
+
+TRAINED = """
+[train]
+preset = "small"
+data = "{data}"
+arch = "vit_micro_patch16_64"
+batch_size = 4
+steps = 2
+probe_every = 0
+[rows.DINO]
+recipe = "dino"
+[columns.knn]
+data = "{data}"
+"""
+
+
+def test_a_row_is_trained_then_scored_and_another_setting_is_another_training(
+    folders: Path, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TRAINED.format(data=folders)
+    (empty / "mine.toml").write_text(text)
+    study = ("study", "mine.toml", "run", "--cell")
+    ends(0, *study, "DINO")
+    ends(0, *study, "DINO/knn")
+    assert "DINO/knn: top-1 (k=20)" in capsys.readouterr().out
+    ends(0, "study", "mine.toml", "run")
+    assert "mine: nothing to do, 1 trainings: 1 done; 1 cells: 1 done" in capsys.readouterr().out
+    (empty / "mine.toml").write_text(text.replace("steps = 2", "steps = 3"))
+    ends(0, "study", "mine.toml", "plan")
+    assert "1 trainings: 1 missing; 1 cells: 1 missing" in capsys.readouterr().out
+    assert len(list((empty / "runs" / "mine").iterdir())) == 1

@@ -14,7 +14,7 @@ from vitbench.errors import UnknownName
 from vitbench.reports.render import Form
 from vitbench.reports.study_forms import render_study
 from vitbench.settings import setting
-from vitbench.studies.cell_state import CELLS, State, Work, state_of
+from vitbench.studies.cell_state import CELLS, State, Work, states_of, works_of
 from vitbench.studies.commands import command_lines
 from vitbench.studies.faults import broken_checkpoints, missing_data, refuse
 from vitbench.studies.local import Local, slots
@@ -80,7 +80,7 @@ def act(action: Action, study: Study, how: How, words: Sequence[str]) -> int:
 
 def plan(study: Study, how: How) -> int:
     """Print what there is and what is left."""
-    states = {work: state_of(how.results, work) for work in (*study.trainings, *study.cells)}
+    states = states_of(how.results, study)
     left = [cell for cell in study.cells if states[cell].kind != "done"]
     waiting = [one for one in study.trainings if states[one].kind != "done"]
     print("\n".join(plan_lines(study, how.results, states)))
@@ -93,7 +93,7 @@ def plan(study: Study, how: How) -> int:
 
 def show(study: Study, how: How) -> int:
     """Print or write the table of a study."""
-    states = {work: state_of(how.results, work) for work in (*study.trainings, *study.cells)}
+    states = states_of(how.results, study)
     text = render_study(study_table(study, how.results, states), how.format)
     if how.out:
         write_report(text, Path(how.out))
@@ -104,10 +104,9 @@ def show(study: Study, how: How) -> int:
 
 def run(study: Study, how: How, words: Sequence[str]) -> int:
     """Do what is left of a study; nothing to do is one line."""
-    works = (*study.trainings, *study.cells)
     if how.cell:
         return _cells(study, how, words)
-    states = {work: state_of(how.results, work) for work in works}
+    states = states_of(how.results, study)
     if all(state.kind == "done" for state in states.values()):
         print(f"{study.name}: nothing to do, {summary(states)}")
         return 0
@@ -120,7 +119,7 @@ def run(study: Study, how: How, words: Sequence[str]) -> int:
         return _handed_over(study, how, words, states)
     places = slots(how.jobs, how.devices)
     code = Local(study, how.results, main, words, places, _say).run()
-    print(summary({work: state_of(how.results, work) for work in works}))
+    print(summary(states_of(how.results, study)))
     return code
 
 
@@ -144,7 +143,7 @@ def _handed_over(study: Study, how: How, words: Sequence[str], states: Mapping[W
 
 def _cells(study: Study, how: How, words: Sequence[str]) -> int:
     """Do the named cells and trainings in this process."""
-    by_name: dict[str, Work] = {work.name: work for work in (*study.trainings, *study.cells)}
+    by_name: dict[str, Work] = {work.name: work for work in works_of(study)}
     for name in how.cell:
         if name not in by_name:
             raise UnknownName(f"cell of {study.name}", name, by_name)

@@ -15,7 +15,7 @@ from vitbench.records import Record, atomic, find_record
 from vitbench.settings import plain
 from vitbench.studies.freshness import mark_of
 from vitbench.studies.lease import Holder, holder
-from vitbench.studies.matrix import Cell
+from vitbench.studies.matrix import Cell, Study
 from vitbench.studies.training_row import Training
 
 CELLS = ".cells"
@@ -89,6 +89,16 @@ def state_of(results: Path, work: Work) -> State:
     if kept.error:
         return State("failed", error=kept.error, command=kept.command)
     return State("missing")
+
+
+def works_of(study: Study) -> tuple[Work, ...]:
+    """Return the trainings and the cells of a study."""
+    return (*study.trainings, *study.cells)
+
+
+def states_of(results: Path, study: Study) -> dict[Work, State]:
+    """Return where every training and cell of a study stands."""
+    return {work: state_of(results, work) for work in works_of(study)}
 
 
 def record_of(results: Path, cell: Cell, kept: Kept | None = None) -> Record | None:

@@ -19,6 +19,7 @@ from vitbench.studies.cell_state import (
     keep,
     read_kept,
     state_of,
+    states_of,
 )
 from vitbench.studies.lease import release
 from vitbench.studies.matrix import Study
@@ -78,12 +79,11 @@ class Local:
         self.study, self.results, self.say = study, results, say
         self.main, self.words = main, list(words)
         self.free, self.running = list(places), list[_Running]()
-        self.works: tuple[Work, ...] = (*study.trainings, *study.cells)
         self.stopped = 0
 
     def run(self) -> int:
         """Run every task; return 0, 2 where a cell failed, or 75 or 130 where it was stopped."""
-        left = tasks_of(self.study, self.states(), len(self.free))
+        left = tasks_of(self.study, states_of(self.results, self.study), len(self.free))
         self.tried: set[Work] = set()
         told = False
         with self._signals():
@@ -98,11 +98,8 @@ class Local:
                 time.sleep(POLL_SECONDS)
         if self.stopped:
             return INTERRUPTED if self.stopped == signal.SIGINT else STOPPED_AFTER_SAVING
-        return 2 if any(state.kind == "failed" for state in self.states().values()) else 0
-
-    def states(self) -> dict[Work, State]:
-        """Return where every cell and training stands."""
-        return {work: state_of(self.results, work) for work in self.works}
+        states = states_of(self.results, self.study).values()
+        return 2 if any(state.kind == "failed" for state in states) else 0
 
     def _started(self, left: list[Task]) -> list[Task]:
         """Start what can be started; return what can't yet."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.unit.studies.conftest import TWO, Answer
-from vitbench.studies.cell_state import Kept, folder_of, keep, state_of
+from vitbench.studies.cell_state import Kept, folder_of, keep, state_of, states_of
 from vitbench.studies.lease import claimed
 from vitbench.studies.matrix import Study
 from vitbench.studies.plan import plan_lines, summary
@@ -33,7 +33,7 @@ def test_a_claimed_cell_runs_and_a_failed_one_tells_how_to_repeat_it(
     keep(folder, Kept("two", cell.name, cell.request, error="no memory", command="vitbench again"))
     state = state_of(results, cell)
     assert (state.kind, state.error, state.command) == ("failed", "no memory", "vitbench again")
-    lines = plan_lines(two, results, {one: state_of(results, one) for one in two.cells})
+    lines = plan_lines(two, results, states_of(results, two))
     assert "one/knn failed: no memory\n  again: vitbench again" in lines
 
 
@@ -74,7 +74,7 @@ def test_the_plan_says_which_setting_makes_a_cell_new_and_what_is_no_longer_name
         "rows.other", "rows.third"
     )
     changed = read_study(text, "two")
-    states = {cell: state_of(results, cell) for cell in changed.cells}
+    states = states_of(results, changed)
     lines = plan_lines(changed, results, states)
     assert "one/knn is new: protocol.settings.temperature was 0.07, is 0.2" in lines, lines
     assert any(line.startswith("no longer in the study: other/knn, record ") for line in lines)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.studies.conftest import TWO, Answer
 from vitbench.reports.study_forms import render_study
-from vitbench.studies.cell_state import state_of
+from vitbench.studies.cell_state import states_of
 from vitbench.studies.matrix import Study
 from vitbench.studies.read_study import read_study
 from vitbench.studies.show import study_table
@@ -27,7 +27,7 @@ columns = ["knn"]
 
 
 def shown(study: Study, results: Path, form: str) -> str:
-    states = {cell: state_of(results, cell) for cell in study.cells}
+    states = states_of(results, study)
     return render_study(study_table(study, results, states), form)  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.studies.conftest import TWO, Answer
 from vitbench.errors import SettingError
 from vitbench.studies import slurm
-from vitbench.studies.cell_state import State
+from vitbench.studies.cell_state import State, works_of
 from vitbench.studies.commands import command_lines
 from vitbench.studies.read_study import read_study
 from vitbench.studies.slurm import Cluster, jobs_of, submit
@@ -35,7 +35,7 @@ WORDS = ["study", "two.toml", "run"]
 
 def made(text: str = TRAINED) -> tuple[list[slurm.Job], list[Task]]:
     study = read_study(text, "two")
-    states = {work: State("missing") for work in (*study.trainings, *study.cells)}
+    states = {work: State("missing") for work in works_of(study)}
     tasks = tasks_of(study, states, workers=99)
     return jobs_of(study, tasks, Cluster(Path("results"), WORDS, study.slurm)), tasks
 

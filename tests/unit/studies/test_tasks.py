@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vitbench.studies.cell_state import State
+from vitbench.studies.cell_state import State, works_of
 from vitbench.studies.matrix import Study
 from vitbench.studies.read_study import read_study
 from vitbench.studies.tasks import tasks_of
@@ -27,7 +27,7 @@ data = "clips"
 
 
 def names(study: Study, workers: int) -> list[list[str]]:
-    states = {work: State("missing") for work in (*study.trainings, *study.cells)}
+    states = {work: State("missing") for work in works_of(study)}
     return [task.names for task in tasks_of(study, states, workers)]
 
 
@@ -52,8 +52,9 @@ def test_with_more_workers_than_checkpoints_data_sets_are_apart() -> None:
 
 def test_cells_wait_for_the_training_of_their_row_and_what_is_done_is_left_out() -> None:
     study = read_study(MIXED, "m")
-    works = (*study.trainings, *study.cells)
-    states = {work: State("done" if work.name == "a/knn" else "missing") for work in works}
+    states = {
+        work: State("done" if work.name == "a/knn" else "missing") for work in works_of(study)
+    }
     tasks = tasks_of(study, states)
     assert [task.needs for task in tasks] == [None, None, study.trainings[0]]
     assert "a/knn" not in tasks[1].names
