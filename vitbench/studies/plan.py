@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitbench.studies.cell_state import State, Work, former
+from vitbench.studies.cell_state import Kind, State, Work, former
 from vitbench.studies.estimate import hours_left
 from vitbench.studies.matrix import Cell, Study
 from vitbench.studies.training_row import Training, flattened
 
-ORDER = ("done", "running", "stale", "failed", "missing")
+ORDER: tuple[Kind, ...] = ("done", "running", "stale", "failed", "missing")
 NO_CELL = "·"
 MOST = 20  # lines of one kind
 

@@ -26,7 +26,7 @@ def judge(study: Study, results: Path, states: Mapping[Work, State]) -> Iterator
             text = f"{claim.better} above {claim.than} on {column}"
             asked.append((text, (one, other) if one and other else None))
     boards = [_board(pair) if pair else None for _, pair in asked]
-    compared = iter(with_comparisons([one for one in boards if one], ("both",), results))
+    compared = iter(with_comparisons([one for one in boards if one], ("both",), [results]))
     for (text, pair), board in zip(asked, boards, strict=True):
         if pair is None:
             yield Judged(text, "can't be told", "a score is missing")
