@@ -3,11 +3,12 @@
 import sys
 import webbrowser
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from vitbench.cli.flags import parse
 from vitbench.errors import RecordError, SettingError
-from vitbench.records import atomic
+from vitbench.records import PART, atomic, sweep
 from vitbench.reports.failures import whole
 from vitbench.reports.folders import read_folders
 from vitbench.reports.render import Form, render
@@ -147,6 +148,7 @@ def write_report(text: str, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, f".{escape(path.name)}.*{PART}")
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
