@@ -17,7 +17,7 @@ def budget(kernels: int, gib: float, *, syncs: int = 0, copies: int = 0) -> Meas
 
 BUDGETS = {
     "features": budget(590, 1.0),
-    "k-nn": budget(228, 6.8, syncs=70),
+    "k-nn": budget(5310, 2.0, syncs=18, copies=2),
     "linear probe": budget(34, 0.11),
     "davis clip": budget(1050, 0.4, syncs=6, copies=1),
     "adjacency": budget(625, 0.18),

@@ -168,6 +168,20 @@ class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
         rows = max(1, min(ROWS, args[0].numel()))
         return args[0].new_zeros((rows, args[0].ndim), dtype=torch.long)
 
+    def op__unique2(self, args: Any, cuda: bool) -> tuple[Tensor, Tensor, Tensor] | None:
+        if not isinstance(args[0], FakeTensor):
+            return None
+        if cuda:
+            self.sync("unique")
+            self.kernels += 6
+        numbers = torch.arange(args[0].numel(), device=args[0].device)  # all of them differ
+        return args[0].flatten(), numbers.view(args[0].shape), torch.ones_like(numbers)
+
+    def op_equal(self, args: Any, cuda: bool) -> bool | None:
+        if cuda:
+            self.sync("equal")
+        return True if isinstance(args[0], FakeTensor) else None
+
     def op_nms(self, args: Any, cuda: bool) -> Tensor:
         if cuda:
             self.sync("nms")

@@ -107,7 +107,7 @@ def features(counts: Counts) -> None:
 def nearest_neighbors(counts: Counts) -> None:
     """Search ImageNet's training images for 2,048 of its validation images, and vote."""
     bank, queries = (torch.empty(rows, 384, device=CUDA) for rows in (TRAIN_IMAGES, 2048))
-    labels = torch.zeros(TRAIN_IMAGES, dtype=torch.int64, device="cpu")
+    labels = torch.zeros(TRAIN_IMAGES, dtype=torch.int64, device=CUDA)
     counts.clear()
     found = search(bank, queries, 200, engine="torch")
     for k in (10, 20, 100, 200):

@@ -183,7 +183,7 @@ def _cosines(
             patches = backbone(context.normalization(seen), (protocol.layer,))[0].patches
         patches = on_grid(patches, (cells, cells))
         likeness = neighbor_similarities(patches.float())  # (B, h * w, 8)
-        return Fetched(likeness.transpose(1, 2).unflatten(2, patches.shape[-2:]))
+        return Fetched(likeness.transpose(1, 2).reshape(len(pixels), 8, *patches.shape[-2:]))
 
     for batch, grids in one_behind((batch, compare(pixels)) for batch, pixels in loaded):
         found += zip(batch, grids.numpy(), strict=True)

@@ -100,14 +100,14 @@ class Sampler:
     def __call__(self, labels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return masks of the chosen right and wrong boxes of each image."""
         sizes = [len(each) for each in labels]
-        on_host = torch.cat(list(labels)).cpu().split(sizes)  # one wait for all images
+        on_host = torch.split(torch.cat(list(labels)).cpu(), sizes)  # one wait for all images
         chosen = [
             self._choose(each, position)
             for each, position in zip(on_host, self.positions, strict=True)
         ]
         device = labels[0].device
         rights, wrongs = (
-            send(torch.cat(each), device).split(sizes) for each in zip(*chosen, strict=True)
+            torch.split(send(torch.cat(each), device), sizes) for each in zip(*chosen, strict=True)
         )
         return list(rights), list(wrongs)
 
@@ -132,7 +132,7 @@ class BoxCoder(_utils.BoxCoder):  # type: ignore[misc]
     def decode_single(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
         """Return boxes (N, 4 C) from offsets (N, 4 C) and boxes (N, 4)."""
         codes = rel_codes.view(len(rel_codes), -1, 4)
-        corner, far = boxes[:, None].to(codes).split(2, dim=2)
+        corner, far = torch.split(boxes[:, None].to(codes), 2, dim=2)
         side = far - corner
         clip = self.bbox_xform_clip
         shift = torch.stack([codes[..., at] / self.weights[at] for at in (0, 1)], dim=2)

@@ -141,7 +141,7 @@ class Heads(RoIHeads):  # type: ignore[misc]
         scores, offsets = self._boxes(features, proposals, sizes)
         boxes, scores, labels = self.postprocess_detections(scores, offsets, proposals, sizes)
         masks = self._masks(features, numbered(boxes), torch.cat(labels)).sigmoid()
-        parts = masks.split([len(each) for each in labels])
+        parts = torch.split(masks, [len(each) for each in labels])
         found = zip(boxes, scores, labels, parts, strict=True)
         return [
             dict(zip(("boxes", "scores", "labels", "masks"), one, strict=True)) for one in found

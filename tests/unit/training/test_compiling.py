@@ -50,7 +50,7 @@ def test_a_step_has_whole_passes_and_compiles_nothing_anew_later(graphs: list[An
             recipe,
             steps_per_epoch=loader.steps,
             device=torch.device("cpu"),
-            computing=ComputeConfig(compile=compiled),  # type: ignore[arg-type]
+            computing=ComputeConfig(compile=compiled),
         )
         batches = [batch for epoch in range(2) for batch in loader.epoch(epoch)]
         steps = [learner.train_step(batches[0])]
