@@ -7,7 +7,7 @@ JOBS ?= 2
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
-.PHONY: install demo test test-data test-browser check wheel
+.PHONY: install demo test test-data test-browser check docs wheel sdist
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -40,5 +40,13 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The documentation, without a network; every warning is an error.
+docs: install
+	$(BIN)/python -m sphinx --quiet -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 wheel: install
 	$(BIN)/python -m build --wheel
+
+sdist: install
+	$(BIN)/python -m build --sdist

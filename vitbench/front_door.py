@@ -20,7 +20,8 @@ from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, checkpoint_of, load_backbone, resolve
 from vitbench.models.wrapped import wrap
 from vitbench.records import read_records
-from vitbench.reports.render import Form, render
+from vitbench.reports.inline import Report
+from vitbench.reports.render import Form
 from vitbench.reports.table import build_table
 from vitbench.training import train as training
 from vitbench.training.options import Options
@@ -168,8 +169,10 @@ def report(
     compare: Sequence[str] = (),
     published: str = "",
     strict: bool = False,
-) -> str:
+) -> Report:
     """Return the records of a folder side by side, as `vitbench report` writes them.
+
+    What comes back is a string; a notebook shows the HTML page in its place.
 
     Args:
         results: The folder with the records.
@@ -189,7 +192,7 @@ def report(
         strict=strict,
         folder=folder,
     )
-    return render(table, format)
+    return Report.of(table, format)
 
 
 def load(subject: Subject, *, device: str = "cpu", **facts: Any) -> Backbone:
