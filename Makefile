@@ -7,7 +7,12 @@ JOBS ?= 2
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
+<<<<<<< HEAD
 .PHONY: install demo test test-data test-browser check docs wheel sdist
+=======
+AXE := 4.14.1
+.PHONY: install demo test test-data test-browser test-faults check wheel
+>>>>>>> main
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -32,7 +37,13 @@ test-data: install
 # The report's page in headless Chromium, from the distribution's packages.
 test-browser: install
 	command -v chromium >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends chromium; }
+	command -v npm >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends npm; }
+	test -f build/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-save --prefix build/axe axe-core@$(AXE)
 	$(BIN)/python -m pytest -m browser
+
+# Damaged files, kills, signals, small disks; each trial follows from SEED. Exits with 1 if one failed.
+test-faults: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
 
 check: install
 	$(BIN)/ruff format --check .

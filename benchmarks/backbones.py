@@ -7,8 +7,9 @@
 One network after the other: timm builds it with random weights and a classifier, its state dict is
 loaded as a file's would be, and the maps of all layers and the pooled features are compared with
 what timm's own `forward_intermediates` and `forward` give on the same image, in float32 on a CPU.
-Networks of more than `--largest` million parameters are built with fewer blocks, where timm's
-builder lets them; else, above three times as many, they are only built, on the meta device.
+Networks of more than `--full-depth` million parameters are built with fewer blocks, where timm's
+builder lets them; those that then have more than `--largest` million are only built, on the meta
+device.
 """
 
 import argparse
@@ -40,7 +41,6 @@ from vitbench.models.timm_architecture import TimmArchitecture
 from vitbench.models.timm_state import recognize_timm
 
 TABLE = Path(__file__).with_name("BACKBONES.md")
-MARGIN = 3  # of the limit: what two blocks of a wide network may have
 EQUAL = 1e-5  # largest difference, relative to the largest absolute value of a map
 SHORTER: tuple[dict[str, Any], ...] = (
     {"depth": 2},
@@ -77,7 +77,7 @@ def names() -> list[str]:
     return sorted({name.partition(".")[0] for name in timm.list_models(pretrained=True)})
 
 
-def look(name: str, *, largest: float, seconds: float) -> Row:
+def look(name: str, *, full_depth: float, largest: float, seconds: float) -> Row:
     """Compare one network with timm's own; whatever goes wrong is part of the answer."""
     row = Row(name=name)
     try:
@@ -86,12 +86,12 @@ def look(name: str, *, largest: float, seconds: float) -> Row:
         count = sum(parameter.numel() for parameter in empty.parameters()) / 1e6
         row = replace(row, way=_way(architecture), parameters=round(count, 1))
         options: dict[str, Any] = {}
-        if count > largest:
+        if count > full_depth:
             shorter = _shorter(name, architecture, largest)
             if shorter is not None:
                 architecture, options = shorter
                 row = replace(row, reduced=", ".join(f"{k} {v}" for k, v in options.items()))
-            elif count > MARGIN * largest:
+            elif count > largest:
                 return replace(row, reduced="meta tensors")
         theirs, any_size = _timms(name, options)
         ours = _loaded(name, architecture, theirs)
@@ -119,7 +119,7 @@ def _shorter(
                 small: Any = timm.create_model(name, num_classes=0, **options)
         except (TypeError, IndexError, AssertionError, KeyError):
             continue
-        if sum(parameter.numel() for parameter in small.parameters()) / 1e6 < MARGIN * largest:
+        if sum(parameter.numel() for parameter in small.parameters()) / 1e6 <= largest:
             native = size or tuple(small.pretrained_cfg["input_size"][1:])
             return TimmArchitecture(
                 timm_name=name, image_size=native, options=tuple(options.items())
@@ -306,7 +306,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True, help="file of rows, one a line")
     parser.add_argument("--match", nargs="*", default=["*"], help="patterns of names to look at")
-    parser.add_argument("--largest", type=float, default=100, help="million parameters in full")
+    parser.add_argument("--full-depth", type=float, default=100, help="million parameters at most")
+    parser.add_argument(
+        "--largest", type=float, default=300, help="million parameters that are run"
+    )
     parser.add_argument("--seconds", type=float, default=0.2, help="of timing for each network")
     parser.add_argument("--rerun", action="store_true", help="look again at what has a row")
     parser.add_argument("--write", action="store_true", help="only write the table")
@@ -319,7 +322,12 @@ def main() -> None:
         if name in rows and not chosen.rerun:
             continue
         with torch.inference_mode():
-            row = look(name, largest=chosen.largest, seconds=chosen.seconds)
+            row = look(
+                name,
+                full_depth=chosen.full_depth,
+                largest=chosen.largest,
+                seconds=chosen.seconds,
+            )
         with chosen.results.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(asdict(row)) + "\n")
         print(name, row.error or f"maps {row.maps} pooled {row.pooled}", flush=True)

@@ -17,6 +17,7 @@ CHUNK = 100_000  # drawn indices held at once: they stay in the cache
 HELD = 1_000_000  # counts of items in resamples that are held at once
 MANY = 5_000  # numbers from which near ones are drawn together
 GROUPS = 256  # that they are put into
+FARTHEST = 30.0  # standard deviations from 0 that are told apart; p is 0 to every purpose
 EXTREMES = 64  # lowest and highest numbers that stay alone
 NORMAL = NormalDist()
 
@@ -148,11 +149,16 @@ def paired_mean(one: Values, other: Values, *, seed: int = 0) -> Difference | No
 def difference(value: float, drawn: Values, items: int) -> Difference:
     """Judge a difference by the differences `drawn` in resamples of its items, shape (R,).
 
-    The p-value is the smallest level at which the interval still holds 0.
+    The p-value is the smallest level at which the interval still holds 0. Where no resample lies
+    beyond 0, resamples can't tell how small it is: the tail is then that of a normal with their
+    spread, or a clear difference would be lost in the correction for many comparisons.
     """
     beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
     share = min(0.5, (1 + beyond) / (1 + len(drawn)))
-    deviations = -NORMAL.inv_cdf(share) / _inflation(items)
+    away, spread = -NORMAL.inv_cdf(share), float(drawn.std())
+    if not beyond and spread > 0:
+        away = max(away, min(abs(value) / spread, FARTHEST))
+    deviations = away / _inflation(items)
     p = min(1.0, 2 * NORMAL.cdf(-_normal_of_student(deviations, items - 1)))
     return Difference(value, *interval(drawn, items), p, items)
 

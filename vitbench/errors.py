@@ -12,12 +12,15 @@ VitbenchError
 │   ├── DatasetNotFound
 │   └── FingerprintMismatch
 ├── RecordError                a results folder or a record that can't be read or written
+├── CacheError                 the cache can't be written: a full disk, no right to
 ├── MissingAbility             the protocol needs something this backbone lacks
 ├── MissingDependency          an optional package is not installed
 ├── BadPlugin                  fails the contract; names distribution and module
 ├── IncomparableRecords
 ├── TrainingError              a run that can't go on: a loss not finite, memory gone
 └── Stopped                    asked to by a signal, after saving; exits with 75, by ctrl-C with 130
+KeyboardInterrupt
+└── Terminated                 asked to by SIGTERM or SIGUSR1, where nothing waits for a step's end
 """
 
 import signal
@@ -129,6 +132,10 @@ class RecordError(VitbenchError):
     """A results folder or a record that can't be read or written."""
 
 
+class CacheError(VitbenchError):
+    """The cache can't be written."""
+
+
 class MissingAbility(VitbenchError):
     """The protocol needs something this backbone lacks."""
 
@@ -168,6 +175,21 @@ class Stopped(VitbenchError):
         self.exit_code = INTERRUPTED if number == signal.SIGINT else STOPPED_AFTER_SAVING
         name = signal.Signals(number).name
         super().__init__(f"stopped by {name} after saving {where}.", hint=hint)
+
+
+class Terminated(KeyboardInterrupt):
+    """A command that was asked to stop, where it is, by SIGTERM or SIGUSR1.
+
+    As ctrl-C it passes by every `except Exception`.
+
+    Args:
+        number: The signal.
+    """
+
+    exit_code = STOPPED_AFTER_SAVING
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -169,6 +169,8 @@ def report(
     compare: Sequence[str] = (),
     published: str = "",
     strict: bool = False,
+    against: str = "",
+    metrics: Sequence[str] = (),
 ) -> Report:
     """Return the records of a folder side by side, as `vitbench report` writes them.
 
@@ -180,6 +182,8 @@ def report(
         compare: Runs or methods to show, in this order; left out: all.
         published: Printed rows to show beside them.
         strict: Refuse runs whose settings or data differ.
+        against: The run that all others are held against; left out: all pairs are compared.
+        metrics: Metrics to show beside the ones that rank, with shell patterns; left out: all.
 
     Raises:
         VitbenchError: What the user can fix.
@@ -191,6 +195,8 @@ def report(
         published=published,
         strict=strict,
         folder=folder,
+        against=against,
+        metrics=tuple(metrics),
     )
     return Report.of(table, format)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from vitbench.bootstrap import Resampled, resampled_score
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, find_cached
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
 from vitbench.score_statistics import Items
 
@@ -32,16 +33,17 @@ class KeptResamples:
         """Resample a score; None for fewer than two items, or where they do not hold it."""
         key = _key(items, metric, seed)
         if key not in self._known:
-            path = cache_root() / "resamples" / f"{key}.npy"
-            self._known[key] = _read(path) or _drawn(path, items, metric, seed)
+            kept = ("resamples", f"{key}.npy")
+            self._known[key] = _read(find_cached(*kept)) or _drawn(kept, items, metric, seed)
         return self._known[key]
 
 
-def _drawn(path: Path, items: Items, metric: str, seed: int) -> Resampled | None:
+def _drawn(kept: tuple[str, str], items: Items, metric: str, seed: int) -> Resampled | None:
     """Resample a score and keep it."""
     found = resampled_score(items, metric, seed=seed)
     if found is not None:
         with suppress(OSError):
+            path = cache_place(*kept)
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic(path) as temporary, temporary.open("wb") as stream:
                 np.save(stream, np.concatenate([[found.value], found.drawn]))
@@ -50,14 +52,10 @@ def _drawn(path: Path, items: Items, metric: str, seed: int) -> Resampled | None
 
 def _read(path: Path) -> Resampled | None:
     """Read what was kept; None where nothing whole is."""
-    try:
-        with path.open("rb") as stream:
-            values = np.lib.format.read_array(stream, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    values = unless_broken(lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    if values is None or values.ndim != 1 or values.dtype != np.float64 or len(values) < 2:
         return None
-    if values.ndim != 1 or values.dtype != np.float64 or len(values) < 2:
-        return None
-    return Resampled(float(values[0]), values[1:])
+    return Resampled(float(values[0]), np.array(values[1:]))
 
 
 def _key(items: Items, metric: str, seed: int) -> str:

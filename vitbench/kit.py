@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from vitbench.lazy import importer
 
 if TYPE_CHECKING:
+    from vitbench import bounds as bounds
     from vitbench import distributed as distributed
     from vitbench.bootstrap import mean_interval as mean_interval
     from vitbench.data.adjacency import STEPS as STEPS
@@ -114,6 +115,8 @@ if TYPE_CHECKING:
     from vitbench.objectives.settings import ObjectiveSettings as ObjectiveSettings
     from vitbench.objectives.settings import Patch as Patch
     from vitbench.objectives.settings import Region as Region
+    from vitbench.outside_files import parsing as parsing
+    from vitbench.outside_files import read_bytes as read_bytes
     from vitbench.records import atomic as atomic
     from vitbench.records import safe_name as safe_name
     from vitbench.score_statistics import statistic as statistic
@@ -238,6 +241,7 @@ _HOMES = {
         "Region",
     ),
     "vitbench.objectives.positives": ("neighbor_similarities",),
+    "vitbench.outside_files": ("parsing", "read_bytes"),
     "vitbench.records": ("atomic", "safe_name"),
     "vitbench.training.curves": ("write_curves",),
     "vitbench.training.drop_path": ("DropPath",),
@@ -260,7 +264,7 @@ _HOMES = {
     "vitbench.training.trainer": ("Trainer",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = ("distributed",)  # offered whole
+_MODULES = ("bounds", "distributed")  # offered whole
 
 __all__ = sorted([*_HOME, *_MODULES])
 __getattr__ = importer(__name__, {**_HOME, **{name: f"vitbench.{name}:" for name in _MODULES}})

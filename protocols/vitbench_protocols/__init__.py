@@ -5,6 +5,7 @@ PROTOCOLS: dict[str, str] = {
     "attentive-probe": "vitbench_protocols.attentive_probe:AttentiveProbe",
     "correspondence": "vitbench_protocols.correspondence:Correspondence",
     "davis": "vitbench_protocols.davis:Davis",
+    "depth": "vitbench_protocols.depth:Depth",
     "detection": "vitbench_protocols.detection:Detection",
     "discovery": "vitbench_protocols.discovery:Discovery",
     "feature-pca": "vitbench_protocols.feature_pca:FeaturePca",

@@ -26,8 +26,9 @@ from vitbench.records import (
 
 ROGUE = "<img src=x onerror=alert(1)>\x1b[31m=cmd()"
 CLIPS = ("bmx-trees", "camel", "dance-twirl", "horsejump-high", "kite-surf", "soapbox")
+WNIDS = ("n01440764", "n02102040", "n02979186")
 SKILL = {"small-selfpatch": 8.0, "small-dino": 0.0, "supervised-ti": 14.0, "random-ti": -30.0}
-METHOD = {"small-selfpatch": "selfpatch", "small-dino": "dino"}
+METHOD = {"small-selfpatch": "selfpatch", "small-dino": "dino", "random-ti": "random"}
 ENVIRONMENT = Environment(
     vitbench="0.1.0",
     python="3.11",
@@ -55,6 +56,7 @@ def make_results(folder: Path) -> None:
         _knn(folder, name, number)
         _davis(folder, name, number)
         _probe(folder, name, number)
+        _profile(folder, name, number)
     rogue = _record(ROGUE, 9, "knn", _images(), {"top1_k20": np.zeros(400)}, "rogue")
     write_record(replace(rogue, notes=(ROGUE,), command=ROGUE), folder)
     (folder / "knn" / "broken.json").write_text("{")
@@ -69,7 +71,7 @@ def _images() -> DatasetInfo:
 def _knn(folder: Path, name: str, number: int) -> None:
     generator = np.random.default_rng(5)
     hard = generator.normal(size=400)
-    ids = np.array([f"class-{n % 10}/{n:04d}.png" for n in range(400)])
+    ids = np.array([f"{WNIDS[n % 3]}/{n:04d}.png" for n in range(400)])
     items = {}
     for k in (10, 20, 100, 200):
         right = hard + SKILL[name] / 20 + np.random.default_rng(number).normal(0, 0.3, 400) > -1
@@ -89,15 +91,24 @@ def _davis(folder: Path, name: str, number: int) -> None:
     home.mkdir(parents=True)
     artifacts = {}
     for clip, value in zip(CLIPS, values, strict=True):
-        for moment, step in (("first", 0), ("middle", 1), ("worst", 2)):
-            path = home / f"{clip}-{moment}.jpg"
-            _picture(path, value, step, number)
-            artifacts[f"overlay {clip} {moment}"] = f"{home.name}/{path.name}"
+        for step, frame in enumerate((10, 20, 30)):
+            for what, miss in (("overlay", 100 - value), ("truth", 0.0)):
+                path = home / f"{clip}-{frame}-{what}.jpg"
+                _picture(path, miss, step, f"run {number}" if miss else "truth")
+                artifacts[f"{what} {clip} frame {frame}"] = f"{home.name}/{path.name}"
     (home / "objects.csv").write_text(
         "clip,object,j_mean\n"
         + "".join(f"{clip},1,{v:.2f}\n" for clip, v in zip(CLIPS, values, strict=True))
     )
-    artifacts["objects"] = f"{home.name}/objects.csv"
+    (home / "frames.csv").write_text(
+        "clip,frame,j,f\n"
+        + "".join(
+            f"{clip},{n},{v - n / 4:.1f},{v - n / 3:.1f}\n"
+            for clip, v in zip(CLIPS, values, strict=True)
+            for n in range(1, 40)
+        )
+    )
+    artifacts |= {name: f"{home.name}/{name}.csv" for name in ("objects", "frames")}
     arrays = {"ids": np.array(CLIPS), "weights": np.array([1, 1, 2, 1, 3, 1]), **items}
     write_record(replace(record, artifacts=artifacts), folder, arrays)
 
@@ -114,6 +125,18 @@ def _probe(folder: Path, name: str, number: int) -> None:
     score = replace(record.scores[0], value=70.0 + SKILL[name], low=None, high=None)
     artifacts = {"training": f"{home.name}/journal.jsonl"}
     write_record(replace(record, scores=(score,), items="", artifacts=artifacts), folder)
+
+
+def _profile(folder: Path, name: str, number: int) -> None:
+    data = DatasetInfo(name="synthetic", split="val", kind="classification", items=64)
+    record = _record(name, number, "profile", data, {"top1": np.zeros(1)}, "")
+    costs = {"images_per_second": 400.0 / (number + 1), "flops": 1.2 * (number + 1)}
+    scores = tuple(
+        replace(record.scores[0], metric=key, label=key, value=value, unit="", low=None, high=None,
+                primary=key == "images_per_second", higher_is_better=key != "flops")
+        for key, value in costs.items()
+    )  # fmt: skip
+    write_record(replace(record, scores=scores, items=""), folder)
 
 
 def _record(
@@ -168,16 +191,16 @@ def _score(metric: str, values: NDArray[Any], label: str) -> RecordedScore:
     )
 
 
-def _picture(path: Path, value: float, step: int, number: int) -> None:
-    """Draw a field with an object, and a mask that fits it the better the higher the value."""
+def _picture(path: Path, missed: float, step: int, text: str) -> None:
+    """Draw a field with an object, and a mask that misses it by so much."""
     image = Image.new("RGB", (854, 480), (96, 130, 90))
     pen = ImageDraw.Draw(image, "RGBA")
     for line in range(0, 480, 24):
         pen.line([(0, line), (854, line + 60)], fill=(80, 112, 76, 255), width=6)
-    x, miss = 150 + 180 * step, (100 - value) * 1.6
+    x, miss = 150 + 180 * step, missed * 1.6
     pen.ellipse([x, 130, x + 240, 370], fill=(215, 178, 120, 255))
     pen.ellipse([x + miss, 130, x + 240, 370 - miss], fill=(200, 40, 60, 120), outline="white")
-    pen.text((12, 12), f"run {number}", fill="white")
+    pen.text((12, 12), text, fill="white")
     image.save(path, quality=88)
 
 
@@ -192,11 +215,25 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with three runs on 5,000 images."""
+    folder = tmp_path_factory.mktemp("many")
+    data = replace(_images(), items=5000)
+    ids = np.array([f"{WNIDS[n % 3]}/{n:05d}.png" for n in range(5000)])
+    for number in range(3):
+        right = 100.0 * (np.random.default_rng(number).random(5000) < 0.7 + 0.05 * number)
+        record = _record(f"run-{number}", number, "knn", data, {"top1_k20": right}, "top-1")
+        record = replace(record, items=f"{stem(record)}.items.npz")
+        write_record(record, folder, {"ids": ids, "top1_k20": right})
+    return folder
+
+
+@pytest.fixture(scope="session")
 def page(results: Path) -> Path:
     """Return the report of the folder as an HTML file."""
     from vitbench.cli.report import run
 
     path = results.parent / "report.html"
-    arguments = ["--results", str(results), "--compare", *list(SKILL)[:3], "dino", "selfpatch"]
+    arguments = ["--results", str(results), "--compare", *SKILL, "dino", "selfpatch"]
     assert run([*arguments, "--format", "html", "--out", str(path)]) == 0
     return path

@@ -207,3 +207,11 @@ def test_a_batch_that_the_processes_do_not_divide_is_refused_before_they_start(
     words = ["train", "dino", "--data", folders, "--out", tmp_path / "run"]
     said = fails([*words, "--processes", "3", "--batch-size", "16"], capsys)
     assert "--batch-size is 16, expected a multiple of 3 processes" in said
+
+
+@pytest.mark.parametrize("words", [["--out", ""], ["--out="]])
+def test_an_empty_path_is_not_the_current_folder(
+    words: list[str], folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = fails(["train", "dino", "--data", str(folders), *words], capsys)
+    assert "--out is empty" in told

@@ -90,7 +90,7 @@ def test_a_failed_gate_is_seen_after_the_scores_and_in_the_report(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     below = SanityCheck((Check(True, "keys"), Check(False, "20-NN 9.0 %, untrained 20.0 %")))
-    monkeypatch.setattr("vitbench.engine.evaluate.inspect", lambda *_: below)
+    monkeypatch.setattr("vitbench.engine.evaluate.inspect", lambda *_, **__: below)
     ends(0, *knn(folders, tmp_path))
     assert "† sanity check failed: 20-NN 9.0 %, untrained 20.0 %" in capsys.readouterr().out
     ends(0, "report", "--results", tmp_path, "--format", "json")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vitbench.cli.report import run
-from vitbench.errors import RecordError, SettingError
+from vitbench.errors import RecordError, SettingError, UnknownName
 from vitbench.records import ErrorRef, write_record
 from vitbench.reports.published import published_records
 
@@ -20,7 +20,7 @@ def test_the_report_of_printed_rows_needs_no_results(
 ) -> None:
     arguments = ["--results", str(tmp_path / "none"), "--compare", "dino", "selfpatch", "esvit"]
     assert run([*arguments, "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["scores"]
     assert {row["value"] for row in rows if row["metric"] == "jf_mean"} == {55.1, 57.0, 53.5}
 
 
@@ -37,7 +37,7 @@ def test_the_report_is_written_to_a_file(tmp_path: Path) -> None:
 
 def test_only_a_file_can_be_opened() -> None:
     with pytest.raises(SettingError, match="needs a file"):
-        run(["--compare", "dino", "--format", "html", "--open"])
+        run(["--compare", "dino", "--format", "markdown", "--open"])
 
 
 def test_a_written_page_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -46,6 +46,44 @@ def test_a_written_page_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     path = tmp_path / "page.html"
     assert run(["--compare", "dino", "--format", "html", "--out", str(path), "--open"]) == 0
     assert opened == [path.as_uri()]
+
+
+def test_a_page_without_out_is_written_into_the_results_folder_and_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_record(next(iter(published_records())), tmp_path)
+    assert run(["--results", str(tmp_path), "--format", "html"]) == 0
+    path = tmp_path / "report.html"
+    assert capsys.readouterr().out == f"{path}\n"
+    assert path.read_text().startswith("<!doctype html>")
+
+
+def test_a_failed_run_is_one_line_and_told_whole_when_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    good = next(record for record in published_records() if record.protocol.name == "davis")
+    error = ErrorRef(kind="DatasetError", message="no room left.\n  expected: more\n  try: rm")
+    failed = replace(good, source="measured", status="failed", scores=(), error=error)
+    write_record(replace(failed, command="vitbench eval davis x.pth"), tmp_path)
+    assert run(["--results", str(tmp_path), "--published", "none"]) == 0
+    told = capsys.readouterr().out
+    assert "no room left" in told
+    assert "expected: more" not in told
+    assert "--failed" in told
+    assert run(["--results", str(tmp_path), "--failed"]) == 0
+    told = capsys.readouterr().out
+    for part in ("no room left", "expected: more", "try: rm", "vitbench eval davis x.pth"):
+        assert part in told
+
+
+def test_metrics_are_chosen_by_name_or_pattern(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ["--compare", "dino", "selfpatch", "--format", "csv", "--metrics"]
+    assert run([*shown, "ap75_*"]) == 0
+    metrics = {line.split(",")[4] for line in capsys.readouterr().out.splitlines()[1:]}
+    assert metrics & {"ap50_box", "ap75_box", "ap75_mask", "aacc"} == {"ap75_box", "ap75_mask"}
+    assert {"ap_box", "miou", "jf_mean"} <= metrics  # they rank
+    with pytest.raises(UnknownName, match="no metric 'ap76'"):
+        run([*shown, "ap76"])
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -107,17 +145,23 @@ def test_records_of_strangers_are_shown_or_skipped_but_never_harm(
         record["subject"]["name"], record["id"] = name, f"{number:064d}"
         change(record)
         (path.parent / f"{name}.json").write_text(json.dumps(record))
-    assert run(["--results", str(tmp_path), "--format", form]) == 0
-    text = capsys.readouterr().out
+    text = text_of(form, ["--results", str(tmp_path)], capsys)
     if form != "json":  # which escapes control characters by its own rules
         assert not {"\x1b", "\x07", "\u202e"} & set(text)
     if form == "json":
-        assert len(json.loads(text)) >= 8
+        assert len(json.loads(text)["scores"]) >= 8
     if form == "html":
         assert "<script>alert" not in text
     if form in {"rich", "markdown", "html"}:
         assert "missing.json" in text
         assert "wrong-type.json" in text
+
+
+def text_of(form: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the command, and return its report; HTML goes to a file that it names."""
+    assert run([*arguments, "--format", form]) == 0
+    said = capsys.readouterr().out
+    return Path(said.strip()).read_text(encoding="utf-8") if form == "html" else said
 
 
 FORMS = ["rich", "markdown", "csv", "latex", "json", "html"]
@@ -131,8 +175,7 @@ def test_a_folder_of_failed_runs_alone_says_why(
     error = ErrorRef(kind="OSError", message="no room left")
     failed = replace(good, source="measured", status="failed", scores=(), error=error)
     write_record(replace(failed, dataset=None), tmp_path)
-    assert run(["--results", str(tmp_path), "--format", form]) == 0
-    assert "no room left" in capsys.readouterr().out
+    assert "no room left" in text_of(form, ["--results", str(tmp_path)], capsys)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -156,7 +199,6 @@ def test_a_run_of_any_name_is_shown_and_can_be_compared(
         write_record(
             replace(good, source="measured", subject=subject, id=f"{number}" * 64), tmp_path
         )
-    assert run(["--results", str(tmp_path), "--format", form, f"--compare={name}"]) == 0
-    shown = capsys.readouterr().out
+    shown = text_of(form, ["--results", str(tmp_path), f"--compare={name}"], capsys)
     assert "(run 00000000)" in shown
     assert "(run 11111111)" in shown

@@ -69,7 +69,7 @@ def test_ctrl_c_keeps_what_was_done_and_exits_with_130(folders: Path, tmp_path: 
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "goes on from there" in said
-    assert list((tmp_path / "cache" / "features").rglob("journal.*.part"))  # the next run's start
+    assert list((tmp_path / "cache" / "features").rglob("batches.*.part"))  # the next run's start
 
 
 def test_two_processes_give_the_scores_of_one(

@@ -84,17 +84,17 @@ def test_the_backbone_of_a_plug_in_takes_random_weights_by_seed(
 def test_a_kind_of_data_comes_with_its_reader_and_its_protocol(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
-    words = ("eval", "depth", "random:vit_mini_patch8_64", "--data", "synthetic")
+    words = ("eval", "relief", "random:vit_mini_patch8_64", "--data", "synthetic")
     cache = {"VITBENCH_CACHE": str(tmp_path / "cache")}
     done = vitbench(installed | cache, *words, "--results", str(tmp_path), "--limit", "train=5")
     assert done.returncode == 0, done.stderr
-    assert "depth small · synthetic/val, 8 depth maps" in done.stdout
-    (record,) = (tmp_path / "depth").glob("*.json")
-    assert json.loads(record.read_text())["dataset"]["kind"] == "depth"
+    assert "relief small · synthetic/val, 8 depth maps" in done.stdout
+    (record,) = (tmp_path / "relief").glob("*.json")
+    assert json.loads(record.read_text())["dataset"]["kind"] == "relief"
 
 
 def test_the_reader_of_a_plug_in_is_checked_with_its_protocol(installed: dict[str, str]) -> None:
-    done = vitbench(installed, "check-plugin", "depth")
+    done = vitbench(installed, "check-plugin", "relief")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok    val: the content of its files counts" in done.stdout
     assert "ok    gives the same scores twice" in done.stdout

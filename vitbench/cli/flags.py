@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
 
 from vitbench.cli.flag_spec import Flag, flags_of, values_of
 from vitbench.cli.help_text import FlagGroup, help_text
 from vitbench.errors import SettingError
-from vitbench.settings import is_component, problems
+from vitbench.settings import flag, is_component, problems
 
 T = TypeVar("T")
 HELP = frozenset({"-h", "--help"})
@@ -47,6 +49,7 @@ def parse(
     if HELP & {*arguments}:
         print(help_text(prog, description, groups), end="")
         raise SystemExit(0)
+    _refuse_empty_paths([one for group in groups for one in group.flags], arguments)
     found = _read([one for group in groups for one in group.flags], arguments, prog)
     made = [
         _made(kind, found, defaults, {one.name for one in group.flags})
@@ -56,6 +59,22 @@ def parse(
     if outside:
         raise SettingError(outside)
     return made
+
+
+def _refuse_empty_paths(flags: Sequence[Flag], arguments: Sequence[str]) -> None:
+    """Refuse an empty text for a path, as `--out "$OUT"` gives where OUT is not set.
+
+    Raises:
+        SettingError: It would mean the current folder.
+    """
+    paths = [flag(one.path) for one in flags if Path in (one.hint, *get_args(one.hint))]
+    pairs = {*pairwise(arguments)}
+    empty = [name for name in paths if (name, "") in pairs or f"{name}=" in arguments]
+    if empty:
+        raise SettingError(
+            [f"{name} is empty, expected a path" for name in empty],
+            hint="the current folder is written as a dot: .",
+        )
 
 
 def taken(arguments: Sequence[str], flag: str) -> tuple[str | None, list[str]]:

@@ -1,6 +1,7 @@
 """Imports the sub-command that was typed, runs it, and turns exceptions into exit codes.
 
-0 done · 1 bug · 2 something the user can fix · 75 stopped after saving · 130 ctrl-C
+0 done · 1 bug · 2 something the user can fix · 75 stopped by a signal, finished work is kept ·
+130 ctrl-C
 """
 
 import os
@@ -10,7 +11,14 @@ from errno import ENOSPC
 from importlib import import_module
 
 from vitbench import __version__
-from vitbench.errors import STOPPED_AFTER_SAVING, UnknownName, VitbenchError
+from vitbench.errors import (
+    INTERRUPTED,
+    STOPPED_AFTER_SAVING,
+    Terminated,
+    UnknownName,
+    VitbenchError,
+)
+from vitbench.stop_signals import raising_terminated
 from vitbench.torchrun import leave_exit_code, loses_exit_codes
 
 COMMANDS = {
@@ -24,6 +32,7 @@ COMMANDS = {
     "list": "list protocols, checkpoints, architectures, datasets, recipes, …",
     "check": "sanity check of a checkpoint: what is in it, and are its features plausible?",
     "check-plugin": "check that a plug-in keeps its contract",
+    "show": "look at one item: of a dataset with its truth, of a run with what it predicted",
     "results": "list or remove the records of a results folder",
     "cache": "list or remove cached features, downloads and other files kept to save time",
     "data": "fetch and check published data sets; write small copies of images as shards",
@@ -38,10 +47,25 @@ EXAMPLES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    code = leave_exit_code(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    code = leave_exit_code(_interrupted(list(sys.argv[1:] if arguments is None else arguments)))
     if code == STOPPED_AFTER_SAVING and loses_exit_codes():
         _tell(f"torchrun turns exit code {code} into 1; python -m vitbench.torchrun passes it on")
     return code
+
+
+def _interrupted(words: list[str]) -> int:
+    """Run a command; it may be stopped anywhere, since all files are written whole or not."""
+    try:
+        with raising_terminated():
+            return _run(words)
+    except KeyboardInterrupt as error:
+        how, code = (
+            (str(error), error.exit_code)
+            if isinstance(error, Terminated)
+            else ("stopped", INTERRUPTED)
+        )
+        _tell(f"{how}; what was finished is kept, the same command goes on from there")
+        return code
 
 
 def _run(words: list[str]) -> int:
@@ -61,9 +85,6 @@ def _run(words: list[str]) -> int:
     except VitbenchError as error:
         _tell(f"{type(error).__name__}: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        _tell("stopped; what was finished is kept, the same command goes on from there")
-        return 130
     except BrokenPipeError:  # the reader of our output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

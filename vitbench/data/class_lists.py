@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitbench.errors import DatasetError
+from vitbench.bounds import HIGHEST_LABEL, LARGEST_DOCUMENT, MOST_CLASSES
+from vitbench.outside_files import parsing, read_text
 
 VOID_NAMES = frozenset({"unlabeled", "void", "ignore", "ignored"})
-HIGHEST = 65535  # label that a 16-bit file holds
-MOST = 4096  # classes; the table of confusions is the square of it
-LARGEST = 1 << 24  # bytes of a class file
 NUMBERED = re.compile(r"(\d+)\s*:\s*(\S.*)")  # `0: background`
 
 Named = Iterable[tuple[object, object]]  # (label, name) as a file has them
@@ -39,17 +37,12 @@ def read_class_list(root: Path) -> ClassList:
     path = next((root / name for name in FORMS if (root / name).is_file()), None)
     if path is None:
         return ClassList({})
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes")
-        named = _checked(FORMS[path.name](path.read_text(encoding="utf-8-sig")))
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
-        raise DatasetError(
-            f"the class file {str(path)!r} can't be read.",
-            expected="columns Idx and Name, a mapping `classes`, or a name a line",
-            found=f"{type(error).__name__}: {error}",
-            hint="restore the file, or write classes.txt",
-        ) from error
+    with parsing(
+        f"the class file {str(path)!r}",
+        expected="columns Idx and Name, a mapping `classes`, or a name a line",
+        hint="restore the file, or write classes.txt",
+    ):
+        named = _checked(FORMS[path.name](read_text(path, LARGEST_DOCUMENT)))
     void = frozenset(label for label, name in named.items() if name.lower() in VOID_NAMES)
     names = {label: name for label, name in named.items() if label not in void}
     return ClassList(names, void, path)
@@ -59,15 +52,15 @@ def _checked(entries: Named) -> dict[int, str]:
     named: dict[int, str] = {}
     for label, name in entries:
         number = int(str(label))
-        if not 0 <= number <= HIGHEST:
-            raise ValueError(f"label {number}, expected 0 to {HIGHEST}")
+        if not 0 <= number <= HIGHEST_LABEL:
+            raise ValueError(f"label {number}, expected 0 to {HIGHEST_LABEL}")
         if number in named:
             raise ValueError(f"label {number} is named twice")
         if not isinstance(name, str | int | float):
             raise TypeError(f"the name of label {number} is no text")
         named[number] = str(name).strip()
-    if len(named) > MOST:
-        raise ValueError(f"{len(named)} classes, at most {MOST} can be scored")
+    if len(named) > MOST_CLASSES:
+        raise ValueError(f"{len(named)} classes, at most {MOST_CLASSES} can be scored")
     return named
 
 
@@ -83,10 +76,7 @@ def _from_tabs(text: str) -> Named:
 def _from_yaml(text: str) -> Named:
     import yaml
 
-    try:
-        named: Mapping[object, object] = yaml.safe_load(text)["classes"]
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+    named: Mapping[object, object] = yaml.safe_load(text)["classes"]
     return named.items()
 
 

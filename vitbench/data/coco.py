@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from vitbench.bounds import FARTHEST, MOST_CATEGORIES
 from vitbench.data.annotated_images import AnnotatedImages
 from vitbench.data.coco_files import (
     Category,
@@ -19,10 +20,8 @@ from vitbench.data.coco_files import (
     read_annotations,
 )
 from vitbench.data.coco_objects import Objects, read_objects
-from vitbench.data.instances import FARTHEST, Instances
+from vitbench.data.instances import Instances
 from vitbench.records import DatasetInfo
-
-MOST_CATEGORIES = 20_000  # tables of scores have a row for each
 
 
 class _File(msgspec.Struct):

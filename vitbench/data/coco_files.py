@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -10,13 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitbench.bounds import LARGEST_ANNOTATIONS, LONGEST_NAME, LONGEST_SIDE, MOST_PIXELS
 from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.outside_files import parsing, read_bytes, reason, refused_as
 
-LONGEST = 65_535  # px, a side
-MOST_PIXELS = 178_956_970  # where PIL takes an image for a decompression bomb
-LONGEST_NAME = 255  # bytes of a file or folder name
 YEARS = ("2017", "2014", "")  # of the file's and the image folder's name, looked for in this order
-NOT_OF_THE_FORM = (msgspec.MsgspecError, ValueError, RecursionError)  # what decoding can raise
 
 Side = Annotated[int, msgspec.Meta(gt=0)]
 FormT = TypeVar("FormT")
@@ -67,7 +67,8 @@ def read_annotations(path: Path) -> bytes:
     Raises:
         DatasetError: It is empty.
     """
-    content = path.read_bytes()
+    with parsing(f"the annotation file {str(path)!r}"):
+        content = read_bytes(path, LARGEST_ANNOTATIONS)
     if not content.strip():
         raise DatasetError(
             f"the annotation file {str(path)!r} is empty.",
@@ -84,13 +85,11 @@ def parse_annotations(path: Path, content: bytes, form: type[FormT]) -> FormT:
     Raises:
         DatasetError: It is no JSON, or not of this form.
     """
-    try:
+    with refused_as(partial(not_of_the_form, path)):
         return msgspec.json.decode(content, type=form, strict=False)
-    except NOT_OF_THE_FORM as error:
-        raise not_of_the_form(path, error) from error
 
 
-def not_of_the_form(path: Path, error: Exception, above: str = "") -> DatasetError:
+def not_of_the_form(path: Path, error: Exception, *, above: str = "") -> DatasetError:
     """Make the error for an annotation file, or a part of it, that can't be decoded.
 
     Args:
@@ -98,7 +97,7 @@ def not_of_the_form(path: Path, error: Exception, above: str = "") -> DatasetErr
         error: Of the decoder.
         above: Where the part lies in the file: `annotations.3`.
     """
-    text, _, place = str(error).partition(" - at `$")
+    text, _, place = reason(error).partition(" - at `$")
     steps = [*([above] if above else []), *re.findall(r"\w+", place)]
     return DatasetError(
         f"the annotation file {str(path)!r} can't be read as COCO's.",
@@ -122,7 +121,8 @@ def check_images(path: Path, images: Sequence[ImageEntry]) -> None:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or not parts or not all(map(is_file_name, parts)):
             raise contradiction(path, "names an image outside its folder", repr(name))
-        if entry.height * entry.width > MOST_PIXELS or max(entry.height, entry.width) > LONGEST:
+        size = (entry.height, entry.width)
+        if max(size) > LONGEST_SIDE or prod(size) > MOST_PIXELS:
             raise contradiction(
                 path,
                 "has an image that is larger than any that can be read",

@@ -8,7 +8,7 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.data.coco_files import NOT_OF_THE_FORM, contradiction, not_of_the_form
+from vitbench.bounds import FARTHEST, MOST_POLYGONS
+from vitbench.data.coco_files import contradiction, not_of_the_form
 from vitbench.data.instances import (
-    FARTHEST,
     Instance,
     Polygons,
     RunLengths,
@@ -26,6 +26,7 @@ from vitbench.data.instances import (
     mask_box,
 )
 from vitbench.errors import DatasetError
+from vitbench.outside_files import refused_as
 
 Place = Annotated[float, msgspec.Meta(ge=-FARTHEST, le=FARTHEST)]
 Area = Annotated[float, msgspec.Meta(ge=0)]
@@ -167,10 +168,11 @@ def read_objects(
 
 
 def _decoded(path: Path, number: int, raw: msgspec.Raw) -> _Annotation:
-    try:
+    with refused_as(partial(not_of_the_form, path, above=f"annotations.{number}")):
         item: _Annotation = ANNOTATIONS.decode(raw)
-    except NOT_OF_THE_FORM as error:
-        raise not_of_the_form(path, error, f"annotations.{number}") from error
+    if isinstance(item.segmentation, list) and len(item.segmentation) > MOST_POLYGONS:
+        wrong = f"has an object of more than {MOST_POLYGONS} polygons"
+        raise contradiction(path, wrong, f"annotation {item.id}: {len(item.segmentation)}")
     if isinstance(item.segmentation, list) and any(len(points) % 2 for points in item.segmentation):
         wrong = "has an object whose polygon has half a point"
         raise contradiction(path, wrong, f"annotation {item.id}")

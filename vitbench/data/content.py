@@ -8,21 +8,25 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, find_cached
 from vitbench.data.kinds import Dataset
+from vitbench.data.loader import in_order
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
+from vitbench.records.regular import regular_arrays
 
 VERSION = 2  # of fingerprints; the first hashed names and sizes
+LARGEST_DIGESTS = 16 << 30  # bytes of a table, unpacked
 SETTLED_NS = 2_000_000_000  # a file changed this recently can change again under the same times
 WHOLE_BYTES = 1 << 20  # up to this size a file is read at once
+AHEAD = 4  # groups a thread that are hashed before their turn
 BATCH = 64  # files that a thread hashes between two looks at the queue
 SEPARATOR = b"\0"  # no path holds it
 UNREADABLE = bytes(32)  # in the place of a digest; whoever needs the file says what is wrong
@@ -43,8 +47,8 @@ class Digests:
 
     def __post_init__(self) -> None:
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:32]
-        self._table = cache_root() / "digests" / f"{name}.npz"
-        self.known = _read(self._table)
+        self._table = ("digests", f"{name}.npz")
+        self.known = _read(find_cached(*self._table))
 
     def of(self, files: Sequence[Path]) -> list[bytes]:
         """Return the sha256 of each file, 32 bytes; hash those that are new or changed.
@@ -70,15 +74,17 @@ class Digests:
         done = 0
         start = time.time_ns()
         groups = (paths[at : at + BATCH] for at in range(0, len(paths), BATCH))
-        with ThreadPoolExecutor(max(1, self.workers)) as pool:
-            for group in pool.map(_hash_group, groups):
+        hashed = in_order(_hash_group, groups, workers=self.workers, ahead=AHEAD * self.workers)
+        with closing(hashed):  # a run that is stopped here does not end the queue first
+            for group in hashed:
                 for path, facts, digest in group:
                     if facts is not None and max(facts[1], facts[2]) + SETTLED_NS < start:
                         self.known[path] = (facts, digest)
                     yield digest
                 done += len(group)
                 self.progress("hashing the data", done, len(paths))
-        _write(self._table, self.known)
+        with suppress(OSError):  # a cache that can't be written costs time alone
+            _write(cache_place(*self._table), self.known)
 
 
 def fingerprint(dataset: Dataset[Any], digests: Digests, *, pixels: bool) -> str:
@@ -176,14 +182,15 @@ def _facts(found: os.stat_result) -> Facts:
 
 def _read(table: Path) -> dict[bytes, tuple[Facts, bytes]]:
     """Read a table of digests; one that is broken is made again."""
-    try:
-        with table.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            paths = arrays["paths"].tobytes().split(SEPARATOR)
-            facts, digests = arrays["facts"].tolist(), arrays["digests"].tobytes()
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return {}
+    return unless_broken(lambda: _table(table)) or {}
+
+
+def _table(table: Path) -> dict[bytes, tuple[Facts, bytes]]:
+    arrays = regular_arrays(table, LARGEST_DIGESTS)
+    paths = arrays["paths"].tobytes().split(SEPARATOR)
+    facts, digests = arrays["facts"].astype(np.int64).tolist(), arrays["digests"].tobytes()
     if len(digests) != 32 * len(facts) or len(paths) != len(facts):
-        return {}
+        raise ValueError(f"{len(paths)} paths, {len(facts)} facts, {len(digests)} bytes of digests")
     return {
         path: ((size, mtime, ctime, inode), digests[32 * number : 32 * number + 32])
         for number, (path, (size, mtime, ctime, inode)) in enumerate(zip(paths, facts, strict=True))

@@ -24,6 +24,7 @@ DATA_VARIABLE = "VITBENCH_DATA"
 READERS = {
     "clips": "vitbench.data.clip_reader:READER",
     "classification": "vitbench.data.classification:READER",
+    "depth": "vitbench.data.depth:READER",
     "instances": "vitbench.data.objects:READER",
     "pairs": "vitbench.data.keypoint_pairs:READER",
     "panoptic": "vitbench.data.panoptic:READER",

@@ -10,10 +10,12 @@ reads DAVIS-2016: one object a clip, masks of 0 and 255.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
+from vitbench.bounds import LARGEST_IMAGE, LARGEST_LIST, LONGEST_NAME
 from vitbench.data.clips import (
     VOID,
     Clip,
@@ -21,16 +23,14 @@ from vitbench.data.clips import (
     frame_files,
     mask_files,
     read_labels,
-    unreadable,
 )
-from vitbench.data.label_images import BROKEN
 from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.outside_files import AS_UTF8, parsing, read_bytes, read_text
 from vitbench.records import DatasetInfo
 
 RESOLUTION = "480p"
 SHORT_SIDE = 480  # px, at most
 ORIENTATION, UPRIGHT = 0x0112, 1  # EXIF's tag, and its value where nothing is to be turned
-LONGEST = 255  # bytes of a file name
 SHORTEST = 3  # frames: the first and the last are never scored
 
 
@@ -100,21 +100,16 @@ def clip_names(root: Path, split: str) -> list[str]:
 
 
 def _read_list(source: Path) -> str:
-    try:
-        return source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"the list {str(source)!r} can't be read.",
-            expected="UTF-8 text, one clip name a line",
-            found=str(error),
-            hint="save the file as UTF-8",
-        ) from error
+    with parsing(
+        f"the list {str(source)!r}", expected="UTF-8 text, one clip name a line", hint=AS_UTF8
+    ):
+        return read_text(source, LARGEST_LIST)
 
 
 def _is_name(name: str) -> bool:
     """Tell whether a name is one of a folder, no path and no hidden file."""
     plain = Path(name).name == name and not name.startswith(".") and "\0" not in name
-    return plain and len(name.encode()) <= LONGEST
+    return plain and len(name.encode()) <= LONGEST_NAME
 
 
 def _open_clip(root: Path, name: str, split: str, pool: ThreadPoolExecutor) -> Clip:
@@ -244,14 +239,12 @@ def common_size(
 
 def image_size(path: Path) -> tuple[int, int]:
     """Return the (height, width) of a frame whose file is whole."""
-    try:
-        with Image.open(path) as image:
-            size, deep = (image.height, image.width), _is_deep(image)
-            turned = image.getexif().get(ORIENTATION, UPRIGHT)
-            image.draft("RGB", (1, 1))  # all bits are read, an eighth of the pixels made
-            image.load()
-    except BROKEN as error:
-        raise unreadable(path, "a whole JPEG or PNG image", str(error)) from error
+    with parsing(f"the frame {str(path)!r}", expected="a whole JPEG or PNG image"):
+        image = Image.open(BytesIO(read_bytes(path, LARGEST_IMAGE)))
+        size, deep = (image.height, image.width), _is_deep(image)
+        turned = image.getexif().get(ORIENTATION, UPRIGHT)
+        image.draft("RGB", (1, 1))  # all bits are read, an eighth of the pixels made
+        image.load()
     if deep:
         raise DatasetError(
             f"the frame {str(path)!r} has more than 8 bits a channel.",

@@ -7,14 +7,17 @@ images of more than 8 bits and images of floats have no agreed range: they are r
 """
 
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from vitbench.bounds import LARGEST_IMAGE
 from vitbench.data.sizes import Pixels
 from vitbench.errors import DatasetError
+from vitbench.outside_files import read_bytes, reason, refused_as
 
 DEEP_MODES = ("I", "F")  # and I;16, I;16B, …: one channel of more than 8 bits
 RESTORE = "restore the file"
@@ -69,10 +72,8 @@ def read_file(path: Path) -> bytes:
     Raises:
         CorruptImage: The file can't be read.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _refusal(str(path), error) from error
+    with refused_as(partial(_refusal, str(path))):
+        return read_bytes(path, LARGEST_IMAGE)
 
 
 def decode(name: str, data: bytes) -> Pixels:
@@ -85,15 +86,13 @@ def decode(name: str, data: bytes) -> Pixels:
     Raises:
         CorruptImage: The data are no image, are broken, or can't become 8-bit RGB.
     """
-    try:
+    with refused_as(partial(_refusal, name)):
         image = _open(data)
         if image.format == "JPEG" and image.mode in ("L", "RGB"):
             pixels = _decode_jpeg(data)
             if pixels is not None:
                 return pixels
         return np.array(_to_rgb(image))
-    except Exception as error:  # a decoder can raise anything on a broken file
-        raise _refusal(name, error) from error
 
 
 def refusal(read: Callable[[], tuple[str, bytes]]) -> CorruptImage | None:
@@ -102,16 +101,14 @@ def refusal(read: Callable[[], tuple[str, bytes]]) -> CorruptImage | None:
     Args:
         read: Returns what an error calls the image, and the whole file.
     """
-    name = ""
     try:
         name, data = read()
-        image = _open(data)
-        image.draft("RGB", (1, 1))  # all bits are read, so broken ones are found
-        _to_rgb(image)
+        with refused_as(partial(_refusal, name)):
+            image = _open(data)
+            image.draft("RGB", (1, 1))  # all bits are read, so broken ones are found
+            _to_rgb(image)
     except CorruptImage as error:
         return error
-    except Exception as error:  # as in `decode`
-        return _refusal(name, error)
     return None
 
 
@@ -152,7 +149,7 @@ def _refusal(name: str, error: Exception) -> CorruptImage:
         cure = error.cure
     elif isinstance(error, Image.DecompressionBombError | MemoryError):
         cure = SHRINK
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    found = reason(error)
     if isinstance(error, UnidentifiedImageError):  # its own words hold an address in memory
-        reason = "no image of a known format, or its header is damaged"
-    return CorruptImage(name, found=reason or type(error).__name__, cure=cure)
+        found = "no image of a known format, or its header is damaged"
+    return CorruptImage(name, found=found, cure=cure)

@@ -8,15 +8,17 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
+from vitbench.bounds import LARGEST_DOCUMENT, LARGEST_LIST
 from vitbench.data.listing import image_names, is_image
 from vitbench.errors import DatasetError, listed
+from vitbench.outside_files import parsing, read_bytes, read_text
 
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
 NUMBERED = re.compile(r"ILSVRC2012_val_(\d{8})")
-LARGEST = 1 << 26  # bytes of a list
 KAGGLE_DEPTH = 3  # the list lies above ILSVRC/Data/CLS-LOC
 
 Classes = Mapping[str, str]  # name of an image file, with or without its suffix -> class
@@ -45,17 +47,9 @@ def find_flat_labels(root: Path, folder: Path) -> FlatLabels | None:
     if not any(is_image(path.name) for path in inside.iterdir()):
         return None
     for files, read in _lists(root, folder, tiny=inside != folder):
-        try:
-            if any(file.stat().st_size > LARGEST for file in files):
-                raise ValueError(f"more than {LARGEST} bytes")
+        what = f"the list of classes {str(files[0])!r}"
+        with parsing(what, expected="the file as it was published"):
             said = read(files)
-        except Exception as error:  # a reader of .mat can raise anything on a broken file
-            raise DatasetError(
-                f"the list of classes {str(files[0])!r} can't be read.",
-                expected="the file as it was published",
-                found=f"{type(error).__name__}: {error}",
-                hint="restore the file",
-            ) from error
         return _matched(folder, inside, files, said)
     return None
 
@@ -80,12 +74,12 @@ def _lists(
 
 
 def _tiny(files: Sequence[Path]) -> Classes:
-    rows = [line.split("\t") for line in files[0].read_text(encoding="utf-8").splitlines() if line]
+    rows = [line.split("\t") for line in _text(files[0]).splitlines() if line]
     return {row[0]: row[1] for row in rows}
 
 
 def _kaggle(files: Sequence[Path]) -> Classes:
-    rows = csv.DictReader(files[0].read_text(encoding="utf-8").splitlines())
+    rows = csv.DictReader(_text(files[0]).splitlines())
     return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
 
 
@@ -96,9 +90,9 @@ def _devkit(files: Sequence[Path]) -> Classes:
     """
     from scipy.io import loadmat
 
-    synsets = loadmat(files[1], squeeze_me=True)["synsets"]
+    synsets = loadmat(BytesIO(read_bytes(files[1], LARGEST_DOCUMENT)), squeeze_me=True)["synsets"]
     names = {int(entry["ILSVRC2012_ID"]): str(entry["WNID"]) for entry in synsets}
-    numbers = [int(line) for line in files[0].read_text(encoding="utf-8").split()]
+    numbers = [int(line) for line in _text(files[0]).split()]
     return {
         f"ILSVRC2012_val_{place:08}": names[number] for place, number in enumerate(numbers, start=1)
     }
@@ -126,6 +120,10 @@ def _matched(folder: Path, inside: Path, files: Sequence[Path], said: Classes) -
     if absent > 0:
         notes.append(f"{absent} images that {files[0].name} names are not there")
     return FlatLabels(classes, files, notes)
+
+
+def _text(file: Path) -> str:
+    return read_text(file, LARGEST_LIST)
 
 
 def _stem(name: str) -> str:

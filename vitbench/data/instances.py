@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitbench.bounds import LONGEST_RUN, SHORTEST_OUTLINE
 from vitbench.errors import DatasetError
 
 CORNERS = 3  # a polygon with fewer points encloses nothing
-FARTHEST = 1e5  # px; what lies beyond is no place in an image
-SHORTEST_LIMIT = 100_000  # px of outline that any image may have
-LONGEST_RUN = 1 << 32  # pixels; keeps sums of run lengths within 64 bits
 
 Polygons = list[list[float]]  # each x, y, x, y, … in pixels
 
@@ -85,7 +83,7 @@ def _encode(
 
 def _check_length(annotation: int, polygons: Polygons, height: int, width: int) -> None:
     """Check that outlines are not absurdly long: pycocotools holds every pixel on their way."""
-    limit = SHORTEST_LIMIT + 2 * height * width
+    limit = SHORTEST_OUTLINE + 2 * height * width
     for points in polygons:
         corners = np.asarray(points, np.float64).reshape(-1, 2)
         length = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()

@@ -10,20 +10,21 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, find_cached
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
+from vitbench.records.regular import regular_arrays
 
 VERSION = 1  # of which files are listed
 WORTH = 20_000  # names; fewer are listed in half a second
 SETTLED_NS = 2_000_000_000  # a folder changed this recently can change again at the same time
 SEPARATOR = "\0"  # no path holds it
 INODES = (1 << 63) - 1  # larger ones are cut, to be kept as signed numbers
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+LARGEST_LISTING = 16 << 30  # bytes, unpacked
 
 Facts = tuple[int, int, int, int]  # device, inode, mtime_ns, ctime_ns
 
@@ -40,18 +41,19 @@ def folder_facts(path: str | Path) -> Facts:
 
 def read_listing(folder: Path) -> list[str] | None:
     """Return the image names below a folder as they were listed, None if they may have changed."""
-    try:
-        with _file(folder).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            folders = _unpacked(arrays["folders"])
-            facts = [tuple(row) for row in arrays["facts"].tolist()]
-            if len(facts) != len(folders) or any(
-                folder_facts(f"{folder}/{name}") != known
-                for name, known in zip(folders, facts, strict=True)
-            ):
-                return None
-            return _unpacked(arrays["names"])
-    except UNREADABLE:
+    return unless_broken(lambda: _kept(folder))
+
+
+def _kept(folder: Path) -> list[str] | None:
+    arrays = regular_arrays(find_cached(*_file(folder)), LARGEST_LISTING)
+    folders = _unpacked(arrays["folders"])
+    facts = [tuple(row) for row in arrays["facts"].tolist()]
+    if len(facts) != len(folders) or any(
+        folder_facts(f"{folder}/{name}") != known
+        for name, known in zip(folders, facts, strict=True)
+    ):
         return None
+    return _unpacked(arrays["names"])
 
 
 def keep_listing(folder: Path, names: Sequence[str], folders: Mapping[str, Facts]) -> None:
@@ -66,8 +68,8 @@ def keep_listing(folder: Path, names: Sequence[str], folders: Mapping[str, Facts
     newest = max(max(facts[2:]) for facts in folders.values())
     if len(names) < WORTH or newest + SETTLED_NS > time.time_ns():
         return
-    path = _file(folder)
     with suppress(OSError):  # a cache that can't be written costs time alone
+        path = cache_place(*_file(folder))
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary, temporary.open("wb") as stream:
             np.savez(
@@ -86,6 +88,6 @@ def _unpacked(packed: NDArray[np.uint8]) -> list[str]:
     return os.fsdecode(packed.tobytes()).split(SEPARATOR)
 
 
-def _file(folder: Path) -> Path:
+def _file(folder: Path) -> tuple[str, str]:
     known_by = f"{VERSION}{SEPARATOR}".encode() + os.fsencode(folder.absolute())
-    return cache_root() / "listings" / f"{hashlib.sha256(known_by).hexdigest()[:32]}.npz"
+    return "listings", f"{hashlib.sha256(known_by).hexdigest()[:32]}.npz"

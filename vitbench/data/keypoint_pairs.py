@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vitbench.bounds import LARGEST_ANNOTATION
 from vitbench.data.classified import turn_order
 from vitbench.data.dataset import Reader
 from vitbench.data.decode import read_image
@@ -25,10 +26,10 @@ from vitbench.data.synthetic.draws import Draws
 from vitbench.data.synthetic.ground import paint_ground
 from vitbench.data.synthetic.png import write_png
 from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.outside_files import parsing, read_text
 from vitbench.records import DatasetInfo
 
 FOLDERS = {"train": "trn", "val": "val", "test": "test"}
-LARGEST = 1 << 20  # bytes of an annotation
 
 Points = NDArray[np.float64]  # (k, 2), x and y in px of the image
 
@@ -118,10 +119,11 @@ def open_pairs(root: Path, split: str) -> KeypointPairs:
 
 def _read(root: Path, file: Path) -> KeypointPair:
     """Read one annotation."""
-    try:
-        if file.stat().st_size > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes")
-        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    with parsing(
+        f"the pair {str(file)!r}",
+        expected="SPair-71k's JSON: category, *_imname, *_kps, trg_bndbox, viewpoint_variation",
+    ):
+        found: Mapping[str, Any] = json.loads(read_text(file, LARGEST_ANNOTATION))
         category = _plain(found["category"])
         images = [
             root / "JPEGImages" / category / _plain(found[f"{side}_imname"])
@@ -135,12 +137,6 @@ def _read(root: Path, file: Path) -> KeypointPair:
             raise ValueError(f"{len(points[0])} points of one image and {len(points[1])} of other")
         left, top, right, bottom = (float(side) for side in found["trg_bndbox"])
         viewpoint = int(found["viewpoint_variation"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DatasetError(
-            f"the pair {str(file)!r} can't be read.",
-            expected="SPair-71k's JSON: category, *_imname, *_kps, trg_bndbox, viewpoint_variation",
-            found=f"{type(error).__name__}: {error}",
-        ) from error
     missing = [path.relative_to(root).as_posix() for path in images if not path.is_file()]
     if missing:
         raise DatasetError(f"{str(file)!r} names images that are not there.", found=listed(missing))

@@ -1,7 +1,7 @@
 """Decode ahead of the model: items in a fixed order, made by threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,7 @@ MadeT = TypeVar("MadeT")
 
 def in_order(
     make: Callable[[AskedT], MadeT], asked: Iterable[AskedT], *, workers: int, ahead: int
-) -> Iterator[MadeT]:
+) -> Generator[MadeT]:
     """Yield `make(item)` for every item in its order, made by threads.
 
     PIL, OpenCV and NumPy's large operations work outside the interpreter's lock, so threads are

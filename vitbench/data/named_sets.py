@@ -14,8 +14,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from vitbench.cache import cache_root
+from vitbench.cache import find_cached
 from vitbench.errors import DatasetError, DatasetNotFound, UnknownName
+from vitbench.outside_files import parsing
+from vitbench.records import BUILDING
 
 TORCHVISION, HUB = "torchvision:", "hf:"
 PER_SHARD = 10_000  # images
@@ -36,7 +38,7 @@ def named_root(name: str) -> Path:
         DatasetError: It can't be fetched, or is no set of classified images.
     """
     library, _, own = name.partition(":")
-    folder = cache_root() / "named" / library / own.replace("/", "--")
+    folder = find_cached("named", library, own.replace("/", "--"))
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         _fetch_from_hub(own, folder) if library == "hf" else _write_shards(own, folder)
@@ -53,17 +55,15 @@ def _fetch_from_hub(own: str, folder: Path) -> None:
             f"no data at {HUB + own!r}.", expected=f"{HUB}OWNER/NAME, or {HUB}OWNER/NAME/FOLDER"
         )
     repository, inner = found[1], found[2] or ""
-    try:
+    with parsing(
+        f"the data set {HUB + own!r}",
+        expected="a data set of the Hugging Face Hub that may be read, or a copy in its cache",
+        hint="--data PATH of a copy on this machine",
+        error=DatasetNotFound,
+    ):
         snapshot = snapshot_download(
             repository, repo_type="dataset", allow_patterns=[f"{inner or '*'}*.parquet"]
         )
-    except Exception as error:  # of the network, the hub, or the disk
-        raise DatasetNotFound(
-            f"the data set {HUB + own!r} can't be fetched.",
-            expected="a data set of the Hugging Face Hub that may be read, or a copy in its cache",
-            found=f"{type(error).__name__}: {error}",
-            hint="--data PATH of a copy on this machine",
-        ) from error
     if not (Path(snapshot) / inner).is_dir() or not any(Path(snapshot).rglob("*.parquet")):
         raise DatasetNotFound(
             f"the data set {HUB + own!r} has no Parquet files.",
@@ -79,7 +79,7 @@ def _write_shards(own: str, folder: Path) -> None:
     known = [name for name in datasets.__all__ if inspect.isclass(getattr(datasets, name))]
     if own not in known:
         raise UnknownName("data set of torchvision", own, known)
-    building = Path(mkdtemp(dir=folder.parent, prefix=".building-"))
+    building = Path(mkdtemp(dir=folder.parent, prefix=BUILDING))
     try:
         raw = folder.parent / f".{own}-as-downloaded"
         for split, words in SPLITS:

@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from vitbench.data.decode import CorruptImage
+from vitbench.data.decode import RESTORE, CorruptImage
 from vitbench.data.stored import Label, Scan
 from vitbench.errors import DatasetError, MissingDependency, listed
+from vitbench.outside_files import check_regular, parsing, reason, refused_as
 
 SUFFIX = ".parquet"
 LABELS = ("label", "labels", "class", "target", "fine_label")  # columns, in this order
@@ -38,11 +39,11 @@ class ParquetStore:
         number, group, row = self.rows[place]
         path = self.files[number]
         name = f"{path}: row {row} of group {group}"
-        try:
-            with _LOCK:  # of threads that want the same group, one reads it
-                data = _group(path, group, self.column)[row]
-        except Exception as error:  # a decoder can raise anything on a broken file
-            raise CorruptImage(name, found=str(error), cure="restore the file") from error
+        with (
+            refused_as(lambda error: CorruptImage(name, found=reason(error), cure=RESTORE)),
+            _LOCK,  # of threads that want the same group, one reads it
+        ):
+            data = _group(path, group, self.column)[row]
         if data is None:
             cure = "take the table with its images embedded"
             raise CorruptImage(name, found="a path instead of the image", cure=cure)
@@ -63,7 +64,8 @@ def scan_parquet(files: Sequence[Path]) -> Scan:
     names: Sequence[str] = ()
     column = ""
     for number, path in enumerate(files):
-        try:
+        with parsing(f"the table {str(path)!r}", expected="a whole Parquet file"):
+            check_regular(path)
             with parquet.ParquetFile(path) as table:
                 column, label = _columns(path, table.schema_arrow)
                 names = names or _names(table.schema_arrow, label)
@@ -72,15 +74,6 @@ def scan_parquet(files: Sequence[Path]) -> Scan:
                     table.metadata.row_group(group).num_rows
                     for group in range(table.num_row_groups)
                 ]
-        except DatasetError:
-            raise
-        except Exception as error:  # pyarrow raises errors of many kinds on a broken file
-            raise DatasetError(
-                f"the table {str(path)!r} can't be read.",
-                expected="a whole Parquet file",
-                found=f"{type(error).__name__}: {error}",
-                hint="restore the file",
-            ) from error
         for group, size in enumerate(sizes):
             rows += [(number, group, row) for row in range(size)]
         ids += [f"{path.name}/{row:07}" for row in range(sum(sizes))]

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from vitbench.errors import DatasetError
+from vitbench.bounds import LARGEST_DOCUMENT
+from vitbench.outside_files import parsing, read_bytes
 
-LARGEST = 1 << 26  # bytes of a file
 NUMBERS = frozenset("iufb")  # kinds of dtype that are read from bytes
 
 
@@ -104,7 +104,9 @@ _NAMES: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """The one in Python: that in C takes memory for as many memos as a file numbers."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _NAMES:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which would be run")
@@ -130,14 +132,10 @@ def read_plain_pickle(path: Path) -> Any:
     Raises:
         DatasetError: The file can't be read, or holds or names anything else.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes")
-        return plain(_Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
-    except Exception as error:  # a broken pickle can raise anything
-        raise DatasetError(
-            f"{str(path)!r} can't be read as plain data.",
-            expected="a pickle of lists, numbers, strings and NumPy arrays of numbers",
-            found=str(error) or type(error).__name__,
-            hint="write its content as JSON beside it, with the suffix .json",
-        ) from error
+    with parsing(
+        f"the pickle {str(path)!r}",
+        expected="a pickle of lists, numbers, strings and NumPy arrays of numbers",
+        hint="write its content as JSON beside it, with the suffix .json",
+    ):
+        content = io.BytesIO(read_bytes(path, LARGEST_DOCUMENT))
+        return plain(_Unpickler(content, encoding="latin1").load())

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from vitbench.bounds import LARGEST_DOCUMENT
 from vitbench.data.dataset import Reader
 from vitbench.data.decode import read_file, read_image
 from vitbench.data.kinds import Sample, part_of
@@ -27,6 +28,7 @@ from vitbench.data.synthetic.draws import Draws
 from vitbench.data.synthetic.ground import paint_ground
 from vitbench.data.synthetic.png import write_png
 from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.outside_files import parsing, read_text
 from vitbench.records import DatasetInfo
 
 DATABASE, QUERIES, WHITENING = "database", "queries", "whitening"
@@ -131,11 +133,9 @@ def _revisited(root: Path, split: str, file: Path) -> RetrievalImages:
 
 
 def _read_truth(file: Path) -> Mapping[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8") if file.suffix == ".json" else ""
+    with parsing(f"the ground truth {str(file)!r}"):
+        text = read_text(file, LARGEST_DOCUMENT) if file.suffix == ".json" else ""
         truth = json.loads(text) if text else read_plain_pickle(file)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{str(file)!r} can't be read.", found=str(error)) from error
     wanted = ("imlist", "qimlist", "gnd")
     if not isinstance(truth, dict) or not all(isinstance(truth.get(key), list) for key in wanted):
         raise DatasetError(
@@ -152,7 +152,10 @@ def _named(name: object, file: Path) -> str:
 
 def _relevance(entry: object, database: Sequence[str], file: Path) -> Relevance:
     """Check what is said of one query."""
-    try:
+    with parsing(
+        f"a query of {str(file)!r}",
+        expected=f"bbx: four numbers; {', '.join(GRADES)}: positions in imlist, no one twice",
+    ):
         if not isinstance(entry, dict):
             raise ValueError("no dictionary")
         grades = [[int(place) for place in entry[grade]] for grade in GRADES]
@@ -161,12 +164,6 @@ def _relevance(entry: object, database: Sequence[str], file: Path) -> Relevance:
             raise ValueError("a position of two grades, or of no image")
         easy, hard, junk = (tuple(database[place] for place in grade) for grade in grades)
         left, top, right, bottom = (float(value) for value in entry["bbx"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(
-            f"{str(file)!r} has a query whose answers can't be read.",
-            expected=f"bbx: four numbers; {', '.join(GRADES)}: positions in imlist, no one twice",
-            found=f"{type(error).__name__}: {error}",
-        ) from error
     return Relevance(easy, hard, junk, (left, top, right, bottom))
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vitbench.bounds import LARGEST_LIST
 from vitbench.data.kinds import ClassificationDataset, Dataset
 from vitbench.errors import DatasetError, SettingError, listed
+from vitbench.outside_files import parsing, read_text
 
 EVERY = ""  # in the place of a split's name
-LARGEST = 1 << 28  # bytes of a list
 TWICE = -1  # in the place of an item's number: a short name that several items have
 
 Limit = int | tuple[str, ...] | None  # of every split, or `train=1000`, `val=500`
@@ -87,17 +88,12 @@ def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) ->
 
 def _read(path: Path) -> list[str]:
     """Return the lines of a list that are neither empty nor comments."""
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"the split list {str(path)!r} can't be read.",
-            expected="UTF-8 text: a path, a file name or a class a line",
-            found=str(error),
-            hint="--split-list FILE, or --split-list train=FILE",
-        ) from error
+    with parsing(
+        f"the split list {str(path)!r}",
+        expected="UTF-8 text: a path, a file name or a class a line",
+        hint="--split-list FILE, or --split-list train=FILE",
+    ):
+        text = read_text(path, LARGEST_LIST)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:

@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.data.class_lists import HIGHEST, ClassList, read_class_list
+from vitbench.bounds import HIGHEST_LABEL
+from vitbench.data.class_lists import ClassList, read_class_list
 from vitbench.data.coco_files import check_size
 from vitbench.data.dataset import Reader
 from vitbench.data.decode import read_file, read_image
@@ -219,10 +220,10 @@ def read_index_map(path: Path) -> NDArray[np.int32]:
             " Cityscapes), or turn each color into the number of its class",
         )
     labels = found.astype(np.int32)
-    if labels.min(initial=0) < 0 or labels.max(initial=0) > HIGHEST:
+    if labels.min(initial=0) < 0 or labels.max(initial=0) > HIGHEST_LABEL:
         raise DatasetError(
             f"the label file {str(path)!r} has numbers that are no labels.",
-            expected=f"0 to {HIGHEST}",
+            expected=f"0 to {HIGHEST_LABEL}",
             found=f"{labels.min()} to {labels.max()}",
         )
     return labels

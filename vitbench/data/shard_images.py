@@ -1,16 +1,15 @@
 """Classified images in WebDataset shards on this machine, read at any place: `x.jpg`, `x.cls`."""
 
 import json
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from vitbench.data.decode import CorruptImage
+from vitbench.data.decode import RESTORE, CorruptImage
 from vitbench.data.stored import Label, Scan
 from vitbench.data.tar_files import Sample, index_samples
-from vitbench.errors import DatasetError
+from vitbench.outside_files import check_regular, parsing, reason, refused_as
 
 SUFFIX = ".tar"
 LABEL_KEYS = ("label", "cls", "class", "class_id", "target", "class_name", "wnid")  # of x.json
@@ -33,13 +32,12 @@ class ShardStore:
         """Return the name and the bytes of an image."""
         number, sample = self.samples[place]
         name = f"{self.files[number]}: {sample.image}"
-        try:
-            with self.files[number].open("rb") as stream:
-                stream.seek(sample.offset)
-                data = stream.read(sample.size)
-        except OSError as error:
-            raise CorruptImage(name, found=str(error), cure="restore the shard") from error
-        return name, data
+        with (
+            refused_as(lambda error: CorruptImage(name, found=reason(error), cure=RESTORE)),
+            self.files[number].open("rb") as stream,
+        ):
+            stream.seek(sample.offset)
+            return name, stream.read(sample.size)
 
 
 def scan_shards(files: Sequence[Path]) -> Scan:
@@ -56,18 +54,16 @@ def _scan(states: tuple[tuple[Path, int, int], ...]) -> Scan:
     files = [path for path, *_ in states]
     samples, labels = [], []
     for number, path in enumerate(files):
-        try:
+        with parsing(
+            f"the shard {str(path)!r}",
+            expected="a whole tar file that is not compressed; in x.cls a class, or in x.json"
+            f" one of {', '.join(LABEL_KEYS)}",
+            hint="restore the shard",
+        ):
+            check_regular(path)
             for sample in index_samples(path):
                 samples.append((number, sample))
                 labels.append(_label(sample))
-        except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
-            raise DatasetError(
-                f"the shard {str(path)!r} can't be read.",
-                expected="a whole tar file that is not compressed; in x.cls a class, or in x.json"
-                f" one of {', '.join(LABEL_KEYS)}",
-                found=f"{type(error).__name__}: {error}",
-                hint="restore the shard",
-            ) from error
     ids = [f"{files[number].name}/{sample.image}" for number, sample in samples]
     return Scan(ShardStore(files, samples), ids, labels)
 

@@ -18,6 +18,7 @@ from itertools import count, islice
 from math import prod
 from typing import Any
 
+from vitbench.bounds import LARGEST_DOCUMENT, MOST_IMAGES, MOST_SHARDS
 from vitbench.data.dataset import find_root
 from vitbench.data.decode import decode
 from vitbench.data.image_files import NOT_FOR_TRAINING, Images, find_images, train_folder
@@ -29,17 +30,15 @@ from vitbench.errors import (
     DatasetNotFound,
     MissingDependency,
     SettingError,
-    VitbenchError,
 )
 from vitbench.keyed_random import keyed_uniform, permutation
+from vitbench.outside_files import parsing, reason, refused_as
 
 INDEX = "index.json"  # images of each shard, so that nothing is read to count them
 MOST_LANES = 64
 SHUFFLED = 8192  # images in the buffers of all lanes together
 BATCHES_AHEAD = 2
 DRAWN_AT_ONCE = 1024
-MOST_SHARDS = 100_000  # that a pattern may stand for
-MOST_IMAGES = 100_000_000  # that an index may promise of one shard
 RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}")
 
 
@@ -257,11 +256,13 @@ def _read_index(url: str) -> dict[str, object]:
     fsspec, _ = _packages()
     try:
         with fsspec.open(url, "rb") as file:
-            found = json.load(file)
+            content = file.read(LARGEST_DOCUMENT + 1)
     except OSError:  # some stores say "forbidden" of a file that they lack
         return {}
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise _bad_index(url, f"{type(error).__name__}: {error}") from error
+    if len(content) > LARGEST_DOCUMENT:
+        raise _bad_index(url, f"more than {LARGEST_DOCUMENT:,} bytes")
+    with refused_as(lambda error: _bad_index(url, reason(error))):
+        found = json.loads(content)
     if not isinstance(found, dict):
         raise _bad_index(url, f"a {type(found).__name__}")
     return found
@@ -286,24 +287,20 @@ def _bad_index(url: str, found: str) -> DatasetError:
 @contextmanager
 def _named(url: str) -> Iterator[None]:
     """Name the shards in every error: file systems and compressions raise errors of all kinds."""
-    try:
-        yield
-    except VitbenchError:
-        raise
-    except FileNotFoundError as error:
-        raise DatasetNotFound(
-            f"no shard at {url!r}.",
-            expected="a tar file",
-            found="no such file",
-            hint="check the path, or the range of the pattern",
-        ) from error
-    except Exception as error:
-        raise DatasetError(
-            f"the shards {url!r} can't be read.",
-            expected="whole tar files, at a path or URL that fsspec can open",
-            found=f"{type(error).__name__}: {error}",
-            hint="restore the shard, or install what its URL needs (s3:// needs s3fs)",
-        ) from error
+    with parsing(
+        f"the shard {url!r}",
+        expected="a whole tar file, at a path or URL that fsspec can open",
+        hint="restore the shard, or install what its URL needs (s3:// needs s3fs)",
+    ):
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise DatasetNotFound(
+                f"no shard at {url!r}.",
+                expected="a tar file",
+                found="no such file",
+                hint="check the path, or the range of the pattern",
+            ) from error
 
 
 def _places(seed: int, epoch: int, lane: int, size: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitbench.data.class_lists import MOST
+from vitbench.bounds import LARGEST_LIST, MOST_CLASSES
 from vitbench.data.classified import (
     TRAIN,
     ClassifiedImages,
@@ -16,6 +16,7 @@ from vitbench.data.classified import (
 )
 from vitbench.data.split_folders import alias_notes, split_files
 from vitbench.errors import DatasetError, listed
+from vitbench.outside_files import A_NAME_A_LINE, AS_UTF8, parsing, read_text
 
 NAME_FILES = ("classes.txt", "classnames.txt")  # a name a line, from label 0
 
@@ -60,8 +61,8 @@ def open_stored(root: Path, split: str, name: str, suffix: str, scan: Scanner) -
     if all(isinstance(label, int) for label in labels):
         most = max((label for label in labels if isinstance(label, int)), default=-1) + 1
         if most > len(named):
-            if named or most > MOST:
-                raise _too_high(root, name, most - 1, len(named) or MOST)
+            if named or most > MOST_CLASSES:
+                raise _too_high(root, name, most - 1, len(named) or MOST_CLASSES)
             named = [str(number) for number in range(most)]
         targets = [label for label in found.labels if isinstance(label, int)]
     else:
@@ -118,15 +119,8 @@ def _class_names(root: Path, found: Scan) -> tuple[list[str], Path | None]:
     path = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
     if path is None:
         return [], None
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines(), path
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"the class names {str(path)!r} can't be read.",
-            expected="UTF-8 text, a name a line",
-            found=str(error),
-            hint="save the file as UTF-8",
-        ) from error
+    with parsing(f"the list of class names {str(path)!r}", expected=A_NAME_A_LINE, hint=AS_UTF8):
+        return read_text(path, LARGEST_LIST).splitlines(), path
 
 
 def _too_high(root: Path, name: str, label: int, classes: int) -> DatasetError:

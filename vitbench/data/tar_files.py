@@ -14,12 +14,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
+from vitbench.bounds import LARGEST_ANNOTATION, LARGEST_IMAGE
 from vitbench.data.listing import is_hidden, is_image
 from vitbench.errors import DatasetError, listed
 
-MOST_BYTES = 1 << 30  # of one image file
-
-MOST_LABEL_BYTES = 1 << 20
 LABELS = ("cls", "json")  # suffixes of files that say a class
 
 Encoded = tuple[str, bytes]  # name and bytes of an image file
@@ -98,7 +96,7 @@ def index_samples(path: Path) -> Iterator[Sample]:
                 if is_image(member.name) and _has_one_suffix(member):
                     _check_size(member)
                     images.append(member)
-                elif suffix in LABELS and member.size <= MOST_LABEL_BYTES:
+                elif suffix in LABELS and member.size <= LARGEST_ANNOTATION:
                     labels[suffix] = _content(tar, member)
             if images:
                 _check(name, [member.name for member in images], len(images))
@@ -114,7 +112,7 @@ def _images(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _check_size(member: tarfile.TarInfo) -> None:
-    if member.size > MOST_BYTES or member.issparse():
+    if member.size > LARGEST_IMAGE or member.issparse():
         raise tarfile.ReadError(f"{member.name!r} says that it has {member.size} bytes")
 
 

@@ -1,14 +1,17 @@
 """Find broken image files before any long work starts; a dataset is screened once."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, find_cached
 from vitbench.data.decode import refusal
 from vitbench.data.kinds import ImageDataset
+from vitbench.data.loader import in_order
 from vitbench.errors import DatasetError, listed
+
+AHEAD = 16  # images a thread that are looked at before their turn
 
 Progress = Callable[[str, int, int], None]
 
@@ -36,13 +39,14 @@ def verify_images(
     Raises:
         DatasetError: More images are broken than may be left out; at most ten are named.
     """
-    marker = cache_root() / "screened" / fingerprint
-    if marker.exists():
+    marker = ("screened", fingerprint)
+    if find_cached(*marker).exists():
         return dataset, ()
     refusals = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        reads = [partial(dataset.encoded, index) for index in range(len(dataset))]
-        for done, found in enumerate(pool.map(refusal, reads), start=1):
+    reads = [partial(dataset.encoded, index) for index in range(len(dataset))]
+    looked_at = in_order(refusal, reads, workers=workers, ahead=AHEAD * max(1, workers))
+    with closing(looked_at):  # a run that is stopped here does not end the queue first
+        for done, found in enumerate(looked_at, start=1):
             refusals.append(found)
             if done % 100 == 0 or done == len(reads):
                 progress(f"checking {dataset.info.split} images", done, len(reads))
@@ -57,7 +61,8 @@ def verify_images(
             hint=f"{first.cure}, or leave broken images out with --skip-corrupt {len(broken)}",
         )
     if not broken:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
+        with suppress(OSError):  # a cache that can't be written costs time alone
+            cache_place(*marker).parent.mkdir(parents=True, exist_ok=True)
+            cache_place(*marker).touch()
         return dataset, ()
     return dataset.subset([n for n, error in enumerate(refusals) if error is None]), names

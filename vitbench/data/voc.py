@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitbench.bounds import LARGEST_LIST
 from vitbench.data.class_lists import ClassList, read_class_list
 from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.outside_files import A_NAME_A_LINE, AS_UTF8, parsing, read_text
 
 VOID = 255
 CLASSES = (
@@ -77,15 +79,8 @@ def find_voc(root: Path, split: str) -> VocFiles:
 
 def _names(source: Path) -> list[str]:
     """Read the names of a list; in lists of others they are paths: `/JPEGImages/x.jpg /…/x.png`."""
-    try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"the list {str(source)!r} can't be read.",
-            expected="UTF-8 text, a name a line",
-            found=str(error),
-            hint="save the file as UTF-8",
-        ) from error
+    with parsing(f"the list {str(source)!r}", expected=A_NAME_A_LINE, hint=AS_UTF8):
+        lines = read_text(source, LARGEST_LIST).splitlines()
     names = [Path(line.split()[0]).name.removesuffix(".jpg") for line in lines if line.strip()]
     if not names:
         raise DatasetError(f"the list {str(source)!r} is empty.", expected="a name a line")

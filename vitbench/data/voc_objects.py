@@ -5,17 +5,19 @@ masks: a box stands for its outline.
 """
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from xml.etree import ElementTree
 
+from vitbench.bounds import FARTHEST, LARGEST_ANNOTATION, LARGEST_LIST, LONGEST_SIDE, MOST_PIXELS
 from vitbench.data.annotated_images import AnnotatedImages
 from vitbench.data.coco_files import ImageEntry
 from vitbench.data.instances import Instance, Instances
 from vitbench.data.voc import CLASSES
-from vitbench.errors import DatasetError, DatasetNotFound, listed
+from vitbench.errors import DatasetNotFound, listed
+from vitbench.outside_files import A_NAME_A_LINE, AS_UTF8, parsing, read_bytes, read_text
 from vitbench.records import DatasetInfo
 
-LARGEST = 1 << 22  # bytes of an annotation
 NAMES = CLASSES[1:]  # without the background
 
 
@@ -66,7 +68,8 @@ def open_voc_objects(root: Path, split: str) -> VocObjects:
             expected=f"ImageSets/Main/{split}.txt, a name a line",
             found=listed(sorted(path.name for path in source.parent.glob("*.txt"))),
         )
-    lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
+    with parsing(f"the list {str(source)!r}", expected=A_NAME_A_LINE, hint=AS_UTF8):
+        lines = read_text(source, LARGEST_LIST).splitlines()
     names = list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
     entries, objects = [], {}
     for number, name in enumerate(names):
@@ -85,20 +88,17 @@ def open_voc_objects(root: Path, split: str) -> VocObjects:
 
 def _read(path: Path, number: int) -> tuple[ImageEntry, Sequence[Instance]]:
     """Read one annotation."""
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes")
-        tree = ElementTree.fromstring(path.read_bytes())
+    with parsing(
+        f"the annotation {str(path)!r}",
+        expected=f"PASCAL VOC's XML with objects of {listed(list(NAMES))}",
+    ):
+        tree = ElementTree.fromstring(read_bytes(path, LARGEST_ANNOTATION))
         size = [int(_text(tree, f"size/{side}")) for side in ("height", "width")]
         items = [
             _object(item, 1000 * number + place) for place, item in enumerate(tree.iter("object"))
         ]
-    except (OSError, ValueError, ElementTree.ParseError) as error:
-        raise DatasetError(
-            f"the annotation {str(path)!r} can't be read.",
-            expected=f"PASCAL VOC's XML with objects of {listed(list(NAMES))}",
-            found=str(error),
-        ) from error
+        if not (min(size) > 0 and max(size) <= LONGEST_SIDE and prod(size) <= MOST_PIXELS):
+            raise ValueError(f"an image of {size[1]} x {size[0]} pixels")
     entry = ImageEntry(id=number, file_name=f"{path.stem}.jpg", height=size[0], width=size[1])
     return entry, items
 
@@ -110,6 +110,8 @@ def _object(item: ElementTree.Element, number: int) -> Instance:
     left, top, right, bottom = (
         float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")
     )
+    if not all(abs(side) <= FARTHEST for side in (left, top, right, bottom)):
+        raise ValueError(f"a box at {left}, {top}, {right}, {bottom}")
     left, top = left - 1, top - 1
     outline = [[left, top, right, top, right, bottom, left, bottom]]
     box = (left, top, right - left, bottom - top)

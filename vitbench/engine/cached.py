@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from vitbench.cache import cache_root
+from vitbench.cache import cache_roots
 from vitbench.errors import UnknownName
-from vitbench.file_lock import lock
+from vitbench.folder_lock import FolderInUse, folder_lock
+from vitbench.records import ABANDONED, BUILDING, REMOVED, sweep, sweep_folders
 
 PARTS = {  # of the cache, by the word for it: which folders hold it
     "features": ("features",),
@@ -22,8 +23,8 @@ PARTS = {  # of the cache, by the word for it: which folders hold it
     "digests": ("digests", "screened", "listings"),
     "resamples": ("resamples",),
 }
+HELD = ("features", "runs")  # by the run that is at work in a folder of theirs
 ALL = "all"
-LOCK = "lock"  # of a folder: whoever works in it holds it
 SHORTEST_KEY = 6  # characters of a feature store's key that choose it
 
 
@@ -47,7 +48,7 @@ def entries(parts: Sequence[str] = tuple(PARTS)) -> Iterator[Entry]:
     """Yield the entries of the cache, part by part."""
     for part in parts:
         for pattern in PARTS[part]:
-            for folder in sorted(cache_root().glob(pattern)):
+            for folder in (path for root in cache_roots() for path in sorted(root.glob(pattern))):
                 # the built-in data is one thing; of the others each file or folder is
                 found = [folder] if part == "synthetic" else sorted(folder.glob("*"))
                 yield from (_entry(part, path) for path in found)
@@ -79,14 +80,26 @@ def choose(words: Sequence[str]) -> list[Entry]:
 def remove(entry: Entry) -> bool:
     """Remove an entry, unless a run holds its lock; tell whether it is gone."""
     with suppress(FileNotFoundError):  # somebody else removed it
-        if not (entry.path / LOCK).is_file():
+        if entry.part not in HELD or not entry.path.is_dir():
             _drop(entry.path)
             return True
-        with (entry.path / LOCK).open("r+") as handle:
-            if not lock(handle, wait=False):
-                return False
-            _drop(entry.path)
+        try:
+            with folder_lock(entry.path, wait=False):
+                _drop(entry.path)
+        except FolderInUse:
+            return False
     return True
+
+
+def sweep_cache() -> None:
+    """Remove what killed runs left half-written or half-removed."""
+    root = cache_roots()[0]
+    sweep_folders(root, f"{REMOVED}*", age=0)
+    for pattern in (pattern for part in PARTS.values() for pattern in part):
+        for folder in root.glob(pattern):
+            sweep(folder)
+    for folder in (*root.glob("synthetic-v*/*"), *root.glob("named/*")):
+        sweep_folders(folder, f"{BUILDING}*", age=ABANDONED)
 
 
 def _means(word: str, entry: Entry) -> bool:
@@ -112,6 +125,7 @@ def _drop(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         path.unlink()
         return
-    away = Path(mkdtemp(dir=cache_root(), prefix=".removed-"))
+    root = next(root for root in cache_roots() if path.is_relative_to(root))
+    away = Path(mkdtemp(dir=root, prefix=REMOVED))
     path.rename(away / path.name)
     shutil.rmtree(away, ignore_errors=True)

@@ -10,7 +10,7 @@ from vitbench.engine.context import Data, open_data
 from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.protocol import EvaluationProtocol
 from vitbench.engine.run import Evaluation, Run
-from vitbench.engine.sanity_check import SanityCheck, inspect
+from vitbench.engine.sanity_check import NOT_RUN, SanityCheck, inspect
 from vitbench.engine.training_progress import steps_trained
 from vitbench.errors import CheckpointError
 from vitbench.models.backbone import Backbone
@@ -60,19 +60,7 @@ def evaluate(
         reporter.log(text)
     check_backbone(protocol, backbone, checkpoint.name)
     normalization, origin = _normalization(protocol, checkpoint, backbone)
-    gate = distributed.from_main(
-        inspect(checkpoint, backbone, reporter.log) if distributed.is_main() else None
-    )
-    assert gate is not None
-    if not gate.finite:
-        raise CheckpointError(
-            f"{checkpoint.name}: the features are not finite.",
-            expected="numbers",
-            found="NaN or infinity in the features of built-in images",
-            hint="the weights have diverged or overflow; take an earlier snapshot of the training",
-        )
-    if not gate.passed:
-        reporter.log(f"sanity check: {gate.verdict}")
+    gate = _checked(checkpoint, backbone, options, reporter)
     weights = identify_weights(backbone, checkpoint.sha256)
     journal = _journal(checkpoint.spec)
     subject = replace(
@@ -92,6 +80,27 @@ def evaluate(
         journal,
     )
     return run.finish(lambda context: protocol.run(backbone, context))
+
+
+def _checked(
+    checkpoint: Checkpoint, backbone: Backbone, options: RunOptions, reporter: Reporter
+) -> SanityCheck | None:
+    """Run the sanity check, unless it is switched off; features must be finite."""
+    if not options.sanity_check:
+        return None
+    gate = distributed.compute_on_main(
+        lambda: inspect(checkpoint, backbone, reporter.log, precision=options.precision)
+    )
+    if not gate.finite:
+        raise CheckpointError(
+            f"{checkpoint.name}: the features are not finite.",
+            expected="numbers",
+            found="NaN or infinity in the features of built-in images",
+            hint="the weights have diverged or overflow; take an earlier snapshot of the training",
+        )
+    if not gate.passed:
+        reporter.log(f"sanity check: {gate.verdict}")
+    return gate
 
 
 def _journal(spec: str) -> Path | None:
@@ -116,7 +125,7 @@ def _subject(
     weights: WeightsIdentity,
     used: Normalization,
     origin: str,
-    gate: SanityCheck,
+    gate: SanityCheck | None,
 ) -> Subject:
     return Subject(
         kind="checkpoint",
@@ -130,6 +139,6 @@ def _subject(
         mean=used.mean,
         std=used.std,
         normalization_from=origin,
-        gate=gate.verdict,
-        gate_passed=gate.passed,
+        gate=gate.verdict if gate else NOT_RUN,
+        gate_passed=gate.passed if gate else None,
     )

@@ -1,40 +1,40 @@
 """Image-level features, extracted once, cached by content, shared by protocols.
 
 A store is one folder with one array a (layer, pooling). Its name hashes everything that the
-numbers depend on; labels are not among it. While it is made, every process has a file of its own
-(`feature_parts`), so a killed pass goes on where it stopped.
+numbers depend on; labels are not among it. Finished batches are kept while it is made, so a killed
+pass goes on where it stopped.
 """
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vitbench import distributed
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, find_cached, writing_to_cache
 from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
 from vitbench.data.readback import Fetched, one_behind
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.data.upload import send
-from vitbench.engine.feature_parts import Parts
+from vitbench.engine.feature_store import Batches, is_whole
 from vitbench.engine.options import Progress
-from vitbench.file_lock import lock
+from vitbench.errors import CacheError
+from vitbench.folder_lock import folder_lock
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.identity import WeightsIdentity
-from vitbench.records import atomic
+from vitbench.records import atomic, sweep
 from vitbench.settings import as_dict, digest
 
-VERSION = 2  # +1 when the numbers of a pass can change
+VERSION = 3  # +1 when the numbers of a pass can change
 BATCH = {"cpu": 32, "cuda": 256}
 
 Pooling = Literal["pooled", "mean"]
@@ -119,7 +119,7 @@ class Pass:
 
 def features_root() -> Path:
     """Return the folder that holds every store."""
-    return cache_root() / "features"
+    return cache_place("features")
 
 
 def extract(
@@ -135,33 +135,30 @@ def extract(
         images: Fingerprint of those images in their order.
         spec: The view, and which vectors are asked for.
         progress: Told how far it is.
+
+    Raises:
+        CacheError: The features can't be written.
     """
     run.backbone.check_images(spec.view.crop, spec.view.crop)
     identity = run.identity(images, spec.view)
-    store = features_root() / digest(identity)[:32]
+    store = Store(digest(identity)[:32], len(dataset), run.backbone.info)
     start = time.perf_counter()
-    if distributed.is_main():
-        store.mkdir(parents=True, exist_ok=True)
-    distributed.barrier()
-    with _locked(store):
-        wanted = _usable(run.backbone, spec.outputs)
-        missing = [output for output in wanted if not _path(store, output).exists()]
-        missing = distributed.from_main(missing)
-        passed = 0
-        if missing:
-            extra = _usable(run.backbone, IMAGE_LEVEL)
-            todo = [o for o in dict.fromkeys([*missing, *extra]) if not _path(store, o).exists()]
-            passed = _fill(
-                run, dataset, spec.view, store, tuple(distributed.from_main(todo)), progress
-            )
-            if distributed.is_main():
-                _describe(store, identity, run.backbone.info.arch, dataset)
-        distributed.barrier()
+    wanted, passed = _usable(run.backbone, spec.outputs), 0
+    missing = distributed.compute_on_main(lambda: store.missing(wanted))
+    if missing:
+        with ExitStack() as stack:  # one run at a time fills a store; others follow the first
+            distributed.compute_on_main(lambda: store.hold(stack))
+            missing = distributed.compute_on_main(lambda: store.missing(wanted))
+            if missing:
+                todo = store.missing([*missing, *_usable(run.backbone, IMAGE_LEVEL)])
+                todo = distributed.from_main(todo)
+                passed = _fill(run, dataset, spec.view, store, todo, progress)
+                distributed.compute_on_main(lambda: store.describe(identity, dataset))
     targets = dataset.targets if isinstance(dataset, ClassificationDataset) else ()
     return FeatureTable(
         ids=dataset.ids,
         targets=np.asarray(targets, dtype=np.int64),
-        arrays={o.key: np.load(_path(store, o), mmap_mode="r") for o in wanted},
+        arrays={o.key: np.load(store.find(o), mmap_mode="r") for o in wanted},
         classes=dataset.info.classes or 0,
         hit=not missing,
         seconds=time.perf_counter() - start if missing else 0.0,
@@ -169,40 +166,88 @@ def extract(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The folder with the features of some images: one array a (layer, pooling)."""
+
+    name: str
+    images: int
+    info: BackboneInfo
+
+    @property
+    def folder(self) -> Path:
+        """Where it is written."""
+        return features_root() / self.name
+
+    def find(self, output: Output) -> Path:
+        """Return where an output lies, in a cache that can't be written too."""
+        return find_cached("features", self.name, f"{output.key}.npy")
+
+    def missing(self, outputs: Sequence[Output]) -> tuple[Output, ...]:
+        """Return the outputs that are not there, or not whole, each once."""
+        return tuple(
+            output
+            for output in dict.fromkeys(outputs)
+            if not is_whole(self.find(output), (self.images, output.width(self.info)))
+        )
+
+    def hold(self, stack: ExitStack) -> None:
+        """Hold the folder until the stack is closed; wait for another run that holds it."""
+        with writing_to_cache("features", self.folder):
+            stack.enter_context(folder_lock(self.folder, wait=True))
+        sweep(self.folder)
+
+    def batches(self, outputs: Sequence[Output], rows: Sequence[int]) -> Batches:
+        """Return the batches, of so many rows each, of a pass that makes some outputs."""
+        what = f"{rows[:1]} {[output.key for output in outputs]}"
+        tag = hashlib.sha256(what.encode()).hexdigest()[:8]
+        widths = {output.key: output.width(self.info) for output in outputs}
+        return Batches(self.folder, tag, rows, widths)
+
+    def describe(self, identity: dict[str, Any], dataset: ImageDataset[Any]) -> None:
+        """Write a file that says, for people, what the store holds."""
+        labels = {"arch": self.info.arch, "dataset": dataset.info.name}
+        about = {**identity, **labels, "split": dataset.info.split}
+        where = self.folder
+        with writing_to_cache("features", where), atomic(where / "about.json") as path:
+            path.write_text(json.dumps(about, indent=1))
+
+
 def _fill(
     run: Pass,
     dataset: ImageDataset[Any],
     view: ImageView,
-    store: Path,
+    store: Store,
     outputs: tuple[Output, ...],
     progress: Progress,
 ) -> int:
     """Compute every batch that is not finished yet; return the number of images in them."""
     size = run.batch_size or BATCH.get(run.device.type, 64)
     batches = [range(at, min(at + size, len(dataset))) for at in range(0, len(dataset), size)]
-    parts = Parts(
-        store,
-        tag=hashlib.sha256(f"{size} {[o.key for o in outputs]}".encode()).hexdigest()[:8],
-        widths=[output.width(run.backbone.info) for output in outputs],
-        sizes=list(map(len, batches)),
-    )
-    number, finished = distributed.from_main((parts.next_number(), parts.done()))
+    kept = store.batches(outputs, [len(batch) for batch in batches])
+    finished = distributed.compute_on_main(lambda: frozenset(kept.finished()))
     mine = distributed.share([n for n in range(len(batches)) if n not in finished])
-    done, passed = sum(map(len, (batches[n] for n in finished))), 0
-    loaded = load_batches(dataset, [batches[n] for n in mine], view, workers=run.workers)
-    with parts.part(number + distributed.rank()) as part:
-        computed = (
-            (len(images), Fetched(_forward(run, pixels, outputs))) for images, pixels in loaded
-        )
-        for batch, (images, rows) in zip(mine, one_behind(computed), strict=True):
-            part.add(batch, rows.numpy())
-            passed += images
-            ready = min(done + passed * distributed.world_size(), len(dataset))
-            progress(f"features of {dataset.info.split}", ready, len(dataset), "images")
-    distributed.barrier()
-    if distributed.is_main():
-        parts.merge([_path(store, output) for output in outputs])
-    return passed
+    done, passed, problem = sum(len(batches[n]) for n in finished), 0, None
+    try:
+        with kept.writer(len(mine)) as writer:
+            loaded = load_batches(dataset, [batches[n] for n in mine], view, workers=run.workers)
+            computed = (
+                (len(images), Fetched(_forward(run, pixels, outputs))) for images, pixels in loaded
+            )
+            for number, (images, rows) in zip(mine, one_behind(computed), strict=True):
+                writer.write(number, rows.numpy())
+                passed += images
+                ready = min(done + passed * distributed.world_size(), len(dataset))
+                progress(f"features of {dataset.info.split}", ready, len(dataset), "images")
+    except CacheError as error:  # the other processes hear of it
+        problem = error
+    problems = [error for error in distributed.gather(problem) if error is not None]
+    if problems:
+        raise problems[0]
+    places = {output.key: store.folder / f"{output.key}.npy" for output in outputs}
+    whole = distributed.compute_on_main(lambda: kept.put_together(places))
+    # another run took the batches away: only where the file system has no locks
+    return passed if whole else passed + _fill(run, dataset, view, store, outputs, progress)
 
 
 def _forward(run: Pass, pixels: torch.Tensor, outputs: Sequence[Output]) -> torch.Tensor:
@@ -221,38 +266,3 @@ def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.
 
 def _usable(backbone: Backbone, outputs: Sequence[Output]) -> list[Output]:
     return [output for output in outputs if -output.layer <= backbone.info.depth]
-
-
-def _path(store: Path, output: Output) -> Path:
-    return store / f"{output.key}.npy"
-
-
-def _describe(store: Path, identity: dict[str, Any], arch: str, dataset: ImageDataset[Any]) -> None:
-    """Write a file that says, for people, what the store holds."""
-    labels = {"arch": arch, "dataset": dataset.info.name, "split": dataset.info.split}
-    about = {**identity, **labels}
-    with atomic(store / "about.json") as path:
-        path.write_text(json.dumps(about, indent=1))
-
-
-@contextmanager
-def _locked(store: Path) -> Iterator[None]:
-    """Let one run at a time fill a store; its other processes follow the first."""
-    if not distributed.is_main():
-        yield
-        return
-    while True:
-        store.mkdir(parents=True, exist_ok=True)
-        with (store / "lock").open("w") as handle:
-            lock(handle, wait=True)
-            if _still_there(store, handle):
-                yield
-                return
-
-
-def _still_there(store: Path, handle: IO[str]) -> bool:
-    """Tell whether a lock is still the store's: the cache may have been cleared meanwhile."""
-    try:
-        return os.path.samestat((store / "lock").stat(), os.fstat(handle.fileno()))
-    except FileNotFoundError:
-        return False

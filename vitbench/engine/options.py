@@ -69,6 +69,11 @@ class RunOptions:
     skip_corrupt: int = setting(
         0, help="number of broken images that may be left out before the run is refused", minimum=0
     )
+    sanity_check: bool = setting(
+        True,
+        help="first see whether the weights give features as trained ones do, on built-in images",
+        off="start without a look at the weights; the record says so",
+    )
     rerun: bool = setting(False, help="run again even if this run has a record")
     timeout_minutes: float = setting(
         distributed.TIMEOUT_MINUTES,

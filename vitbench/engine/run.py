@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vitbench import distributed
 from vitbench.bootstrap import score_interval
-from vitbench.cache import cache_root
+from vitbench.cache import cache_place, writing_to_cache
 from vitbench.data.transforms import Normalization
+from vitbench.engine.cached import sweep_cache
 from vitbench.engine.context import Data, RunContext
 from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import preset_of
 from vitbench.engine.protocol import Outcome, Scoring
 from vitbench.engine.provenance import environment, peak_memory
 from vitbench.errors import Stopped, VitbenchError
+from vitbench.folder_lock import FolderInUse, empty, folder_lock
 from vitbench.kept_resamples import KeptResamples
 from vitbench.records import (
     SCHEMA,
@@ -34,6 +36,7 @@ from vitbench.records import (
     make_folder,
     safe_name,
     stem,
+    sweep,
     write_record,
 )
 from vitbench.settings import as_dict, asked_artifacts, digest
@@ -82,22 +85,40 @@ class Run:
             self.data.verify_images(self.component.splits)
             self.notes += self.data.notes
             identity = self.identity()
-            known = distributed.from_main(
-                find_record(self.options.results, self.component.name, identity)
-            )
-            if known and not self.options.rerun and self._answers(known):
+            if known := self._known(identity):
                 return self._recalled(known)
-            self.context = self._lend(identity)
-            outcome = work(self.context)
+            scratch = cache_place("runs", identity[:32])
+            with ExitStack() as stack:
+                distributed.compute_on_main(lambda: self._hold(scratch, stack))
+                if known := self._known(identity):  # of the run that was waited for
+                    return self._recalled(known)
+                self.context = self._lend(identity, scratch)
+                return self._scored(identity, work(self.context))
         except Stopped:  # no failure: the same run goes on from what it saved
             raise
         except Exception as error:
             self._fail(error)
             raise
-        record = self._record(
-            identity, "ok", scores=_recorded(self.component, outcome, self.options)
-        )
-        return self._write(record, outcome)
+
+    def _scored(self, identity: str, outcome: Outcome) -> Evaluation:
+        scores = _recorded(self.component, outcome, self.options)
+        return self._write(self._record(identity, "ok", scores=scores), outcome)
+
+    def _known(self, identity: str) -> Record | None:
+        """Return the record of an earlier run that answers for this one."""
+        if self.options.rerun:
+            return None
+        known = find_record(self.options.results, self.component.name, identity)
+        return distributed.from_main(known if known and self._answers(known) else None)
+
+    def _hold(self, scratch: Path, stack: ExitStack) -> None:
+        """Hold the folder of unfinished work; the same run elsewhere is waited for."""
+        with writing_to_cache("unfinished work", scratch):
+            try:
+                stack.enter_context(folder_lock(scratch, wait=False))
+            except FolderInUse:
+                self.reporter.log("the same run is at work elsewhere; this one waits for it …")
+                stack.enter_context(folder_lock(scratch, wait=True))
 
     def identity(self) -> str:
         """Return the hash of everything that can move the scores (sha256, hexadecimal)."""
@@ -152,11 +173,10 @@ class Run:
             settings={**as_dict(component), "precision": self.options.precision},
         )
 
-    def _lend(self, identity: str) -> RunContext:
-        scratch = cache_root() / "runs" / identity[:32]
+    def _lend(self, identity: str, scratch: Path) -> RunContext:
         name = f"{safe_name(self.subject.name)}.{identity[:8]}"
         output = self.options.results / safe_name(self.component.name) / name
-        distributed.compute_on_main(lambda: self._make_folders(scratch))
+        distributed.compute_on_main(lambda: self._clean(scratch, output))
         return RunContext(
             place=self.device,
             precision=self.options.precision,
@@ -173,12 +193,14 @@ class Run:
             note=self._note,
         )
 
-    def _make_folders(self, scratch: Path) -> None:
-        """Make the folders of a run; what an earlier one left is removed if it is to run again."""
+    def _clean(self, scratch: Path, output: Path) -> None:
+        """Remove what killed runs left half-written, and unfinished work if it is to run again."""
         make_folder(self.options.results, self.component.name)
+        sweep_cache()
+        for folder in (output.parent, output, *output.glob("**/")):
+            sweep(folder)
         if self.options.rerun:
-            shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True, exist_ok=True)
+            empty(scratch)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:  # what the data say of themselves is said when they are opened
@@ -236,7 +258,7 @@ class Run:
         if distributed.is_main():
             write_record(record, self.options.results, outcome.items or None)
             assert self.context is not None
-            shutil.rmtree(self.context.scratch, ignore_errors=True)
+            shutil.rmtree(self.context.scratch, ignore_errors=True)  # the lock goes with it
         distributed.barrier()
         return Evaluation(record, path, ran=True)
 

@@ -6,29 +6,39 @@ for seconds on a CPU; its verdict is kept by content and goes into every record.
 
 import copy
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+import torch
+from PIL import Image
+from pydantic import TypeAdapter
 from torch import Tensor
+from torch.nn import functional
 
-from vitbench.cache import cache_root
-from vitbench.data.dataset import open_dataset
-from vitbench.data.synthetic import NAME as SYNTHETIC
+from vitbench.cache import cache_place, find_cached
+from vitbench.data.synthetic import CLASS_NAMES, draw_picture
 from vitbench.data.synthetic import VERSION as SYNTHETIC_VERSION
-from vitbench.data.transforms import ImageView
-from vitbench.engine.options import Log
+from vitbench.data.transforms import ImageView, Normalization
+from vitbench.engine.features import autocast
+from vitbench.engine.options import Log, Precision
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.identity import identify_weights
-from vitbench.online_knn import OnlineKnn
+from vitbench.neighbors import Neighbors, vote
+from vitbench.online_knn import TEMPERATURE, K
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
 from vitbench.settings import digest
 
-VERSION = 2  # +1 when a verdict can change
+VERSION = 3  # +1 when a verdict can change
 SIDE = 6  # patches: enough to tell classes apart, cheap for every patch size
-TRAIN, VAL = 400, 200
+PICTURES_PER_CLASS = 24
+BATCH = 64
 FLOORS = frozenset({"random", "pixels"})  # what others are measured against
 PIXELS = "pixels:16"
 NOT_FINITE = "features are not finite"
+NOT_RUN = "not run (--no-sanity-check)"  # what a record says of weights that were not checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,9 @@ class Check:
 
     passed: bool
     text: str
+
+
+ADAPTER = TypeAdapter(tuple[Check, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,8 @@ def inspect(
     checkpoint: Checkpoint,
     backbone: Backbone,
     log: Log = lambda text: None,
+    *,
+    precision: Precision = "fp32",
 ) -> SanityCheck:
     """Check a loaded checkpoint, or return the kept results for the same weights.
 
@@ -73,48 +88,85 @@ def inspect(
         checkpoint: The checkpoint; all keys of its file are accounted for.
         backbone: The network with its weights, on the device that runs it.
         log: Called before the network runs, which takes a while.
+        precision: Of the forward passes, as the run has it.
     """
     keys = Check(True, checkpoint.accounting.summary())
     if checkpoint.method in FLOORS:
         return SanityCheck((keys, Check(True, f"{checkpoint.method}: a floor, nothing to check")))
     info = backbone.info
     weights = identify_weights(backbone, checkpoint.sha256).digest
-    identity = [VERSION, SYNTHETIC_VERSION, weights, info.mean, info.std]
-    kept = cache_root() / "gate" / f"{digest(identity)[:32]}.json"
-    if kept.exists():
-        return SanityCheck((keys, *(Check(**check) for check in json.loads(kept.read_text()))))
-    log(f"sanity check on {TRAIN + VAL} built-in images, once for these weights …")
-    checks = _behavior(backbone)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(kept) as path:
-        path.write_text(json.dumps([asdict(check) for check in checks]))
+    identity = [VERSION, SYNTHETIC_VERSION, weights, info.mean, info.std, precision]
+    kept = ("gate", f"{digest(identity)[:32]}.json")
+    checks = _recalled(find_cached(*kept))
+    if not checks:
+        count = PICTURES_PER_CLASS * len(CLASS_NAMES)
+        log(f"sanity check on {count} built-in images, once for these weights …")
+        checks = _behavior(backbone, precision)
+        with suppress(OSError):  # a cache that can't be written costs time alone
+            place = cache_place(*kept)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(place) as path:
+                path.write_text(json.dumps([asdict(check) for check in checks]))
     return SanityCheck((keys, *checks))
 
 
-def _behavior(backbone: Backbone) -> tuple[Check, ...]:
+def _recalled(kept: Path) -> tuple[Check, ...]:
+    """Return the results that were kept; none where nothing whole is."""
+    found = unless_broken(lambda: ADAPTER.validate_json(kept.read_bytes()))
+    return found or ()
+
+
+def _behavior(backbone: Backbone, precision: Precision) -> tuple[Check, ...]:
     """Yield the checks that run the network."""
     info = backbone.info
     side = info.image_size[0] if info.fixed_size else SIDE * info.patch_size
-    probe = OnlineKnn(
-        open_dataset(SYNTHETIC, "classification", "train", limit=TRAIN),
-        open_dataset(SYNTHETIC, "classification", "val", limit=VAL),
-        view=ImageView(side, side),
-    )
-    bank, labels = probe.vectors(backbone, probe.bank)
-    finite = Check(bool(bank.isfinite().all()), "features are finite")
+    pictures = _draw(ImageView(side, side))
+    own = _vectors(backbone, pictures, precision)
+    finite = Check(bool(own.isfinite().all()), "features are finite")
     if not finite.passed:
         return (Check(False, NOT_FINITE),)
-    spread = bank.std(dim=0).norm().item()  # of unit vectors: 0 if all are the same
+    spread = own.std(dim=0).norm().item()  # of unit vectors: 0 if all are the same
     if spread < 1e-3:
         return (finite, Check(False, f"features are constant (spread {spread:.1e} of 1)"))
-    queries, truth = probe.vectors(backbone, probe.queries)
-    own = probe.vote(bank, labels, queries, truth)
     return (
         finite,
         Check(True, f"features vary (spread {spread:.2f} of 1)"),
         _first_weights(backbone),
-        _floors(backbone, probe, own),
+        _floors(backbone, pictures, own, precision),
     )
+
+
+def _draw(view: ImageView) -> Tensor:
+    """Draw the pictures, uint8 (N, 3, H, W), their classes in turns."""
+    return torch.stack(
+        [
+            view(Image.fromarray(draw_picture("train", kind, number)))
+            for number in range(PICTURES_PER_CLASS)
+            for kind in range(len(CLASS_NAMES))
+        ]
+    )
+
+
+def _vectors(backbone: Backbone, pictures: Tensor, precision: Precision) -> Tensor:
+    """Return the L2-normalized image-level features of pictures (N, D) on the CPU."""
+    where = next(backbone.parameters())
+    normalize = Normalization(backbone.info.mean, backbone.info.std)
+    vectors = []
+    for part in torch.split(pictures, BATCH):
+        images = normalize(part.to(where.device)).to(where.dtype)
+        with torch.inference_mode(), autocast(where.device, precision):
+            (features,) = backbone(images)
+        vectors.append(functional.normalize(features.pooled.float(), dim=-1).cpu())
+    return torch.cat(vectors)
+
+
+def _top1(vectors: Tensor) -> float:
+    """Return the share of pictures whose class the 20 nearest of the others vote for, percent."""
+    classes = torch.arange(len(vectors)) % len(CLASS_NAMES)
+    similarities = (vectors @ vectors.t()).fill_diagonal_(-torch.inf)
+    found = Neighbors(*similarities.topk(K))
+    ranked = vote(found, classes, classes=len(CLASS_NAMES), k=K, temperature=TEMPERATURE)
+    return 100 * (ranked[:, 0] == classes).double().mean().item()
 
 
 def _first_weights(backbone: Backbone) -> Check:
@@ -132,11 +184,18 @@ def _first_weights(backbone: Backbone) -> Check:
     )
 
 
-def _floors(backbone: Backbone, probe: OnlineKnn, own: float) -> Check:
+def _floors(backbone: Backbone, pictures: Tensor, own: Tensor, precision: Precision) -> Check:
     """Compare the 20-NN score with that of untrained weights and with that of raw pixels."""
     untrained = copy.deepcopy(backbone)
     untrained.reset_weights(0)
     pixels = load_backbone(resolve(PIXELS), device=next(backbone.parameters()).device)
-    chance, raw = probe.top1(untrained), probe.top1(pixels)
-    text = f"20-NN on built-in images {own:.1f} %, untrained {chance:.1f} %, pixels {raw:.1f} %"
-    return Check(own > max(chance, raw), text)
+    score, chance, raw = (
+        _top1(vectors)
+        for vectors in (
+            own,
+            _vectors(untrained, pictures, precision),
+            _vectors(pixels, pictures, precision),
+        )
+    )
+    text = f"20-NN on built-in images {score:.1f} %, untrained {chance:.1f} %, pixels {raw:.1f} %"
+    return Check(score > max(chance, raw), text)

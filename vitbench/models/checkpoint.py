@@ -7,30 +7,30 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from vitbench.download import Progress, quiet
-from vitbench.errors import CheckpointError, SettingError, listed
-from vitbench.models.aggregated import CA_HEAD
+from vitbench.errors import SettingError
 from vitbench.models.backbone import AnyArchitecture, Backbone
+from vitbench.models.checkpoint_facts import (
+    choose_pooling,
+    choose_position_rule,
+    other_weights,
+    warn_of_normalization,
+)
 from vitbench.models.code_names import network_named
 from vitbench.models.constants import Pooling, PositionRule, Triple
-from vitbench.models.factory import assemble, find_architecture, poolings
+from vitbench.models.factory import assemble
+from vitbench.models.fitting_weights import fitting_state, recognize_weights
 from vitbench.models.infer_architecture import infer_architecture
 from vitbench.models.key_choice import KeyChoice
-from vitbench.models.locate import Source, find_source
+from vitbench.models.locate import find_source
 from vitbench.models.manifest import Manifest
 from vitbench.models.python_network import PythonArchitecture
-from vitbench.models.recognize_format import Recognized, recognize
 from vitbench.models.spec_facts import split_facts
-from vitbench.models.state_dict import Accounting, State, check_complete, content_sha256
-from vitbench.models.state_dict_formats import FORMATS
+from vitbench.models.state_dict import Accounting, State, content_sha256
 from vitbench.models.swin_architecture import SwinArchitecture
 from vitbench.models.timm_architecture import TimmArchitecture
-from vitbench.models.timm_formats import TIMM_FORMATS
-from vitbench.models.timm_names import usual_normalization
-from vitbench.models.timm_state import recognize_timm
 from vitbench.models.user_facts import (
     DEFAULT,
     DefaultFacts,
-    InputNormalization,
     UserFacts,
     check_normalization,
     choose_arch,
@@ -38,7 +38,6 @@ from vitbench.models.user_facts import (
     not_applied,
     settle_normalization,
 )
-from vitbench.models.weight_places import inside, tensors_of
 from vitbench.models.weight_values import check_values
 from vitbench.models.wrapped import describe
 
@@ -151,17 +150,19 @@ def _from_weights(
     manifest, told = source.manifest, source.facts
     arch, unused = choose_arch(source, user.arch, defaults.arch)
     choice = KeyChoice(prefix=user.prefix, ignore=user.ignore)
-    found = _recognized(source, arch, user.state_key, choice)
+    found = recognize_weights(source, arch, user.state_key, choice)
     if found.format.network is not None and arch and not user.arch:
         arch, unused = None, (not_applied("arch", f"a {found.format.about} tells its own"),)
     architecture, identified = infer_architecture(
         found, source, arch, heads=user.heads, native=user.native_px
     )
-    architecture, pooled_from = _pooled(architecture, user.pooling, told.pooling, source.name)
-    state, accounting = _account(found, architecture, pooled_from, source.name)
+    architecture, pooled_from = choose_pooling(
+        architecture, user.pooling, told.pooling, source.name
+    )
+    state, accounting = fitting_state(found, architecture, pooled_from, source.name)
     check_values(state, subject=source.name)
     normalization = choose_normalization(source, user, defaults)
-    rule, rule_from = _position_rule(source, user, found)
+    rule, rule_from = choose_position_rule(source, user, found)
     if isinstance(architecture, TimmArchitecture):
         rule, rule_from = "own", "the architecture"
     elif isinstance(architecture, SwinArchitecture) or not architecture.positions:
@@ -177,8 +178,8 @@ def _from_weights(
         f"mean {normalization.mean}, std {normalization.std}, from {normalization.origin}",
         *unused,
         *normalization.unused,
-        *(_other_normalization(architecture, normalization) if told.method != "random" else ()),
-        *_others(found.others),
+        *(warn_of_normalization(architecture, normalization) if told.method != "random" else ()),
+        *other_weights(found.others),
     )
     return Checkpoint(
         spec=spec,
@@ -279,98 +280,8 @@ def load_backbone(checkpoint: Checkpoint, *, device: torch.device | str = "cpu")
     return backbone.eval().requires_grad_(False)
 
 
-def _position_rule(source: Source, user: UserFacts, found: Recognized) -> tuple[PositionRule, str]:
-    """Return how the positional table is resized, and who says it."""
-    manifest = source.manifest
-    said = (
-        (user.position_rule, "flag"),
-        (manifest.position_rule if manifest else None, "manifest"),
-        (source.facts.position_rule, "file"),
-    )
-    return next(
-        ((rule, who) for rule, who in said if rule is not None),
-        (found.format.position_rule, "the format"),
-    )
-
-
-def _recognized(
-    source: Source, arch: str | None, state_key: str | None, choice: KeyChoice
-) -> Recognized:
-    """Give the weights of a source our names: by a layout, or those of a network of timm."""
-    manifest = source.manifest
-    key = state_key or (manifest.state_key or None if manifest else None)
-    ignore = manifest.ignore if manifest else ()
-    said = arch or (manifest.arch if manifest else source.facts.arch)
-    wanted = find_architecture(said) if said else source.facts.architecture
-    content = choice.chosen(source.content, subject=source.name)
-    if isinstance(wanted, TimmArchitecture):
-        found = recognize_timm(content, wanted, subject=source.name, state_key=key, ignore=ignore)
-    else:
-        layouts = (*TIMM_FORMATS, *FORMATS)
-        found = recognize(content, layouts, subject=source.name, state_key=key, ignore=ignore)
-    where = "" if found.where == "the file" else found.where
-    left_out = choice.left_out(tensors_of(inside(source.content, where)))
-    return replace(found, ignored=(*found.ignored, *left_out))
-
-
-def _account(
-    found: Recognized, architecture: AnyArchitecture, pooled_from: Pooling, name: str
-) -> tuple[State, Accounting]:
-    """Demand that the weights fill the network exactly; leave class attention out if unused."""
-    skipped = () if architecture.class_attention else (CA_HEAD,)
-    state = {key: value for key, value in found.state.items() if not key.startswith(skipped)}
-    expected = assemble(architecture, pooled_from=pooled_from).own_state()
-    check_complete(state, expected, subject=name, where=found.where)
-    unused = (key for key in found.state if key not in state)
-    return state, Accounting(len(state), found.renamed, (*found.ignored, *unused))
-
-
-def _pooled(
-    architecture: AnyArchitecture, pooling: Pooling | None, trained: Pooling | None, name: str
-) -> tuple[AnyArchitecture, Pooling]:
-    """Settle the image-level feature, and leave out of the architecture what it does not need."""
-    offered = poolings(architecture)
-    if pooling is not None and pooling not in offered:
-        raise CheckpointError(
-            f"{name}: these weights have no {pooling!r} as image-level feature.",
-            expected=f"one of {', '.join(offered)}",
-        )
-    if pooling is None:
-        pooling = trained if trained in offered else offered[0]
-    if pooling == "mean_pool":
-        architecture = replace(architecture, class_attention=0)
-    return architecture, pooling
-
-
 def _refuse(facts: Mapping[str, object], why: str) -> None:
     """Refuse facts that a subject can't be told."""
     told = [name for name, value in facts.items() if value is not None]
     if told:
         raise SettingError([f"{', '.join(told)}: {why}"], hint=f"without {', '.join(told)}")
-
-
-def _other_normalization(
-    architecture: AnyArchitecture, normalization: InputNormalization
-) -> tuple[str, ...]:
-    """Warn where nobody said the normalization, and timm's weights of the network want another."""
-    if normalization.origin != DEFAULT or not isinstance(architecture, TimmArchitecture):
-        return ()
-    usual = usual_normalization(architecture.timm_name)
-    if usual is None or usual == (normalization.mean, normalization.std):
-        return ()
-    flags = (
-        f"--{name} {' '.join(map(str, value))}"
-        for name, value in zip(("mean", "std"), usual, strict=True)
-    )
-    return (f"timm's own weights of this network want {' '.join(flags)}; do these too?",)
-
-
-def _others(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a line on other weights in the file, and the flag that takes them."""
-    addressed = [path for path in paths if path]
-    if not addressed:
-        return ()
-    return (
-        f"more weights in the file: {listed(addressed)}; --state-key {addressed[0]} takes "
-        f"{'those' if len(addressed) == 1 else 'the first of them'}",
-    )

@@ -14,9 +14,11 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
+from vitbench.bounds import LARGEST_DOCUMENT
 from vitbench.errors import CheckpointError, listed
 from vitbench.models.checkpoint_metadata import CheckpointMetadata, checked_metadata
 from vitbench.models.shards import INDEX, shard_names
+from vitbench.outside_files import read_text, reason, refused_as
 
 HUB_CONFIG = "config.json"
 HUB_INPUT = "preprocessor_config.json"
@@ -181,8 +183,6 @@ def _fetch_first(repository: str, names: tuple[str, ...], offline: bool) -> None
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: this is not JSON: {error}") from error
+    with refused_as(lambda error: CheckpointError(f"{path}: this is not JSON: {reason(error)}")):
+        found = json.loads(read_text(path, LARGEST_DOCUMENT))
     return found if isinstance(found, dict) else {}

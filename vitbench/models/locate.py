@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from vitbench.cache import cache_root
+from vitbench.cache import find_cached
 from vitbench.download import Progress, download, file_sha256
 from vitbench.errors import CheckpointError, SettingError
 from vitbench.models.checkpoint_metadata import CheckpointMetadata, metadata_of
@@ -109,7 +109,7 @@ def _from_manifest(manifest: Manifest, progress: Progress) -> Source:
             found=manifest.note,
             hint="fetch it by hand and name the file by its path",
         )
-    path = cache_root() / "checkpoints" / manifest.name / name
+    path = find_cached("checkpoints", manifest.name, name)
     sha256 = download(
         manifest.url,
         path,

@@ -4,13 +4,14 @@ import hashlib
 import json
 from pathlib import Path
 
+from vitbench.bounds import LARGEST_DOCUMENT
 from vitbench.download import file_sha256
 from vitbench.errors import CheckpointError, listed
 from vitbench.models.weight_file import WeightFile, read_weight_file
+from vitbench.outside_files import read_text, reason, refused_as
 
 INDEX = "model.safetensors.index.json"
 MOST = 1000  # files
-LARGEST_INDEX = 64 << 20  # bytes
 
 
 def shard_names(index: Path) -> tuple[str, ...]:
@@ -19,17 +20,16 @@ def shard_names(index: Path) -> tuple[str, ...]:
     Raises:
         CheckpointError: If it is no index, or names a file outside its folder.
     """
-    try:
-        if index.stat().st_size > LARGEST_INDEX:
-            raise ValueError(f"{index.stat().st_size} bytes")
-        names = {str(name) for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
+    with refused_as(
+        lambda error: CheckpointError(
             f"{index}: this is no index of shards.",
             expected='{"weight_map": {key: file}} as transformers writes it',
-            found=f"{type(error).__name__}: {error}",
+            found=f"{type(error).__name__}: {reason(error)}",
             hint="download it again with the files that it lists",
-        ) from error
+        )
+    ):
+        listing = json.loads(read_text(index, LARGEST_DOCUMENT))
+        names = {str(name) for name in listing["weight_map"].values()}
     odd = [
         name
         for name in sorted(names)

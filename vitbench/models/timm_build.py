@@ -127,13 +127,14 @@ def rebuild(architecture: TimmArchitecture, network: Any, size: Size) -> Any:
     with torch.device("meta"):
         other = create(architecture, image_size=size)
     put_linear_layers(other)
+    other.requires_grad_(False)  # weights made in inference mode can't ask for gradients
     with torch.no_grad():
         state = _resized(architecture, network.state_dict(), other)
         assert state is not None, "asked for a size that `way_to_take` refuses"
         other.to(first.dtype).to_empty(device=first.device)
         other.load_state_dict(state, assign=True)
         reinit_non_persistent_buffers(other)
-    return other.eval().requires_grad_(False)
+    return other.eval()
 
 
 def conversion_of(architecture: TimmArchitecture) -> Conversion | None:

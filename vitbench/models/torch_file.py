@@ -3,6 +3,7 @@
 import argparse
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from vitbench.errors import CheckpointError, UnsafeCheckpoint, listed
+from vitbench.outside_files import refused_as
 
 
 class InertSettings(dict[str, Any]):
@@ -50,23 +52,11 @@ def read_torch(path: Path) -> Mapping[str, Any]:
     """
     with path.open("rb") as file:  # a pickle may have a zip archive's end behind it
         zipped = file.read(2) == b"PK" and zipfile.is_zipfile(path)
-    try:
+    with refused_as(partial(_refusal, path, zipped)):
         if zipped:
             _refuse_other_archives(path)
         with torch.serialization.safe_globals(list(HARMLESS)):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except CheckpointError:
-        raise
-    except Exception as error:  # a flipped bit can raise any of them
-        refused = _refused(path, str(error), zipped)
-        if refused:
-            raise _unsafe(path, refused) from error
-        raise CheckpointError(
-            f"{path}: the file is damaged or not complete.",
-            expected="a whole PyTorch file",
-            found=f"{path.stat().st_size} bytes; {type(error).__name__}: {_first(str(error))}",
-            hint="download or copy it again, and compare its size with the source's",
-        ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"{path}: this PyTorch file holds no dictionary of weights.",
@@ -111,6 +101,18 @@ def _refuse_other_archives(path: Path) -> None:
             found="compressed parts, whose numbers can't be used as they lie",
             hint='torch.save(torch.load(FILE, weights_only=True), "weights.pth") writes it anew',
         )
+
+
+def _refusal(path: Path, zipped: bool, error: Exception) -> CheckpointError:
+    refused = _refused(path, str(error), zipped)
+    if refused:
+        return _unsafe(path, refused)
+    return CheckpointError(
+        f"{path}: the file is damaged or not complete.",
+        expected="a whole PyTorch file",
+        found=f"{path.stat().st_size} bytes; {type(error).__name__}: {_first(str(error))}",
+        hint="download or copy it again, and compare its size with the source's",
+    )
 
 
 def _refused(path: Path, message: str, zipped: bool) -> list[str]:

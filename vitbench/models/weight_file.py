@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from vitbench.errors import CheckpointError
 from vitbench.models.torch_file import read_torch
+from vitbench.outside_files import reason, refused_as
 
 HEADER = 512  # bytes that tell the kinds apart
 
@@ -69,16 +70,18 @@ def read_weight_file(path: Path) -> WeightFile:
 
 
 def _read_safetensors(path: Path) -> WeightFile:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return WeightFile("safetensors", tensors, _documents(file.metadata() or {}))
-    except (SafetensorError, OSError, ValueError, AttributeError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: the safetensors file is damaged or not complete.",
-            found=f"{path.stat().st_size} bytes; {error}",
-            hint="download or copy it again, and compare its size with the source's",
-        ) from error
+    with (
+        refused_as(
+            lambda error: CheckpointError(
+                f"{path}: the safetensors file is damaged or not complete.",
+                found=f"{path.stat().st_size} bytes; {reason(error)}",
+                hint="download or copy it again, and compare its size with the source's",
+            )
+        ),
+        safe_open(path, framework="pt") as file,
+    ):
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return WeightFile("safetensors", tensors, _documents(file.metadata() or {}))
 
 
 def _documents(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def _documents(metadata: Mapping[str, str]) -> dict[str, Any]:
     for key, text in metadata.items():
         try:
             parsed[key] = json.loads(text) if text.startswith("{") else text
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             parsed[key] = text
     return parsed
 

@@ -20,7 +20,6 @@ from vitbench.records.store import (
     ItemScores,
     Unreadable,
     adapter,
-    atomic,
     find_record,
     json_schema,
     make_folder,
@@ -32,8 +31,21 @@ from vitbench.records.store import (
     stem,
     write_record,
 )
+from vitbench.records.whole_files import (
+    ABANDONED,
+    BUILDING,
+    PART,
+    REMOVED,
+    atomic,
+    sweep,
+    sweep_folders,
+)
 
 __all__ = [
+    "ABANDONED",
+    "BUILDING",
+    "PART",
+    "REMOVED",
     "SCHEMA",
     "Cost",
     "DataKind",
@@ -61,5 +73,7 @@ __all__ = [
     "read_records",
     "safe_name",
     "stem",
+    "sweep",
+    "sweep_folders",
     "write_record",
 ]

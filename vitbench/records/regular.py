@@ -1,32 +1,14 @@
-"""Safe reading of files from others: regular files of a bounded size, no pipes or devices."""
+"""Safe reading of the arrays of others: no more memory than the file holds numbers."""
 
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
+from vitbench.bounds import MOST_MEMBERS
+from vitbench.outside_files import check_regular
+
 if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
     from numpy.typing import NDArray
-
-LARGEST_RECORD = 32 * 2**20  # bytes
-LARGEST_ITEMS = 2 * 2**30  # bytes of all arrays of a file, unpacked
-
-
-def regular_bytes(path: Path, most: int) -> bytes:
-    """Read a file of at most so many bytes.
-
-    Raises:
-        OSError: It is no regular file (a pipe, a device, a folder), or can't be read.
-        ValueError: It is larger.
-    """
-    found = path.stat()  # of what a link points to: opening a pipe would wait for ever
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError("no regular file")
-    with path.open("rb") as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"larger than {most:,} bytes")
-    return content
 
 
 def regular_arrays(path: Path, most: int) -> "dict[str, NDArray[Any]]":
@@ -37,11 +19,12 @@ def regular_arrays(path: Path, most: int) -> "dict[str, NDArray[Any]]":
         ValueError: An array claims more numbers than are there, or all of them are too large.
         BadZipFile: It is no archive.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("no regular file")
+    check_regular(path)
     import numpy as np
 
     with ZipFile(path) as archive:
+        if len(archive.infolist()) > MOST_MEMBERS:
+            raise ValueError(f"{len(archive.infolist()):,} arrays, at most {MOST_MEMBERS:,}")
         unpacked = sum(member.file_size for member in archive.infolist())
         if unpacked > most:
             raise ValueError(f"{unpacked:,} bytes unpacked, at most {most:,} are read")

@@ -1,39 +1,27 @@
 """Records on disk: one JSON file for each run."""
 
 import json
-import lzma
 import os
 import re
-import tempfile
-import tokenize
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from errno import EACCES
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 from pydantic import TypeAdapter, ValidationError
 
+from vitbench.bounds import LARGEST_ITEMS, LARGEST_RECORD
 from vitbench.errors import RecordError
-from vitbench.records.regular import (
-    LARGEST_ITEMS,
-    LARGEST_RECORD,
-    regular_arrays,
-    regular_bytes,
-)
+from vitbench.outside_files import parsing, read_bytes, refused_as
+from vitbench.records.regular import regular_arrays
 from vitbench.records.schema import SCHEMA, Record
+from vitbench.records.whole_files import atomic
 
 if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
     from numpy.typing import NDArray
 
-# What reading an archive of arrays can raise, whatever is in it.
-UNREADABLE = (
-    *(OSError, ValueError, EOFError, TypeError, NotImplementedError, RuntimeError, MemoryError),
-    *(BadZipFile, zlib.error, lzma.LZMAError, SyntaxError, KeyError, tokenize.TokenError),
-)
 ItemScores = Mapping[str, "NDArray[Any]"]  # "ids" (n,) text; one array (n, …) per metric
 
 
@@ -111,37 +99,14 @@ def _unwritable(target: Path, error: OSError) -> RecordError:
     )
 
 
-class atomic:  # noqa: N801  (read as a verb: `with atomic(path) as temporary:`)
-    """Give a temporary path beside the target; rename it on success, remove it on failure."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{self._target.name}.", suffix=".part", dir=self._target.parent
-        )
-        os.close(handle)
-        self._temporary = Path(name)
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._temporary.chmod(0o644)
-                self._temporary.replace(self._target)
-        finally:
-            self._temporary.unlink(missing_ok=True)
-
-
 def read_record(path: Path) -> Record:
     """Read one record.
 
     Raises:
         RecordError: The file is no record, or of a newer schema.
     """
-    try:
-        raw = regular_bytes(path, LARGEST_RECORD)
+    with refused_as(lambda error: RecordError(f"{path.name} is no record.", found=_reason(error))):
+        raw = read_bytes(path, LARGEST_RECORD)
         document = json.loads(raw)
         schema = document.get("schema") if isinstance(document, dict) else None
         if isinstance(schema, int) and schema > SCHEMA:
@@ -153,8 +118,6 @@ def read_record(path: Path) -> Record:
         record = adapter().validate_json(raw)
         _check_paths(record)
         return record
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path.name} is no record.", found=_reason(error)) from error
 
 
 def read_records(folder: Path) -> Iterator[Record | Unreadable]:
@@ -193,12 +156,8 @@ def read_items(record: Record, folder: Path) -> "dict[str, NDArray[Any]]":
     if not record.items:
         return {}
     path = folder / safe_name(record.protocol.name) / Path(record.items).name
-    try:
+    with parsing(f"the file of per-item scores {path.name!r}", error=RecordError):
         return regular_arrays(path, LARGEST_ITEMS)
-    except UNREADABLE as error:
-        raise RecordError(
-            f"the per-item scores {path.name} can't be read.", found=str(error)
-        ) from error
 
 
 def _check_paths(record: Record) -> None:

@@ -52,6 +52,7 @@ class Row:
     entry: Entry
     cells: tuple[Cell, ...]
     gap: str  # to the printed value of the same method; empty where none is known
+    p: str  # of the difference to the run that others are held against; empty where not compared
     marks: tuple[str, ...]  # what is the matter with the run
 
     @property
@@ -63,6 +64,7 @@ class Row:
 def write(board: Leaderboard) -> list[Row]:
     """Write the lines of a board, best first."""
     best, marked, printed = board.best(), board.standing_out(), board.printed_for()
+    held = board.against_reference()
     leading = [column for column in board.columns if column.primary or column == board.primary]
     return [
         Row(
@@ -79,6 +81,7 @@ def write(board: Leaderboard) -> list[Row]:
                 for column in board.columns
             ),
             _gap(board.primary, entry, printed.get(entry.name)),
+            p_value(held[entry.name].corrected) if entry.name in held else "",
             marks.run_marks(entry.record),
         )
         for entry in board.ranked()
@@ -127,9 +130,16 @@ def notes(board: Leaderboard) -> list[str]:
     presets = {entry.record.protocol.preset for entry in board.entries if entry.published}
     if len(presets) > 1:
         said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
+    if board.comparisons:
+        said.append(f"p: of the difference to {name(board.reference)}, after Holm's correction")
     if board.standing_out():
-        said.append(f"{MARK} distinguishable from {name(board.comparisons[0].one)}")
+        said.append(f"{MARK} surely different from {name(board.reference)}; bold: surely the best")
     return said
+
+
+def p_value(p: float) -> str:
+    """Write a p-value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def sentence(comparison: Comparison, items_name: str) -> str:
@@ -150,7 +160,8 @@ def alike(found: Comparison) -> str:
 def evidence(found: Comparison, items_name: str) -> str:
     """Write the numbers behind a comparison."""
     digits = DIGITS[found.column.unit] + 1  # differences are small
-    p = "p < 0.001" if found.corrected < 0.001 else f"p = {found.corrected:.3f}"
+    p = p_value(found.corrected)
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
     wins = "" if found.wins is None else f", ahead on {found.wins:.0f} % of them"
     return (
         f"{found.column.label} {found.difference:+.{digits}f}"

@@ -88,7 +88,8 @@ class Leaderboard:
     why_incomparable: tuple[
         str, ...
     ] = ()  # what keeps it from the first board of the same protocol
-    comparisons: tuple[Comparison, ...] = ()  # the first is by the run that others are held against
+    comparisons: tuple[Comparison, ...] = ()  # every pair of runs that was tested
+    reference: str = ""  # the run that the others are held against
 
     @property
     def title(self) -> str:
@@ -123,24 +124,43 @@ class Leaderboard:
         return self.primary or next(declared, None)
 
     def best(self) -> dict[str, float]:
-        """Return the best number of each column that is ranked and has two or more, by metric."""
+        """Return the best number of each ranked column that is nobody else's, by metric.
+
+        Where runs were compared, only the column that they were compared in has a best number,
+        and only if no other run may be as good.
+        """
         found = {}
         for column in self.columns:
             values = [
                 value for entry in self.entries if (value := entry.value(column.metric)) is not None
             ]
             if len(values) > 1 and column.higher_is_better is not None:
-                found[column.metric] = max(values) if column.higher_is_better else min(values)
+                best = max(values) if column.higher_is_better else min(values)
+                if values.count(best) == 1 and self._stands_alone(column, best):
+                    found[column.metric] = best
         return found
+
+    def _stands_alone(self, column: Column, best: float) -> bool:
+        """Tell whether no comparison says that another run may be as good as the best one."""
+        if not self.comparisons:
+            return True
+        if column != self.primary:
+            return False
+        name = next(entry.name for entry in self.entries if entry.value(column.metric) == best)
+        own = [one.distinct for one in self.comparisons if name in (one.one, one.other)]
+        return bool(own) and all(own)
+
+    def told(self) -> tuple[Comparison, ...]:
+        """Return the comparisons with the run that the others are held against."""
+        return tuple(one for one in self.comparisons if self.reference in (one.one, one.other))
+
+    def against_reference(self) -> dict[str, Comparison]:
+        """Map each run to its comparison with the run that the others are held against."""
+        return {one.one if one.other == self.reference else one.other: one for one in self.told()}
 
     def standing_out(self) -> set[str]:
         """Name the runs that are distinguishable from the one that the others are held against."""
-        reference = self.comparisons[0].one if self.comparisons else ""
-        return {
-            comparison.other
-            for comparison in self.comparisons
-            if comparison.distinct and comparison.one == reference
-        }
+        return {name for name, one in self.against_reference().items() if one.distinct}
 
     def printed_for(self) -> dict[str, Entry]:
         """Map runs to the published entry of the same file, else of their method and architecture.

@@ -1,12 +1,14 @@
 """The content of a report: boards of comparable scores, and records that can't be shown."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from vitbench.errors import IncomparableRecords
+from vitbench.errors import IncomparableRecords, SettingError, UnknownName
 from vitbench.records import Record, Unreadable
-from vitbench.reports.leaderboard import Leaderboard, build_leaderboards
+from vitbench.reports.escape import NAME, plain
+from vitbench.reports.leaderboard import Column, Leaderboard, build_leaderboards
 from vitbench.reports.published import join_measured, published_records
 from vitbench.reports.select import (
     check_names,
@@ -16,6 +18,7 @@ from vitbench.reports.select import (
     select_published,
 )
 from vitbench.reports.significance import with_comparisons
+from vitbench.reports.verdict import Verdict, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,10 @@ class Table:
     compared: tuple[str, ...]
     failed: tuple[Record, ...]
     skipped: tuple[Unreadable, ...]
-    folder: Path | None = None  # where the records were read
+    folders: tuple[Path, ...] = ()  # where the records were read
     hidden: int = 0  # printed rows of the compared methods that are not shown
+    verdict: Verdict | None = None  # where two contestants meet
+    against: str = ""  # the name of the run that all others are held against, as it was typed
 
 
 def build_table(
@@ -36,7 +41,9 @@ def build_table(
     compare: Sequence[str] = (),
     published: str = "",
     strict: bool = False,
-    folder: Path | None = None,
+    folder: Path | Sequence[Path] | None = None,
+    against: str = "",
+    metrics: Sequence[str] = (),
 ) -> Table:
     """Choose records and sort them into boards that may be compared.
 
@@ -45,7 +52,12 @@ def build_table(
         compare: Names of runs or methods, in the order to show them; all runs where none is given.
         published: Which printed rows stand beside them; see `select_published`.
         strict: Refuse runs of one protocol that differ in settings or data.
-        folder: The results folder, for per-item scores and pictures; no comparisons without it.
+        folder: The results folder, or several, for per-item scores and pictures; no comparisons
+            without it.
+        against: The name of a run that all others are held against; left out: all pairs of runs
+            are compared.
+        metrics: Names or labels of the metrics to show, with shell patterns (`top1*`); the one
+            that ranks a board is always shown. Left out: all.
 
     Raises:
         UnknownName: Nothing has a compared name.
@@ -71,14 +83,70 @@ def build_table(
         joined = join_measured(others, runs)
         shown += [new for old, new in zip(others, joined, strict=True) if new is not old]
     boards = build_leaderboards([*runs, *shown])
+    if metrics:
+        boards = _with_metrics(boards, metrics)
+    held = _held(runs, against) if against else ()
+    folders = () if folder is None else (folder,) if isinstance(folder, Path) else tuple(folder)
+    boards = with_comparisons(boards, compare, folders, held) if folders else boards
     return Table(
-        boards=with_comparisons(boards, compare, folder) if folder else boards,
+        boards=boards,
         compared=tuple(compare),
         failed=tuple(record for record in chosen if record.status == "failed"),
         skipped=tuple(item for item in found if isinstance(item, Unreadable)),
-        folder=folder,
+        folders=folders,
         hidden=_hidden(known, compare, rows, read),
+        verdict=judge(boards, against=bool(against)),
+        against=against,
     )
+
+
+def _with_metrics(boards: Sequence[Leaderboard], wanted: Sequence[str]) -> tuple[Leaderboard, ...]:
+    """Leave out the columns that were not asked for.
+
+    Raises:
+        UnknownName: No board has a wanted metric.
+    """
+    columns = [column for board in boards for column in board.columns]
+    for pattern in wanted:
+        if not any(_is_wanted(column, [pattern]) for column in columns):
+            raise UnknownName("metric", pattern, {column.metric for column in columns})
+    return tuple(
+        replace(
+            board,
+            columns=tuple(
+                column
+                for column in board.columns
+                if _is_wanted(column, wanted) or column in (board.primary, board.headline)
+            ),
+        )
+        for board in boards
+    )
+
+
+def _is_wanted(column: Column, patterns: Sequence[str]) -> bool:
+    return any(
+        fnmatchcase(name.casefold(), pattern.casefold())
+        for name in (column.metric, column.label)
+        for pattern in patterns
+    )
+
+
+def _held(runs: Sequence[Record], against: str) -> list[Record]:
+    """Return the runs that a name means, with which all others are compared.
+
+    Raises:
+        UnknownName: No run that is shown has the name.
+        SettingError: It keeps no per-item scores.
+    """
+    found = runs_of(runs, against)
+    if not found:
+        known = {plain(record.subject.name, NAME) for record in runs}
+        raise UnknownName(
+            "run", plain(against, NAME), known, first=known, hint="vitbench report lists every run"
+        )
+    if not any(record.items for record in found):
+        raise SettingError([f"--against {plain(against, NAME)}: it keeps no per-item scores"])
+    return found
 
 
 def _hidden(

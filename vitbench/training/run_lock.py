@@ -7,12 +7,11 @@ from pathlib import Path
 
 from vitbench import distributed
 from vitbench.errors import SettingError
-from vitbench.file_lock import lock
+from vitbench.folder_lock import FolderInUse, folder_lock
 from vitbench.models.run_folder import SNAPSHOTS
+from vitbench.records import sweep
 from vitbench.training.metric_log import read_metrics
 from vitbench.training.resources import writing
-
-LOCK = "lock"
 
 
 @contextmanager
@@ -34,15 +33,17 @@ def run_lock(folder: Path) -> Iterator[None]:
 def _lock(folder: Path) -> Iterator[None]:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     before = set(folder.iterdir()) if folder.is_dir() else set()
-    with writing("the run", folder, hint="--out names another folder"):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / LOCK).open("w")
-    with handle:
-        if not lock(handle, wait=False):
+    with ExitStack() as stack:
+        try:
+            with writing("the run", folder, hint="--out names another folder"):
+                stack.enter_context(folder_lock(folder, wait=False))
+        except FolderInUse as error:
             raise SettingError(
                 [f"a run is at work in {str(folder)!r}"],
                 hint="wait until it is done or stop it; --out names another folder",
-            )
+            ) from error
+        for place in (folder, folder / SNAPSHOTS):
+            sweep(place)
         try:
             yield
         except BaseException:

@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vitbench.errors import TrainingError
+from vitbench.outside_files import refused_as
 from vitbench.records import atomic
 from vitbench.training.options import CheckpointConfig
 from vitbench.training.resources import first_line, memory_ran_out, writing
@@ -118,23 +120,25 @@ def load_snapshot(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         TrainingError: The file is no snapshot, or memory ran out.
     """
-    try:
+    with refused_as(partial(_refusal, path, device)):
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         states = state.pop("random")
-    except Exception as error:
-        if memory_ran_out(error):
-            raise TrainingError(
-                f"the memory of {device} ran out while {str(path)!r} was read.",
-                found=first_line(error),
-                hint="end what else computes there, or take another --device",
-            ) from error
-        raise TrainingError(
-            f"{str(path)!r} is no snapshot.",
-            found=first_line(error),
-            hint="remove it; the run goes on from the one before",
-        ) from error
     restore_random_states(states)
     return state
+
+
+def _refusal(path: Path, device: torch.device, error: Exception) -> TrainingError:
+    if memory_ran_out(error):
+        return TrainingError(
+            f"the memory of {device} ran out while {str(path)!r} was read.",
+            found=first_line(error),
+            hint="end what else computes there, or take another --device",
+        )
+    return TrainingError(
+        f"{str(path)!r} is no snapshot.",
+        found=first_line(error),
+        hint="remove it; the run goes on from the one before",
+    )
 
 
 def random_states() -> dict[str, Any]:

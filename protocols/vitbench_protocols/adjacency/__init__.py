@@ -46,6 +46,7 @@ class Adjacency(PositiveRule):
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("positives_mean", "adjacent positives", "count", None, primary=True),
         MetricSpec("positives_std", "their std over images", "count", None),
+        MetricSpec("precision_above_chance", "precision above chance"),
         MetricSpec("ap", "AP of neighbors"),
         MetricSpec("auroc", "AUROC"),
         MetricSpec("precision", "precision"),

@@ -105,6 +105,7 @@ def score(
         **{f"precision_at_{k}": share(*ranking.at(k)) for k in KS},
         "chance": share(positive, pairs),
     }
+    items["precision_above_chance"] = items["precision"] - items["chance"]
     best = best_threshold(cosines, truth)
     return items, {
         "positives_std": None if np.isnan(means).all() else float(np.nanstd(means)),
@@ -213,7 +214,8 @@ def _artifacts(
         return {**known, "best_threshold": whole["best_threshold"], "best_f1": whole["best_f1"]}
 
     tables = group_tables(truth, dataset, context.output, measure)
+    positives = image_means(counts, truth.counted)  # chooses the same images for every backbone
     overlays = draw_overlays(
-        protocol, protocol.overlays, truth, items["ap"], dataset, context, chosen
+        protocol, protocol.overlays, truth, positives, dataset, context, chosen
     )
     return {"histogram": drawn, **tables, **overlays}

@@ -17,7 +17,14 @@ from vitbench.api import (
     setting,
 )
 from vitbench.kit import Clip, distributed
-from vitbench_protocols.davis.scores import METRICS, ClipScores, split_name, summarize, write_csv
+from vitbench_protocols.davis.scores import (
+    METRICS,
+    ClipScores,
+    split_name,
+    summarize,
+    write_csv,
+    write_frames,
+)
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone
@@ -248,11 +255,12 @@ class Davis:
         if not scored:
             context.note(f"{self.splits[0]} has no truth: masks are written, nothing is scored")
             return Outcome((), artifacts=artifacts)
-        table = context.output / "objects.csv"
+        tables = {name: context.output / f"{name}.csv" for name in ("objects", "frames")}
         if distributed.is_main():
-            write_csv(scored, table)
+            write_csv(scored, tables["objects"])
+            write_frames(scored, tables["frames"])
         scores, items = summarize(scored)
-        return Outcome(scores, items, {"objects": table, **artifacts})
+        return Outcome(scores, items, {**tables, **artifacts})
 
 
 def _check_frames(clips: Dataset[Clip]) -> None:

@@ -5,10 +5,11 @@ write and score the masks behind it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,7 +32,7 @@ from vitbench_protocols.davis.frames import (
     nearest_whole,
 )
 from vitbench_protocols.davis.jf import Values, score_frame
-from vitbench_protocols.davis.pictures import write_mask, write_overlay, write_video
+from vitbench_protocols.davis.pictures import write_mask, write_overlay, write_truth, write_video
 from vitbench_protocols.davis.propagate import Propagator
 from vitbench_protocols.davis.scores import ClipScores, only_entered
 
@@ -42,6 +43,7 @@ T = TypeVar("T")
 # Tokens of one forward pass, whatever the patch size: they bound its memory, and on a CPU more of
 # them than its caches hold make it slower.
 TOKENS = {"cpu": 2_000, "cuda": 50_000}
+SHOWN = (0.25, 0.5, 0.75)  # of a clip: the frames that are drawn
 WAITING = 64  # masks that may wait to be written and scored
 
 
@@ -171,19 +173,26 @@ def follow_once(follower: Follower, clip: Clip) -> ClipScores:
     if kept.exists() and len(mask_files(masks)) == len(clip.frames):
         return ClipScores.read(clip.id, kept)
     found = follower.follow(clip, masks)
-    moments = {"first": 0, "middle": len(clip.frames) // 2}
-    if found.scored:
-        moments["worst"] = found.worst_frame()
     pictures = []
-    for name, index in moments.items():
-        pictures.append((f"overlay {clip.id} {name}", f"overlays/{clip.id}-{name}.jpg"))
-        write_overlay(clip, masks, index, output / pictures[-1][1])
+    for index in shown_frames(len(clip.frames)):
+        name = f"frame {index}"
+        drawn = [("overlay", f"{index:05}.jpg", partial(write_overlay, clip, masks, index))]
+        if clip.annotated:
+            drawn.insert(0, ("truth", f"{index:05}-truth.jpg", partial(write_truth, clip, index)))
+        for what, ending, write in drawn:
+            pictures.append((f"{what} {clip.id} {name}", f"overlays/{clip.id}-{ending}"))
+            write(output / pictures[-1][1])
     if follower.settings.video != "none":
         pictures.append((f"video {clip.id}", f"videos/{clip.id}.{follower.settings.video}"))
         write_video(clip, masks, output / pictures[-1][1])
     found = replace(found, pictures=tuple(pictures))
     found.write(kept)
     return found
+
+
+def shown_frames(count: int) -> Sequence[int]:
+    """Choose the frames of a clip that are drawn: the same for every run, whatever it scored."""
+    return sorted({max(1, round(count * share)) for share in SHOWN} & {*range(1, count - 1)})
 
 
 def _finish(

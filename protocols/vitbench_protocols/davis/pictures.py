@@ -44,10 +44,19 @@ def overlay(frame: Pixels, labels: Pixels) -> Pixels:
 
 def write_overlay(clip: Clip, masks: Path, index: int, path: Path) -> None:
     """Write one frame with its mask laid over it, as a JPEG."""
+    _write_jpeg(_shown(clip, masks, index), path)
+
+
+def write_truth(clip: Clip, index: int, path: Path) -> None:
+    """Write one frame with its true mask laid over it, as a JPEG."""
+    _write_jpeg(overlay(clip.frame(index), clip.mask(index)), path)
+
+
+def _write_jpeg(picture: Pixels, path: Path) -> None:
     import cv2
 
     path.parent.mkdir(exist_ok=True)
-    _, data = cv2.imencode(".jpg", _shown(clip, masks, index))
+    _, data = cv2.imencode(".jpg", picture)
     with atomic(path) as temporary:
         temporary.write_bytes(data.tobytes())
 

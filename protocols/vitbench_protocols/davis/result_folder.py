@@ -7,11 +7,10 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from vitbench.api import errors
-from vitbench.kit import mask_files
+from vitbench.kit import bounds, mask_files, parsing
 
 DEPTH = 4  # folders below the one that was given, in which clips are looked for
 LISTED = 10_000  # folders that are looked at
-LARGEST = 1 << 26  # bytes of one mask in a zip file
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def result_folder(predictions: Path, clips: Sequence[str]) -> Iterator[Path]:
     Raises:
         DatasetError: No folder holds all clips, or several do.
     """
-    if not zipfile.is_zipfile(predictions):
+    if not predictions.is_file() or not zipfile.is_zipfile(predictions):
         yield _holder(predictions, clips, predictions)
         return
     with TemporaryDirectory(prefix="vitbench-masks-") as unpacked:
@@ -41,26 +40,40 @@ def _unpack(source: Path, folder: Path, clips: Sequence[str]) -> None:
         DatasetError: The file is broken, or a mask is too large.
     """
     names = {*clips}
-    try:
-        with zipfile.ZipFile(source) as archive:
-            for member in archive.infolist():
-                path = PurePosixPath(member.filename)
-                if path.parent.name not in names or path.suffix != ".png":
-                    continue
-                if member.file_size > LARGEST:
-                    raise errors.DatasetError(
-                        f"{member.filename!r} in {str(source)!r} is too large.",
-                        expected=f"at most {LARGEST >> 20} MB for a mask",
-                        found=f"{member.file_size >> 20} MB",
-                    )
-                archive.extract(member, folder)  # never outside of it: zipfile drops `..` and `/`
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise errors.DatasetError(
-            f"the zip file {str(source)!r} can't be unpacked.",
+    with (
+        parsing(
+            f"the zip file {str(source)!r}",
             expected="a whole zip file without a password",
-            found=str(error),
             hint="zip the folder again, or give the folder itself",
-        ) from error
+        ),
+        zipfile.ZipFile(source) as archive,
+    ):
+        members = archive.infolist()
+        if len(members) > bounds.MOST_MEMBERS:
+            raise ValueError(f"{len(members):,} members, at most {bounds.MOST_MEMBERS:,}")
+        paths = [PurePosixPath(member.filename) for member in members]
+        masks = [
+            member
+            for member, path in zip(members, paths, strict=True)
+            if path.parent.name in names and path.suffix == ".png"
+        ]
+        _check_sizes(source, masks)
+        for member in masks:
+            archive.extract(member, folder)  # never outside of it: zipfile drops `..` and `/`
+
+
+def _check_sizes(source: Path, masks: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse masks that unpack to too much; zipfile reads no more of a member than it says."""
+    largest = max(masks, key=lambda member: member.file_size, default=None)
+    if largest is not None and largest.file_size > bounds.LARGEST_LABEL:
+        raise errors.DatasetError(
+            f"{largest.filename!r} in {str(source)!r} is too large.",
+            expected=f"at most {bounds.LARGEST_LABEL >> 20} MB for a mask",
+            found=f"{largest.file_size >> 20} MB",
+        )
+    unpacked = sum(member.file_size for member in masks)
+    if unpacked > bounds.LARGEST_ANNOTATIONS:
+        raise ValueError(f"{unpacked:,} bytes unpacked, at most {bounds.LARGEST_ANNOTATIONS:,}")
 
 
 def _holder(folder: Path, clips: Sequence[str], given: Path) -> Path:

@@ -40,14 +40,6 @@ class ClipScores:
         """Whether the truth of any frame was known."""
         return self.region.size > 0
 
-    def worst_frame(self) -> int:
-        """Return the number of the scored frame with the lowest J&F; the clip's frame 0 is none."""
-        both = self.region + self.outline
-        known = np.isfinite(both)
-        sums, counts = np.where(known, both, 0).sum(axis=0), known.sum(axis=0)
-        means = np.divide(sums, counts, out=np.full(len(sums), np.inf), where=counts > 0)
-        return 1 + int(means.argmin())
-
     def per_object(self) -> dict[int, tuple[Statistics, Statistics]]:
         """Summarize J and F of each object, by its number, over the frames that count for it."""
         rows = zip(self.region, self.outline, strict=True)
@@ -132,6 +124,19 @@ def write_csv(found: Sequence[ClipScores], path: Path) -> None:
             for number, pair in clip.per_object().items():
                 values = [100 * getattr(part, column) for part in pair for column in COLUMNS]
                 lines.writerow([clip.clip, number, *values])
+
+
+def write_frames(found: Sequence[ClipScores], path: Path) -> None:
+    """Write J and F of each scored frame of each clip, averaged over its objects, in percent."""
+    with atomic(path) as temporary, temporary.open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["clip", "frame", "j", "f"])
+        for clip in found:
+            for frame, pair in enumerate(zip(clip.region.T, clip.outline.T, strict=True), start=1):
+                known = np.isfinite(pair[0])
+                if known.any():
+                    means = [f"{100 * values[known].mean():.2f}" for values in pair]
+                    lines.writerow([clip.clip, frame, *means])
 
 
 def _percent(region: Statistics, outline: Statistics) -> dict[str, float]:

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from vitbench.api import errors
-from vitbench.kit import RunLengths, atomic, encode_runs
+from vitbench.kit import RunLengths, atomic, bounds, encode_runs, parsing, read_bytes
 from vitbench_protocols.detection.truth import Truth
 
-FARTHEST = 1e6  # px; what lies beyond is no place in an image
+FARTHEST = bounds.FARTHEST_DETECTION
 Place = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
 Length = Annotated[float, Field(ge=0, le=FARTHEST)]
 Box = tuple[Place, Place, Length, Length]  # left, top, width, height, px
@@ -45,8 +45,10 @@ def read_results(path: Path, truth: Truth) -> list[Detected]:
             expected="a JSON list of detections, as COCO's server takes it",
             found="a folder" if path.is_dir() else "nothing there",
         )
+    with parsing(f"the results file {str(path)!r}"):
+        content = read_bytes(path, bounds.LARGEST_ANNOTATIONS)
     try:
-        found = RESULTS.validate_json(path.read_bytes())
+        found = RESULTS.validate_json(content)
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, detail['loc'])) or 'file'}: {detail['msg']}"

@@ -21,7 +21,7 @@ from vitbench.models.checkpoint import resolve
 from vitbench.models.factory import assemble, build, find_architecture
 from vitbench.records import read_items
 from vitbench_protocols.davis import Davis
-from vitbench_protocols.davis.follow import Follower
+from vitbench_protocols.davis.follow import Follower, shown_frames
 from vitbench_protocols.davis.frames import first_labels, frame_size, mask_grid
 
 RANDOM = "random:vit_mini_patch8_64"
@@ -82,10 +82,30 @@ def test_masks_are_a_submission_in_davis_layout(done: Evaluation, root: Path) ->
 
 def test_every_file_that_the_record_names_is_there(done: Evaluation) -> None:
     names = set(done.record.artifacts)
-    assert {"masks", "objects", "overlay duo first", "overlay duo middle"} < names
-    assert {"overlay duo worst", "video duo", "video solo"} < names
+    assert {"masks", "objects", "frames", "video duo", "video solo"} < names
     for path in done.record.artifacts.values():
         assert (done.path.parent / path).exists()
+
+
+def test_the_drawn_frames_are_the_same_for_every_run_and_stand_beside_the_truth(
+    done: Evaluation,
+) -> None:
+    names = set(done.record.artifacts)
+    frames = {f"duo frame {index}" for index in shown_frames(5)}
+    assert {name.partition(" ")[2] for name in names if name.startswith("overlay duo")} == frames
+    assert {name.partition(" ")[2] for name in names if name.startswith("truth duo")} == frames
+    assert shown_frames(40) == [10, 20, 30]
+    assert shown_frames(2) == []
+
+
+def test_the_scores_over_time_average_to_those_of_the_objects(done: Evaluation) -> None:
+    with (done.path.parent / done.record.artifacts["frames"]).open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["frame"] for row in rows if row["clip"] == "duo"] == ["1", "2", "3"]
+    with (done.path.parent / done.record.artifacts["objects"]).open() as stream:
+        objects = [float(row["j_mean"]) for row in csv.DictReader(stream) if row["clip"] == "duo"]
+    over_time = np.mean([float(row["j"]) for row in rows if row["clip"] == "duo"])
+    assert over_time == pytest.approx(np.mean(objects), abs=0.01)
 
 
 def test_the_table_has_one_line_an_object(done: Evaluation) -> None:
@@ -102,11 +122,11 @@ def test_the_table_has_one_line_an_object(done: Evaluation) -> None:
 
 
 def test_an_overlay_shows_objects_and_leaves_the_ground(done: Evaluation, root: Path) -> None:
-    with Image.open(done.path.parent / done.record.artifacts["overlay duo first"]) as image:
+    with Image.open(done.path.parent / done.record.artifacts["truth duo frame 1"]) as image:
         shown = np.array(image.convert("RGB")).astype(int)
-    with Image.open(root / "JPEGImages/480p/duo/00000.jpg") as image:
+    with Image.open(root / "JPEGImages/480p/duo/00001.jpg") as image:
         frame = np.array(image).astype(int)
-    ground = label_map(0) == 0
+    ground = label_map(1) == 0
     assert np.abs(shown - frame)[ground].mean() < 12  # JPEG noise
     assert np.abs(shown - frame)[~ground].mean() > 20
 

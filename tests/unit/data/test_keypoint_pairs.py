@@ -33,7 +33,7 @@ def test_categories_take_turns(tmp_path: Path) -> None:
         ({"category": "../.."}, "a name"),
         ({"src_imname": "absent.png"}, "not there"),
         ({"src_kps": [[1, 2]]}, "1 points of one image"),
-        ({"trg_bndbox": [1, 2]}, "ValueError"),
+        ({"trg_bndbox": [1, 2]}, "unpack"),
         ({"viewpoint_variation": None}, "TypeError"),
     ],
 )

@@ -43,5 +43,5 @@ def test_a_file_that_is_no_image_of_numbers_is_named(tmp_path: Path, content: by
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"one\.png(.|\n)*no such file"):
+    with pytest.raises(DatasetError, match=r"one\.png(.|\n)*No such file"):
         read_label_image(tmp_path / "one.png")

@@ -21,7 +21,7 @@ def test_no_more_is_made_than_was_allowed_ahead() -> None:
     made: list[int] = []
     items = in_order(made.append, count(), workers=1, ahead=3)
     list(islice(items, 2))
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     assert len(made) <= 5
 
 

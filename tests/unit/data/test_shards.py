@@ -158,7 +158,7 @@ def test_a_missing_shard_is_named(folder: Path, spec: str) -> None:
 @pytest.mark.parametrize("spec", ["nosuch://bucket/a.tar", "broken.tar"])
 def test_shards_that_can_not_be_read_are_named(tmp_path: Path, spec: str) -> None:
     (tmp_path / "broken.tar").write_text("no tar")
-    with pytest.raises(DatasetError, match=r"the shards .* can't be read"):
+    with pytest.raises(DatasetError, match=r"the shard .* can't be read"):
         open_shards(spec if "://" in spec else str(tmp_path / spec))
 
 

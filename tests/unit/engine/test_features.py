@@ -87,6 +87,15 @@ def test_a_killed_pass_goes_on_where_it_stopped(
     assert torch.equal(table.vectors(), whole)
 
 
+def test_a_store_that_was_cut_off_is_made_again(backbone: Backbone, folders: Path) -> None:
+    whole = run(backbone, folders, "cut off", Output(-1)).vectors()
+    for path in features.features_root().glob("*/block-1.pooled.npy"):
+        path.write_bytes(path.read_bytes()[:-1])
+    table = run(backbone, folders, "cut off", Output(-1))
+    assert not table.hit
+    assert torch.equal(table.vectors(), whole)
+
+
 def test_a_pass_that_waits_for_a_store_outlives_the_clearing_of_the_cache(
     backbone: Backbone, folders: Path
 ) -> None:
@@ -95,6 +104,7 @@ def test_a_pass_that_waits_for_a_store_outlives_the_clearing_of_the_cache(
     with ThreadPoolExecutor(1) as pool:
         with (newest / "lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            (newest / "block-1.pooled.npy").unlink()  # as if the holder were making it
             waiting = pool.submit(run, backbone, folders, "waited for", Output(-1))
             time.sleep(1)
             assert not waiting.done()

@@ -1,4 +1,7 @@
 import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vitbench import api
+from vitbench import api, cache
+from vitbench.engine import cached
 from vitbench.errors import CheckpointError, DatasetNotFound
+from vitbench.folder_lock import LOCK, folder_lock
 from vitbench.models.export import save_backbone
 from vitbench.models.factory import build
 from vitbench.models.timm_backbone import build_backbone
@@ -121,6 +126,41 @@ def test_an_artifact_that_is_asked_for_later_is_made(tmp_path: Path) -> None:
     assert follow("gif").ran
 
 
+def test_the_same_run_elsewhere_is_waited_for_and_its_record_taken(
+    weights: dict[str, Tensor], options: api.RunOptions, tmp_path: Path
+) -> None:
+    first = run(saved(weights, tmp_path / "w.pth"), options)
+    scratch = cache.cache_place("runs", first.record.id[:32])
+    kept = first.path.read_bytes()
+    first.path.unlink()
+    with ThreadPoolExecutor(1) as pool:
+        with folder_lock(scratch, wait=False):  # as the first run holds it
+            assert not cached.remove(cached.Entry("runs", scratch, 0))
+            waiting = pool.submit(run, tmp_path / "w.pth", options)
+            time.sleep(1)
+            assert not waiting.done()
+            first.path.write_bytes(kept)
+        assert not waiting.result(timeout=120).ran
+    assert not (scratch / LOCK).exists()
+
+
+def test_what_killed_runs_left_half_written_is_swept(
+    weights: dict[str, Tensor], options: api.RunOptions, tmp_path: Path
+) -> None:
+    left = [
+        options.results / "knn" / ".w.12345678.json.x.part",
+        cache.cache_place("gate", ".x.json.y.part"),
+        cache.cache_place(".removed-x", "block.npy"),
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (0, 0))
+    run(saved(weights, tmp_path / "w.pth"), replace(options, rerun=True))
+    assert not [path for path in left if path.exists()]
+    assert not list(options.results.rglob("*.part"))
+
+
 def test_data_that_is_not_there_leaves_no_record(tmp_path: Path, options: api.RunOptions) -> None:
     with pytest.raises(DatasetNotFound):
         api.evaluate(KNN, api.resolve(f"random:{ARCH}"), replace(options, data="imagnet"))
@@ -150,3 +190,20 @@ def test_an_old_record_is_read_and_never_taken_for_a_new_run(
     records = [record for record in read_records(options.results) if isinstance(record, Record)]
     assert {record.schema for record in records} == {1, 2}
     assert len(build_leaderboards(records)) == 2
+
+
+def test_weights_need_not_be_checked_and_the_record_says_so(
+    tmp_path: Path,
+    weights: dict[str, Tensor],
+    options: api.RunOptions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = saved(weights, tmp_path / "plain.pth")
+    with monkeypatch.context() as patch:
+        patch.setattr("vitbench.engine.evaluate.inspect", lambda *_, **__: pytest.fail("looked"))
+        found = run(path, replace(options, sanity_check=False))
+    assert found.record.subject.gate == "not run (--no-sanity-check)"
+    assert found.record.subject.gate_passed is None
+    checked = run(path, replace(options, rerun=True))
+    assert checked.record.id == found.record.id
+    assert checked.record.subject.gate_passed is not None

@@ -166,6 +166,18 @@ def test_what_is_rebuilt_follows_weights_that_change() -> None:
         )
 
 
+def test_a_network_made_in_inference_mode_takes_other_sizes_too() -> None:
+    shape = TimmArchitecture(
+        timm_name="beit_base_patch16_224",
+        image_size=(64, 64),
+        options=(("depth", 1), ("img_size", 64)),
+    )
+    expected = build(shape, seed=0).eval().requires_grad_(False)(images((32, 48)))[0].patches
+    with torch.inference_mode():
+        found = build(shape, seed=0).eval()(images((32, 48)))[0].patches
+    assert torch.equal(found, expected)
+
+
 def test_a_network_of_one_size_learns_at_one_size() -> None:
     shape = TimmArchitecture(
         timm_name="beit_base_patch16_224",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vitbench import bounds
 from vitbench.errors import RecordError
 from vitbench.records import (
     Record,
@@ -20,7 +21,6 @@ from vitbench.records import (
     read_items,
     read_record,
     read_records,
-    regular,
     write_record,
 )
 from vitbench.reports.published import published_records
@@ -67,7 +67,7 @@ def test_what_is_no_file_is_named_and_passed_over(
     make(good.parent / "x.items.npz")
     with seconds(10):
         found = list(read_records(tmp_path))
-        with pytest.raises(RecordError, match=r"x\.items\.npz can't be read"):
+        with pytest.raises(RecordError, match=r"x\.items\.npz' can't be read"):
             read_items(record, tmp_path)
     assert record in found
     assert [item.path.name for item in found if isinstance(item, Unreadable)] == ["odd.json"]
@@ -130,5 +130,5 @@ def test_arrays_that_unpack_to_too_much_are_refused(
 
 
 def test_the_limits_leave_room_for_any_record_of_ours() -> None:
-    assert regular.LARGEST_RECORD >= 32 * 2**20
-    assert regular.LARGEST_ITEMS >= 2**31
+    assert bounds.LARGEST_RECORD >= 32 * 2**20
+    assert bounds.LARGEST_ITEMS >= 2**31

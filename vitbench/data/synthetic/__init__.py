@@ -5,8 +5,17 @@ scaled, lit and hidden by one another. Only integers are used, so no machine rou
 files are written byte for byte alike.
 """
 
+from vitbench.data.synthetic.classification import draw_picture
 from vitbench.data.synthetic.semantic import LABEL_NAMES
 from vitbench.data.synthetic.shapes import CLASS_NAMES
 from vitbench.data.synthetic.store import NAME, VERSION, Progress, synthetic_folder
 
-__all__ = ["CLASS_NAMES", "LABEL_NAMES", "NAME", "VERSION", "Progress", "synthetic_folder"]
+__all__ = [
+    "CLASS_NAMES",
+    "LABEL_NAMES",
+    "NAME",
+    "VERSION",
+    "Progress",
+    "draw_picture",
+    "synthetic_folder",
+]

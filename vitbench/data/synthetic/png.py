@@ -15,17 +15,20 @@ _STORED = 65535  # bytes in a stored block of a zlib stream, at most
 
 
 def write_png(
-    path: Path, pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None
+    path: Path,
+    pixels: NDArray[np.uint8] | NDArray[np.uint16],
+    palette: NDArray[np.uint8] | None = None,
 ) -> None:
     """Write RGB pixels (H, W, 3), or an index map (H, W), gray or with a palette (256, 3).
 
-    The file's folder is made if need be.
+    Pixels of 16 bits are written as they are. The file's folder is made if need be.
     """
     height, width = pixels.shape[:2]
     color = _RGB if pixels.ndim == 3 else _GRAY if palette is None else _INDEXED
-    rows = np.zeros((height, pixels[0].size + 1), dtype=np.uint8)  # each row: filter 0, then bytes
-    rows[:, 1:] = pixels.reshape(height, -1)
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))]
+    size = pixels.itemsize
+    rows = np.zeros((height, size * pixels[0].size + 1), dtype=np.uint8)  # filter 0, then bytes
+    rows[:, 1:] = pixels.astype(f">u{size}").view(np.uint8).reshape(height, -1)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * size, color, 0, 0, 0))]
     if palette is not None:
         chunks.append((b"PLTE", palette.tobytes()))
     chunks += [(b"IDAT", _stored(rows.tobytes())), (b"IEND", b"")]

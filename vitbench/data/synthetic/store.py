@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
-from vitbench.cache import cache_root
+from vitbench.cache import find_cached
 from vitbench.data.synthetic import classification, clips, instances, semantic
 from vitbench.errors import DatasetError, DatasetNotFound
-from vitbench.records import DataKind
+from vitbench.records import BUILDING, DataKind
 
 VERSION = 1  # +1 whenever a pixel or an annotation changes
 NAME = "synthetic"
@@ -47,12 +47,12 @@ def synthetic_folder(
         DatasetError: The cache folder can't be written.
     """
     place, write, total = _view(kind, write_demo)
-    folder = cache_root() / f"{NAME}-v{VERSION}" / place / NAME
+    folder = find_cached(f"{NAME}-v{VERSION}", place, NAME)
     if folder.is_dir():
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(mkdtemp(dir=folder.parent, prefix=".building-"))
+        building = Path(mkdtemp(dir=folder.parent, prefix=BUILDING))
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:

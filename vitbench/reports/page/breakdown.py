@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench.reports.page.charts import Curve
+from vitbench.reports.page.class_names import class_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,9 +69,8 @@ def class_means(values: Mapping[str, float]) -> dict[str, float]:
     """Average the images of each class; an image's class is the folder it lies in."""
     groups: dict[str, list[float]] = {}
     for item, value in values.items():
-        groups.setdefault(item.replace("\\", "/").rpartition("/")[0].rpartition("/")[2], []).append(
-            value
-        )
+        folder = item.replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
+        groups.setdefault(class_name(folder), []).append(value)
     if len(groups) < 2:
         return {}
     return {name: sum(group) / len(group) for name, group in groups.items()}
@@ -91,6 +91,43 @@ def class_ious(items: "Mapping[str, NDArray[Any]]") -> dict[str, float]:
         return {}
 
 
+def _all_zero(splits: Sequence[Split]) -> bool:
+    """Tell whether every number that is known of a row is 0."""
+    known = {value for split in splits for value in split.values if value is not None}
+    return known == {0.0}
+
+
+def image_ious(items: "Mapping[str, NDArray[Any]]") -> dict[str, float]:
+    """Return each image's mean IoU over the classes that it shows or is said to show."""
+    import numpy as np
+
+    try:
+        hits, predicted, true = (
+            np.asarray(items[f"confusion_{name}"], dtype=np.float64)
+            for name in ("hits", "predicted", "true")
+        )
+        union = predicted + true - hits
+        shown = union > 0
+        ious = np.divide(hits, union, out=np.zeros_like(hits), where=shown).sum(axis=1)
+        means = 100 * ious / np.maximum(shown.sum(axis=1), 1)
+        return dict(zip(map(str, items["ids"].tolist()), means.tolist(), strict=True))
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError):  # a stranger's arrays
+        return {}
+
+
+def read_frames(path: Path) -> dict[str, list[tuple[float, float, float]]]:
+    """Read scores over time, by clip: (frame, J, F) from a table with these heads."""
+    rows = _read_csv(path)
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    if not rows or rows[0] != ["clip", "frame", "j", "f"]:
+        return {}
+    for clip, *numbers in rows[1:]:
+        known = [number for text in numbers if (number := _float(text)) is not None]
+        if len(known) == 3:
+            found.setdefault(clip, []).append((known[0], known[1], known[2]))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """A table that several runs wrote, one column a run for each number that differs."""
@@ -100,6 +137,7 @@ class Joined:
     numbers: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], tuple[Split, ...]], ...]
     hidden: int
+    zeros: int  # rows left out, in which every number of every run is 0 or missing
 
 
 def join_tables(name: str, paths: Sequence[Path | None]) -> Joined | None:
@@ -115,7 +153,7 @@ def join_tables(name: str, paths: Sequence[Path | None]) -> Joined | None:
     ]
     wordy = wordy or [0]
     if wordy[0] != 0 and len({row[0] for row in filled}) == len(filled):
-        wordy = [0, *wordy]
+        wordy = [*wordy, 0]  # the name of a class before its number
     by_key = [{tuple(row[i] for i in wordy): row for row in body} for body in bodies]
     keys = list(dict.fromkeys(key for rows in by_key for key in rows))
 
@@ -128,13 +166,15 @@ def join_tables(name: str, paths: Sequence[Path | None]) -> Joined | None:
     numeric = {i: column(i) for i in range(len(header)) if i not in wordy}
     differing = [i for i, found in numeric.items() if any(split.delta for split in found)]
     shown = (differing or list(numeric))[:NUMBERS]
-    rows = [(key, tuple(numeric[i][n] for i in shown)) for n, key in enumerate(keys)]
+    every = [(key, tuple(numeric[i][n] for i in shown)) for n, key in enumerate(keys)]
+    rows = [row for row in every if not _all_zero(row[1])] or every
     return Joined(
         name,
         tuple(header[i] for i in wordy),
         tuple(header[i] for i in shown),
         tuple(rows[:ROWS]),
         max(0, len(rows) - ROWS),
+        len(every) - len(rows),
     )
 
 

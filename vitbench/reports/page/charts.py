@@ -8,10 +8,8 @@ from markupsafe import Markup
 from markupsafe import escape as escape_html
 
 from vitbench.reports import escape
-from vitbench.reports.page.overview import Axis
 
 WIDE, HIGH = 460, 260
-MIDDLE, REACH = (230, 168), 112  # of the radar, and from there to its rim
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
 
 
@@ -39,26 +37,6 @@ class Curve:
 
     name: str
     points: Sequence[tuple[float, float]]
-
-
-def radar(axes: Sequence[Axis], colors: Mapping[str, int]) -> Markup:
-    """Draw each subject as a closed line; the rim is the best score of each axis."""
-    names = list(dict.fromkeys(name for axis in axes for name in axis.shares))
-    parts = [_ring(len(axes), share) for share in (0.25, 0.5, 0.75, 1.0)]
-    for index, axis in enumerate(axes):
-        parts += [_axis(index, len(axes)), _axis_label(index, len(axes), axis)]
-    for name in names:
-        points = " ".join(
-            "{},{}".format(*_spoke(index, len(axes), axis.shares.get(name, 0.0)))
-            for index, axis in enumerate(axes)
-        )
-        parts.append(
-            Markup('<polygon class="shape {}" points="{}"><title>{}</title></polygon>').format(
-                color(name, colors), points, escape.plain(name)
-            )
-        )
-    lowest = max(_spoke(index, len(axes), 1.14)[1] for index in range(len(axes)))
-    return _svg(WIDE, round(lowest) + 36, "Radar of the primary scores", parts)
 
 
 def scatter(dots: Sequence[Dot], colors: Mapping[str, int], x_label: str, y_label: str) -> Chart:
@@ -91,7 +69,7 @@ def curves(lines: Sequence[Curve], colors: Mapping[str, int], x_label: str, y_la
                 color(line.name, colors), points, escape.plain(line.name)
             )
         )
-    title = f"{escape.plain(y_label, 40)} over {x_label}s"
+    title = f"{escape.plain(y_label, 60)} over {x_label}s"
     return Chart(title, _svg(WIDE, HIGH, title, parts))
 
 
@@ -158,32 +136,6 @@ def _x_tick(x: float, label: str) -> Markup:
     return Markup('<text class="soft" x="{}" y="{}" text-anchor="middle">{}</text>').format(
         x, HIGH - BOTTOM + 16, label
     )
-
-
-def _axis(index: int, count: int) -> Markup:
-    ends = (*_spoke(index, count, 0.0), *_spoke(index, count, 1.0))
-    return Markup('<line class="grid" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(*ends)
-
-
-def _axis_label(index: int, count: int, axis: Axis) -> Markup:
-    x, y = _spoke(index, count, 1.14)
-    anchor = "middle" if abs(x - MIDDLE[0]) < 20 else "start" if x > MIDDLE[0] else "end"
-    above = y < MIDDLE[1] - REACH / 2
-    return Markup(
-        '<text x="{0}" y="{1}" text-anchor="{2}">{3}'
-        '<tspan class="soft" x="{0}" dy="1.2em">{4}</tspan></text>'
-    ).format(x, y - 16 if above else y, anchor, escape.plain(axis.label, 24), axis.span)
-
-
-def _ring(sides: int, share: float) -> Markup:
-    points = " ".join("{},{}".format(*_spoke(index, sides, share)) for index in range(sides))
-    return Markup('<polygon class="grid" points="{}"/>').format(points)
-
-
-def _spoke(index: int, count: int, share: float) -> tuple[float, float]:
-    angle = 2 * math.pi * index / count - math.pi / 2
-    x, y = MIDDLE[0] + share * REACH * math.cos(angle), MIDDLE[1] + share * REACH * math.sin(angle)
-    return round(x, 1), round(y, 1)
 
 
 def _svg(width: int, height: int, label: str, parts: Sequence[Markup]) -> Markup:

@@ -3,14 +3,22 @@
 import base64
 import io
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitbench.records import Record, safe_name
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image as Picture
+
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif"}
-SIDE = 560  # px of a thumbnail's long side
+SIDE = 640  # px of a photo's long side
+DRAWN_SIDE = 1200  # and of a drawing's, whose letters must stay readable
+DRAWINGS = {".png", ".gif"}
 QUALITY = 78
 BUDGET = 24_000_000  # characters of all pictures of a page
 LARGEST_FILE = 30_000_000
@@ -49,7 +57,16 @@ class Album:
         return image
 
 
-def files(record: Record, folder: Path) -> Iterator[File]:
+def files(record: Record, folders: Sequence[Path]) -> Iterator[File]:
+    """List the files that a record names, each from the first folder that has it."""
+    found: dict[str, File] = {}
+    for folder in folders if record.artifacts else ():
+        for file in _files_in(record, folder):
+            found.setdefault(file.name, file)
+    yield from found.values()
+
+
+def _files_in(record: Record, folder: Path) -> Iterator[File]:
     """List the files that a record names, leaving out those outside its folder."""
     base = (folder / safe_name(record.protocol.name)).resolve()
     for name, relative in record.artifacts.items():
@@ -85,11 +102,23 @@ def _thumbnail(path: Path) -> Image | None:
     try:
         with warnings.catch_warnings(), Pillow.open(path) as image:
             warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-            image.thumbnail((SIDE, SIDE))
-            stream = io.BytesIO()
-            image.convert("RGB").save(stream, "WEBP", quality=QUALITY)
+            side = DRAWN_SIDE if path.suffix.lower() in DRAWINGS else SIDE
+            image.thumbnail((side, side))
+            return _webp(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, *bombs):
         return None
+
+
+def encode(pixels: "NDArray[np.uint8]") -> Image:
+    """Put the pixels of a picture, (H, W, 3), into the page."""
+    from PIL import Image as Pillow
+
+    return _webp(Pillow.fromarray(pixels))
+
+
+def _webp(image: "Picture") -> Image:
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=QUALITY)
     return Image(_data("image/webp", stream.getvalue()), *image.size)
 
 

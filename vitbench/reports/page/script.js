@@ -68,8 +68,28 @@
       if (first && !details.querySelector("details.item[open]")) first.open = true;
     });
   }
+  // A link to one item opens it: #item=board-0/its%20id
+  const openItem = () => {
+    const [, wanted] = /^#item=(.*)$/.exec(location.hash) || [];
+    if (!wanted) return;
+    const item = document.querySelector(`[data-item="${CSS.escape(decodeURIComponent(wanted))}"]`);
+    if (!item) return;
+    for (let place = item; place; place = place.parentElement) {
+      if (place.localName === "details") { place.open = true; unpack(place); }
+    }
+    for (const other of item.parentElement.querySelectorAll("details.item[open]")) other.open = other === item;
+    item.scrollIntoView({ block: "start" });
+    item.querySelector("summary").focus({ preventScroll: true });
+  };
+  addEventListener("hashchange", openItem);
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest("details.item > summary");
+    if (!summary || summary.parentElement.open) return;
+    history.replaceState(null, "", `#item=${encodeURIComponent(summary.parentElement.dataset.item)}`);
+  });
   const gallery = document.querySelector("details.gallery");
   if (gallery && gallery.querySelector("template")) gallery.open = true;
+  openItem();
 
   // One picture large; the arrow keys turn over to its neighbors.
   const viewer = document.getElementById("viewer");

@@ -86,7 +86,7 @@ def test_pictures_come_from_the_folder_of_the_record_only(
             "missing": "run/none.png",
         }
     )
-    assert [file.name for file in files(record, tmp_path)] == ["own"]
+    assert [file.name for file in files(record, [tmp_path])] == ["own"]
 
 
 def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
@@ -95,11 +95,12 @@ def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
     assert Album().embed(path) is None
 
 
-def test_a_picture_is_made_small_and_written_anew(tmp_path: Path) -> None:
-    Image.new("RGB", (2000, 1000)).save(tmp_path / "big.png")
-    image = Album().embed(tmp_path / "big.png")
+@pytest.mark.parametrize(("name", "width"), [("big.jpg", 640), ("drawn.png", 1200)])
+def test_a_picture_is_made_small_and_written_anew(tmp_path: Path, name: str, width: int) -> None:
+    Image.new("RGB", (2000, 1000)).save(tmp_path / name)
+    image = Album().embed(tmp_path / name)
     assert image is not None
-    assert (image.width, image.height) == (560, 280)
+    assert (image.width, image.height) == (width, width // 2)
     assert image.address.startswith("data:image/webp;base64,")
 
 

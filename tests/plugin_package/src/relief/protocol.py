@@ -29,12 +29,12 @@ CLOSE = 1.25  # the usual first threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Depth:
+class Relief:
     """Ridge regression of each patch's depth on the features of a frozen backbone."""
 
-    name: ClassVar[str] = "depth"
+    name: ClassVar[str] = "relief"
     version: ClassVar[int] = 1
-    data: ClassVar[DataKind] = "depth"
+    data: ClassVar[DataKind] = "relief"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
     metrics: ClassVar[tuple[MetricSpec, ...]] = (

@@ -22,7 +22,7 @@ Depth = NDArray[np.float32]  # (H, W), meters; 0 is not known
 
 
 @dataclass(frozen=True, slots=True)
-class DepthDataset:
+class ReliefDataset:
     """Images with their depth, sorted by name."""
 
     info: DatasetInfo
@@ -76,7 +76,7 @@ class DepthDataset:
         return depth
 
 
-def open_depth(root: Path, split: str) -> DepthDataset:
+def open_relief(root: Path, split: str) -> ReliefDataset:
     """Open one split of images with depth maps.
 
     Raises:
@@ -94,9 +94,9 @@ def open_depth(root: Path, split: str) -> DepthDataset:
     if alone or not names:
         raise DatasetError(f"{str(images)!r} has images without a depth map.", found=str(alone[:3]))
     info = DatasetInfo(
-        name=root.name, split=split, kind="depth", items=len(names), item_noun="depth maps"
+        name=root.name, split=split, kind="relief", items=len(names), item_noun="depth maps"
     )
-    return DepthDataset(info, root / split, names)
+    return ReliefDataset(info, root / split, names)
 
 
 def write_demo(root: Path) -> None:
@@ -115,4 +115,4 @@ def write_demo(root: Path) -> None:
             deep.save(root / split / "depth" / f"{number}.png")
 
 
-READER = Reader(open_depth, write_demo)
+READER = Reader(open_relief, write_demo)
