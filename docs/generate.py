@@ -14,7 +14,9 @@ from vitbench import api, kit
 from vitbench.cli.main import COMMANDS, main, usage
 from vitbench.data.dataset import readers
 from vitbench.data.published.sets import find_set, set_names
+from vitbench.engine.describe import Command
 from vitbench.engine.protocol import protocols, scorers
+from vitbench.registry import Registry
 
 
 def write_pages(folder: Path) -> None:
@@ -28,7 +30,10 @@ def write_pages(folder: Path) -> None:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yield name and Markdown of each page."""
-    kinds = [("protocols", "eval", protocols), ("scorers", "score", scorers)]
+    kinds: tuple[tuple[str, Command, Registry[Any]], ...] = (
+        ("protocols", "eval", protocols),
+        ("scorers", "score", scorers),
+    )
     for room, command, registry in kinds:
         names = [entry.name for entry in registry.entries()]
         for name in names:

@@ -67,7 +67,9 @@ def protocol_page(component: type[Scoring], command: Command) -> str:
 
 def _sections(docstring: str) -> tuple[str, Mapping[str, str]]:
     """Split a docstring into its text and the sections Source and Differs."""
-    text, found, title = [], {}, ""
+    text: list[str] = []
+    found: dict[str, list[str]] = {}
+    title = ""
     for line in docstring.splitlines():
         head = line.removesuffix(":")
         if line.endswith(":") and head in SECTIONS:
@@ -113,7 +115,8 @@ def _settings(component: Any, above: str = "") -> Iterator[tuple[str, ...]]:
 def _printed(name: str) -> Iterator[tuple[str, ...]]:
     for record in published_records():
         if record.protocol.name == name:
-            yield record.subject.name, record.dataset.name, _scores(record), _citation(record)
+            data = record.dataset.name if record.dataset else ""
+            yield record.subject.name, data, _scores(record), _citation(record)
 
 
 def _scores(record: Record) -> str:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 def record_html(record: "Record") -> str:
     """Return subject, protocol, data, scores and notes of a record as HTML; all text is escaped."""
     head = f"{record.subject.name} · {record.protocol.name} {record.protocol.preset}".strip()
-    data = f"{record.dataset.name}/{record.dataset.split}, {record.dataset.items:,} items"
+    found = record.dataset
+    data = f"{found.name}/{found.split}, {found.items:,} items" if found else "no data"
     rows = "".join(f"<tr>{_row(score)}</tr>" for score in record.scores)
     notes = "".join(f"<br><small>† {escape(note)}</small>" for note in record.notes)
     return (
