@@ -37,6 +37,7 @@ copybutton_only_copy_prompt_lines = True
 html_theme = "furo"
 html_title = "vitbench"
 html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {
