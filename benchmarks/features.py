@@ -1,47 +1,83 @@
-"""Features of a ViT-S/16 on a CPU: ours against the official code path of DINO, in one process.
+"""Features of a ViT-S/16 on one CPU core: ours beside timm's own call, and the code of 2021.
 
-    python benchmarks/features.py --peer DINO_CHECKOUT [--rounds N] [--threads N]
+    python benchmarks/features.py [--arch NAME] [--rounds N] [--compile] [--peer DINO_CHECKOUT]
 
-The official path is explicit attention with the table of positions resized at every call; images
-of 224 x 224 go in batches of 16, DAVIS frames of 480 x 832 one by one, as its scripts send them.
-Both sides have the same weights. Each figure is the fastest of several alternating rounds. The
-floor is the network's multiplications at the speed of one large product.
+All have the same weights and the same images. timm attends by `scaled_dot_product_attention`; it is
+called in float32, under bfloat16 autocast, with weights in bfloat16, and, if asked, compiled. The
+official path of DINO is explicit attention, with the table of positions resized at every call.
 """
 
 import argparse
 import importlib
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from torch import Tensor
 
+from benchmarks.stopwatch import conditions, one_core, race
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
 
-SIZES = (((224, 224), 16), ((480, 832), 1))  # pixels and images a call of the official scripts
-OUR_BATCH = {(224, 224): 16, (480, 832): 4}
+SIZES = (((224, 224), 8), ((480, 832), 1))  # pixels, and images of a call
+Run = Callable[[], object]
 
 
 def main() -> None:
-    """Print milliseconds an image, ratios and distances from the floor."""
+    """Print milliseconds of each size and way, and how they compare with timm's."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--peer", type=Path, required=True, help="checkout of facebookresearch/dino"
-    )
+    parser.add_argument("--arch", default="vit_small_patch16_224")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--compile", action="store_true", help="timm's network compiled, too")
+    parser.add_argument("--peer", type=Path, help="checkout of facebookresearch/dino (ViT-S alone)")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    backbone = build_backbone("vit_small_patch16_224", seed=0).eval().requires_grad_(False)
-    peer = official(given.peer, backbone)
-    print(
-        f"ViT-S/16, features of the last block, {given.threads} threads, torch {torch.__version__}"
-    )
-    for size, batch in SIZES:
-        compare(backbone, peer, size, batch, given.rounds)
+    print(conditions())
+    backbone = build_backbone(given.arch, seed=0).eval().requires_grad_(False)
+    with one_core(), torch.inference_mode():
+        for size, count in SIZES:
+            images = torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
+            runs = ways(backbone, images, given)
+            difference = largest_difference(backbone, images, given.arch)
+            print(
+                f"{given.arch}, {count} x {size[0]} x {size[1]} px, one thread;"
+                f" ours less timm's at most {difference:.0e}"
+            )
+            found = race(runs, given.rounds)
+            for name, timing in found.items():
+                usual = "timm, bfloat16 autocast" if "bfloat16" in name else "timm, float32"
+                ratio = found[usual].least / timing.least
+                print(f"  {name:28} {timing}  {ratio:5.2f} x {usual}", flush=True)
+
+
+def ways(backbone: TimmBackbone, images: Tensor, given: argparse.Namespace) -> dict[str, Run]:
+    """Return every way to the features of the last block."""
+    plain = timms(backbone, given.arch)
+    halved, narrow = timms(backbone, given.arch).bfloat16(), images.bfloat16()
+    runs: dict[str, Run] = {
+        "timm, float32": lambda: plain.forward_features(images),
+        "ours, float32": lambda: backbone(images),
+        "timm, bfloat16 autocast": rounded(lambda: plain.forward_features(images)),
+        "timm, bfloat16 weights": lambda: halved.forward_features(narrow),
+        "ours, bfloat16": rounded(lambda: backbone(images)),
+    }
+    if given.compile:
+        compiled: Any = torch.compile(plain.forward_features)
+        runs["timm compiled, float32"] = lambda: compiled(images)
+        runs["timm compiled, bfloat16"] = rounded(lambda: compiled(images))
+    if given.peer:
+        peer = official(given.peer, backbone)
+        runs["official, float32"] = lambda: peer.get_intermediate_layers(images, 1)
+        runs["official, bfloat16"] = rounded(lambda: peer.get_intermediate_layers(images, 1))
+    return runs
+
+
+def timms(backbone: TimmBackbone, arch: str) -> Any:
+    """Return timm's network with our weights."""
+    network = timm.create_model(arch, num_classes=0, dynamic_img_size=True)
+    network.load_state_dict(backbone.state_dict())
+    return network.eval().requires_grad_(False)
 
 
 def official(folder: Path, backbone: TimmBackbone) -> Any:
@@ -52,71 +88,22 @@ def official(folder: Path, backbone: TimmBackbone) -> Any:
     return peer.eval()
 
 
-def compare(
-    backbone: TimmBackbone, peer: Any, size: tuple[int, int], batch: int, rounds: int
-) -> None:
-    """Time both on one size of image and print the lines."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(OUR_BATCH[size], 3, *size, generator=generator)
-
-    def theirs() -> Tensor:
-        parts = [peer.get_intermediate_layers(part, 1)[0] for part in torch.split(images, batch)]
-        return torch.cat(parts)
-
-    def ours() -> Tensor:
-        (features,) = backbone(images)
-        return torch.cat([features.pooled[:, None], features.patches.flatten(2).mT], dim=1)
-
-    with torch.inference_mode():
-        difference = (theirs() - ours()).abs().max().item()
-        runs = {"official float32": theirs, "ours float32": ours, "ours bfloat16": rounded(ours),
-                "official bfloat16": rounded(theirs)}  # fmt: skip
-        seconds = fastest(runs, rounds)
-    floors = {"float32": floor(backbone, size, torch.float32),
-              "bfloat16": floor(backbone, size, torch.bfloat16)}  # fmt: skip
-    print(f"{size[0]} x {size[1]} px, batches of {len(images)} (official {batch}), "
-          f"largest difference {difference:.1e}")  # fmt: skip
-    for name, taken in seconds.items():
-        each = taken / len(images)
-        ratio = seconds["official float32"] / taken
-        least = floors[name.split()[1]]
-        print(f"  {name:<18} {each * 1e3:8.1f} ms an image  {ratio:5.2f}x official float32"
-              f"  {each / least:5.2f}x the floor of {least * 1e3:.1f} ms")  # fmt: skip
-
-
-def rounded(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def rounded(run: Run) -> Run:
     """Return the same run under bfloat16 autocast."""
 
-    def under_autocast() -> Tensor:
+    def under_autocast() -> object:
         with torch.autocast("cpu", torch.bfloat16):
             return run()
 
     return under_autocast
 
 
-def fastest(runs: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, float]:
-    """Return the least seconds of each run; the runs take turns, so that a busy spell hits all."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - started)
-    return best
-
-
-def floor(backbone: TimmBackbone, size: tuple[int, int], dtype: torch.dtype) -> float:
-    """Return the seconds an image's multiplications take at the speed of one large product."""
-    info = backbone.info
-    patches = (size[0] // info.patch_size) * (size[1] // info.patch_size)
-    tokens, D = patches + info.prefix_tokens, info.embed_dim
-    block = 24 * tokens * D * D + 4 * tokens * tokens * D
-    work = info.depth * block + 2 * patches * D * 3 * info.patch_size**2
-    side = 2048
-    left, right = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
-    product = torch.ops.mkldnn._linear_pointwise
-    runs = {"product": lambda: product(left, right, None, "none", [], "")}
-    return work / (2 * side**3 / fastest(runs, 10)["product"])
+def largest_difference(backbone: TimmBackbone, images: Tensor, arch: str) -> float:
+    """Return the largest difference of a class token in float32, at the native size alone."""
+    if images.shape[-2:] != tuple(backbone.info.image_size):
+        images = torch.nn.functional.interpolate(images, backbone.info.image_size)
+    (ours,) = backbone(images)
+    return float((ours.pooled - timms(backbone, arch).forward_features(images)[:, 0]).abs().max())
 
 
 if __name__ == "__main__":

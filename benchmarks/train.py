@@ -111,10 +111,8 @@ def noise(bench: Bench, sizes: tuple[int, ...]) -> CropBatch:
 
 
 def counted(recipe: Recipe, batch: CropBatch, device: torch.device) -> int:
-    """Count a step's operations, in bf16: the counter does not know oneDNN's products in fp32."""
-    trainer = Trainer(
-        recipe, steps_per_epoch=100, device=device, computing=ComputeConfig(precision="bf16")
-    )
+    """Count a step's operations."""
+    trainer = Trainer(recipe, steps_per_epoch=100, device=device, computing=ComputeConfig())
     with FlopCounterMode(display=False) as counter:
         trainer.train_step(batch)
     return int(counter.get_total_flops())

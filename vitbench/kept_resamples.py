@@ -12,6 +12,7 @@ import numpy as np
 
 from vitbench.bootstrap import Resampled, resampled_score
 from vitbench.cache import cache_place, find_cached
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
 from vitbench.score_statistics import Items
 
@@ -51,14 +52,10 @@ def _drawn(kept: tuple[str, str], items: Items, metric: str, seed: int) -> Resam
 
 def _read(path: Path) -> Resampled | None:
     """Read what was kept; None where nothing whole is."""
-    try:
-        with path.open("rb") as stream:
-            values = np.lib.format.read_array(stream, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    values = unless_broken(lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    if values is None or values.ndim != 1 or values.dtype != np.float64 or len(values) < 2:
         return None
-    if values.ndim != 1 or values.dtype != np.float64 or len(values) < 2:
-        return None
-    return Resampled(float(values[0]), values[1:])
+    return Resampled(float(values[0]), np.array(values[1:]))
 
 
 def _key(items: Items, metric: str, seed: int) -> str:

@@ -10,10 +10,12 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from vitbench.bounds import LONGEST_MESSAGE
 from vitbench.errors import DatasetError, VitbenchError
 
+T = TypeVar("T")
 A_NAME_A_LINE = "UTF-8 text, a name a line"
 UNSPOKEN = (LookupError, TypeError, AttributeError, ArithmeticError)  # by themselves no sentence
 NO_MEMORY = "it takes more memory than there is"
@@ -87,6 +89,15 @@ def refused_as(refusal: Callable[[Exception], VitbenchError]) -> Iterator[None]:
         raise
     except Exception as found:
         raise refusal(found) from found
+
+
+def unless_broken(read: Callable[[], T]) -> T | None:
+    """Return what a file of the cache holds; None where it can't be read: it is made again."""
+    try:
+        with parsing("the file"):
+            return read()
+    except VitbenchError:
+        return None
 
 
 def reason(error: Exception) -> str:

@@ -101,6 +101,8 @@ def exit_code(work: Callable[[], object]) -> int:
         return error.exit_code
     except KeyboardInterrupt as error:
         return error.exit_code if isinstance(error, Terminated) else 130
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 0
     except OSError as error:  # as the command line: a full disk, a file where a folder should be
         traceback.print_exc()
         return REFUSED if error.filename or error.errno in (27, 28) else TRACEBACK

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,10 @@ from vitbench_protocols.segmentation.settings import Inference
 
 MINI = "random:vit_mini_patch8_64"
 RECIPES = ("dino", "selfpatch", "esvit", "moby", "moby-selfpatch")
-TIMES = frozenset({"cost", "started_at", "command", "environment"})  # no two runs have them equal
+BOARD = "tensorboard"
+TIMES = frozenset(
+    {"cost", "started_at", "command", "environment", "notes"}
+)  # no two runs have them equal
 KNN = Knn(resize=32, crop=32, engine="torch")
 
 
@@ -109,39 +112,40 @@ def jobs() -> Mapping[str, Work]:
 def report(folder: Path) -> None:
     """Write the page of a folder with records."""
     out = folder / "page.html"
-    words = ["report", str(folder / "results"), "--format", "html", "--out", str(out)]
+    words = ["report", "--results", str(folder / "results"), "--format", "html", "--out", str(out)]
     if main(words) not in (0, 2):
         raise SystemExit(1)
 
 
 def outcome(folder: Path) -> dict[str, str]:
-    """Return what a job has made, without times: file -> digest."""
+    """Return what a job has made, without times: file, of a document each key, -> digest."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in {"log", "page.html"}:
-            content = _content(path)
-            if content is not None:
-                digest = hashlib.sha256(content).hexdigest()
-                found[path.relative_to(folder).as_posix()] = digest
+            for key, content in _contents(path):
+                name = f"{path.relative_to(folder).as_posix()} {key}".rstrip()
+                found[name] = hashlib.sha256(content).hexdigest()
     return found
 
 
-def _content(path: Path) -> bytes | None:
-    """Return the bytes of a file that two equal runs have equal; None where none are."""
+def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield what two equal runs have equal in a file."""
     if path.suffix == ".npz":
         with np.load(path) as arrays:
-            return b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
-    if path.name == "run.json" or path.suffix in {".pt", ".svg", ".jsonl"}:
-        return None  # times; of a training the backbone is compared
-    if path.parent.name == "tensorboard":
-        return None  # named after time and process
-    if path.suffix == ".json":
+            for name in sorted(arrays):
+                yield name, arrays[name].tobytes()
+    elif path.suffix == ".json" and path.name != "run.json":
         document = json.loads(path.read_text())
-        if isinstance(document, dict):
-            document = {key: value for key, value in document.items() if key not in TIMES}
-            document.pop("notes", None)
-        return json.dumps(document, sort_keys=True).encode()
-    return path.read_bytes()
+        if not isinstance(document, dict):
+            document = {"": document}
+        if document.get("status") == "failed":  # of a run that found no room
+            return
+        for key, value in document.items():
+            if key not in TIMES:
+                yield key, json.dumps(value, sort_keys=True).encode()
+    # logs, plots and snapshots hold times; of a training the backbone is compared
+    elif path.suffix not in {".pt", ".svg", ".jsonl", ".json"} and path.parent.name != BOARD:
+        yield "", path.read_bytes()
 
 
 def tiny_records(root: Path) -> None:

@@ -1,19 +1,23 @@
 """Damaged files of every kind, read to the end: read, or refused by an error that names them."""
 
+import base64
+import json
 import random
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.harness import MB, Outcome, many
 from tests.faults.mutations import damage
-from tests.faults.readers import READERS, Reader
+from tests.faults.readers import Reader
 from vitbench.errors import VitbenchError
 from vitbench.outside_files import NO_MEMORY
 
 MEMORY = 256 * MB  # and four times the honest input, which is small here
 SECONDS = 20.0
+CORPUS = Path(__file__).parent / "corpus"  # reader, file and its content, zlib and base64
 ACCEPTED, REFUSED, UNNAMED = "accepted", "refused", "refused without a name"
 PLACES = ("annotation ", "detection in image ")  # in the one file that was given
 FINE = frozenset({ACCEPTED, REFUSED})
@@ -69,6 +73,8 @@ class Damaged:
             self.reader.read(self.place)
         except VitbenchError as error:
             text = str(error)
+            if self.reader.own:
+                return f"a cache is refused: {text}"
             if NO_MEMORY in text:
                 return f"takes more than {MEMORY >> 20} MB"
             return REFUSED if self._is_named(text, file) else f"{UNNAMED}: {text}"
@@ -79,15 +85,19 @@ class Damaged:
         names = {*file.parts, file.stem, *self.place.parts[-2:], file.stem.split(".")[0]}
         return any(name in text for name in names) or any(mark in text for mark in PLACES)
 
+    def corpus(self) -> Iterator[Outcome]:
+        """Read what once failed."""
+        kept = [json.loads(path.read_text()) for path in sorted(CORPUS.glob("*.json"))]
+        mine = [one for one in kept if one["reader"] == self.reader.name]
+        contents = [zlib.decompress(base64.b64decode(one["content"])) for one in mine]
+        files = [Path(one["file"]) for one in mine]
+        work: Callable[[int], str] = lambda n: self.read(files[n], contents[n])  # noqa: E731
+        yield from many(list(range(len(mine))), work, memory=MEMORY, seconds=SECONDS)
+
     def cases(self, seeds: range) -> Iterator[Outcome]:
         """Read many damaged files, some in each child."""
         work: Callable[[int], str] = lambda seed: self.read(*self.damaged(seed))  # noqa: E731
         yield from many(list(seeds), work, memory=MEMORY, seconds=SECONDS)
-
-
-def all_damaged(root: Path) -> list[Damaged]:
-    """Write the honest files of every kind."""
-    return [Damaged.of(reader, root) for reader in READERS]
 
 
 def _link(source: str, target: str) -> None:

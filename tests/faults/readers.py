@@ -1,12 +1,15 @@
 """Every kind of file that strangers hand in: honest ones, and the code that reads them."""
 
+import hashlib
 import io
 import json
+import os
 import pickle
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,9 @@ from tests.protocols.segmentation.conftest import write_maps
 from tests.tiny_clips import write_davis
 from tests.unit.data.test_voc_objects import write_voc
 from vitbench.api import open_dataset, read_records, resolve
+from vitbench.data import kept_listing
 from vitbench.data.classification import open_classification
+from vitbench.data.content import Digests
 from vitbench.data.decode import refusal
 from vitbench.data.instances import decode_masks
 from vitbench.data.keypoint_pairs import write_demo as write_pairs
@@ -29,7 +34,10 @@ from vitbench.data.packing import Packing, pack_folder
 from vitbench.data.retrieval import write_demo as write_retrieval
 from vitbench.data.selection import selection
 from vitbench.data.shards import open_shards, read_shard
+from vitbench.engine import sanity_check
+from vitbench.engine.feature_store import Batches, is_whole
 from vitbench.errors import VitbenchError
+from vitbench.kept_resamples import KeptResamples
 from vitbench.models.checkpoint import load_backbone
 from vitbench.models.factory import build
 from vitbench.models.manifest import parse_manifest
@@ -260,6 +268,64 @@ def _read_results(root: Path) -> None:
             runs_of(one, truth)
 
 
+def _cache(root: Path) -> None:
+    with within(root):
+        folder = root.parent / "counted"
+        folder.mkdir()
+        for number in range(3):
+            (folder / f"{number}.png").write_bytes(b"x" * number)
+            os.utime(folder / f"{number}.png", (0, 0))
+        Digests(folder).of(sorted(folder.iterdir()))
+        names = [path.name for path in sorted(folder.iterdir())]
+        kept_listing.WORTH, before = 1, kept_listing.WORTH
+        os.utime(folder, (0, 0))
+        kept_listing.keep_listing(folder, names, {"": (1, 2, 0, 0)})
+        kept_listing.WORTH = before
+        items = {"ids": np.arange(4).astype(str), "top1": np.array([0.0, 100, 100, 0])}
+        KeptResamples()(items, "top1")
+        place = root / "features" / "store"
+        place.mkdir(parents=True)
+        kept = Batches(place, "t", [2, 2], {"a": 3})
+        with kept.writer(2) as writer:
+            for number in range(2):
+                writer.write(number, np.full((2, 3), number, np.float32))
+        np.save(place / "a.npy", np.ones((4, 3), np.float32))
+        (root / "gate").mkdir()
+        (root / "gate" / "x.json").write_text('[{"passed": true, "text": "fine"}]')
+
+
+def _read_cache(root: Path) -> None:
+    with within(root):
+        folder = root.parent / "counted"
+        digests = [hashlib.sha256(b"x" * number).digest() for number in range(3)]
+        assert Digests(folder).of(sorted(folder.iterdir())) == digests
+        kept_listing.read_listing(folder)
+        items = {"ids": np.arange(4).astype(str), "top1": np.array([0.0, 100, 100, 0])}
+        found = KeptResamples()(items, "top1")
+        assert found is not None
+        assert len(found.drawn)
+        place = root / "features" / "store"
+        for number, (part, offset) in Batches(place, "t", [2, 2], {"a": 3}).finished().items():
+            held = np.frombuffer(part.read_bytes()[offset : offset + 24], np.float32)
+            assert (held == number).all()
+        if is_whole(place / "a.npy", (4, 3)):
+            np.load(place / "a.npy")
+        sanity_check._recalled(root / "gate" / "x.json")
+
+
+@contextmanager
+def within(cache: Path) -> Iterator[None]:
+    """Use a cache for the time of the block."""
+    before = os.environ.get("VITBENCH_CACHE")
+    os.environ["VITBENCH_CACHE"] = str(cache)
+    try:
+        yield
+    finally:
+        os.environ.pop("VITBENCH_CACHE")
+        if before is not None:
+            os.environ["VITBENCH_CACHE"] = before
+
+
 READERS = (
     Reader("weights", _weights, _load),
     Reader("legacy weights", _legacy, _load),
@@ -281,4 +347,5 @@ READERS = (
     Reader("records", _records, _report),
     Reader("zipped masks", _masks, _unpacked),
     Reader("results", _results, _read_results),
+    Reader("cache", _cache, _read_cache, own=True),
 )

@@ -1,9 +1,9 @@
 """Jobs that are killed, asked to stop, short of disk or beside one another: all end as unbroken."""
 
-import errno
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.faults.harness import TRACEBACK, Child, Ended, start
 from tests.faults.jobs import Data, Work, outcome, report
+from vitbench import distributed
 from vitbench.errors import INTERRUPTED, STOPPED_AFTER_SAVING
 from vitbench.records import Unreadable, read_records
 
@@ -23,6 +24,9 @@ ASKED = {
     signal.SIGUSR1: STOPPED_AFTER_SAVING,
     signal.SIGINT: INTERRUPTED,
 }
+SAME_BITS = frozenset(  # jobs whose scores no number of processes moves
+    {"knn", "linear probe, sweep", "davis", "segmentation, knn", "segmentation, linear"}
+)
 DISKS = (16, 64, 256, 1024, 4096, 20_000)  # kB
 
 
@@ -53,12 +57,12 @@ class Trials:
 
         def child() -> None:
             environ["VITBENCH_CACHE"] = str(folder / "cache")
+            environ["XDG_CACHE_HOME"] = str(folder / "cache of the user")
             synthetic = folder / "cache" / "synthetic-v1"
-            common = self.root / "built-in"
-            if common.is_dir() and not synthetic.exists():
+            if not synthetic.exists():
                 synthetic.parent.mkdir(exist_ok=True)
                 with suppress(FileExistsError):
-                    synthetic.symlink_to(common)
+                    synthetic.symlink_to(self.root / "built-in")
             work(self.data, folder)
 
         return start(child, folder / "log", file_size=file_size)
@@ -112,6 +116,40 @@ class Trials:
                 self._fail("beside", job, f"ends with {ended.code}: {ended.said}")
         self._same(job, folder, "beside")
 
+    def by_processes(self, job: Unbroken, draw: random.Random) -> None:
+        """Share a job among two or three processes; now and then one of them is killed."""
+        if job.name not in SAME_BITS:
+            return
+        folder, count, port = self._folder(), draw.choice((2, 3)), _free_port()
+        together = [
+            self.begin(_as_rank(job.work, rank, count, port), folder) for rank in range(count)
+        ]
+        kills = draw.random() < 0.5
+        if kills:
+            time.sleep(2 * job.seconds * draw.random())
+            draw.choice(together).send(signal.SIGKILL)
+        for child in together:
+            ended = child.wait(30.0 if kills else TIMEOUT)
+            if ended.code and not kills:
+                self._fail("processes", job, f"ends with {ended.code}: {ended.said}")
+        self._same(job, folder, "processes")
+
+    def on_a_read_only_cache(self, job: Unbroken, draw: random.Random) -> None:
+        """Do a job with the warm cache of another run, which can't be written."""
+        folder, first = self._folder(), self._folder()
+        ended = self.begin(job.work, first).wait(TIMEOUT)
+        if ended.code:
+            self._fail("read-only", job, f"ends with {ended.code}: {ended.said}")
+        with read_only(first / "cache") as mounted:
+            if mounted:
+                folder.mkdir()
+                (folder / "cache").symlink_to(first / "cache")
+                self.begin(job.work, folder).wait(TIMEOUT)
+                if (folder / "cache of the user" / "vitbench" / "features").exists():
+                    self._fail("read-only", job, "features are made again")
+                self._same(job, folder, "read-only")
+        shutil.rmtree(first, ignore_errors=True)
+
     def _pause_and_send(
         self, child: Child, job: Unbroken, draw: random.Random, number: signal.Signals
     ) -> Ended:
@@ -153,6 +191,25 @@ def _clear_runs(_: Data, folder: Path) -> None:
         cached.remove(entry)
 
 
+def _as_rank(work: Work, rank: int, count: int, port: int) -> Work:
+    """Return the part of one process in a job."""
+
+    def part(data: Data, folder: Path) -> None:
+        environ.update(RANK=str(rank), WORLD_SIZE=str(count), LOCAL_RANK=str(rank))
+        environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        with distributed.process_group(timeout_minutes=2):
+            work(data, folder)
+
+    return part
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 def _made(folder: Path) -> dict[str, str]:
     return {name: digest for name, digest in outcome(folder).items() if name[:5] != "cache"}
 
@@ -173,14 +230,23 @@ def small_disk(folder: Path, size: int) -> Iterator[int | None]:
     """Mount a disk of so many kB; where that is not allowed, give the size a file may have."""
     folder.mkdir(parents=True, exist_ok=True)
     words = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(folder)]
-    try:
-        mounted = not subprocess.run(words, capture_output=True, check=False).returncode
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-        mounted = False
+    mounted = not subprocess.run(words, capture_output=True, check=False).returncode
     try:
         yield None if mounted else size * 1024
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[bool]:
+    """Make a folder one that can't be written, and tell whether that is allowed."""
+    words = ["mount", "--bind", str(folder), str(folder)]
+    mounted = not subprocess.run(words, capture_output=True, check=False).returncode
+    if mounted:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+    try:
+        yield mounted
     finally:
         if mounted:
             subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -191,4 +257,6 @@ KINDS: dict[str, Callable[[Trials, Unbroken, random.Random], None]] = {
     "signal": Trials.asked,
     "disk": Trials.on_a_small_disk,
     "beside": Trials.beside,
+    "processes": Trials.by_processes,
+    "read-only": Trials.on_a_read_only_cache,
 }

@@ -3,11 +3,12 @@
 import sys
 import webbrowser
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from vitbench.cli.flags import parse
 from vitbench.errors import RecordError, SettingError
-from vitbench.records import atomic
+from vitbench.records import PART, atomic, sweep
 from vitbench.reports.failures import whole
 from vitbench.reports.folders import read_folders
 from vitbench.reports.render import Form, render
@@ -123,7 +124,7 @@ def run(arguments: list[str]) -> int:
     else:
         home = next((folder for folder in places if folder.is_dir()), Path())
         path = Path(options.out) if options.out else home / PAGE
-        _write(render(table, options.format), path)
+        write_report(render(table, options.format), path)
         if not options.out:
             sys.stdout.write(f"{path}\n")
         if options.open:
@@ -139,9 +140,15 @@ def _print(table: Table) -> None:
     show(table, Console())
 
 
-def _write(text: str, path: Path) -> None:
+def write_report(text: str, path: Path) -> None:
+    """Write a report to a file.
+
+    Raises:
+        RecordError: It can't be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, f".{escape(path.name)}.*{PART}")
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -12,16 +12,18 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from vitbench.cache import cache_place, find_cached
 from vitbench.data.kinds import Dataset
 from vitbench.data.loader import in_order
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
+from vitbench.records.regular import regular_arrays
 
 VERSION = 2  # of fingerprints; the first hashed names and sizes
+LARGEST_DIGESTS = 16 << 30  # bytes of a table, unpacked
 SETTLED_NS = 2_000_000_000  # a file changed this recently can change again under the same times
 WHOLE_BYTES = 1 << 20  # up to this size a file is read at once
 AHEAD = 4  # groups a thread that are hashed before their turn
@@ -180,14 +182,15 @@ def _facts(found: os.stat_result) -> Facts:
 
 def _read(table: Path) -> dict[bytes, tuple[Facts, bytes]]:
     """Read a table of digests; one that is broken is made again."""
-    try:
-        with table.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            paths = arrays["paths"].tobytes().split(SEPARATOR)
-            facts, digests = arrays["facts"].tolist(), arrays["digests"].tobytes()
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return {}
+    return unless_broken(lambda: _table(table)) or {}
+
+
+def _table(table: Path) -> dict[bytes, tuple[Facts, bytes]]:
+    arrays = regular_arrays(table, LARGEST_DIGESTS)
+    paths = arrays["paths"].tobytes().split(SEPARATOR)
+    facts, digests = arrays["facts"].astype(np.int64).tolist(), arrays["digests"].tobytes()
     if len(digests) != 32 * len(facts) or len(paths) != len(facts):
-        return {}
+        raise ValueError(f"{len(paths)} paths, {len(facts)} facts, {len(digests)} bytes of digests")
     return {
         path: ((size, mtime, ctime, inode), digests[32 * number : 32 * number + 32])
         for number, (path, (size, mtime, ctime, inode)) in enumerate(zip(paths, facts, strict=True))

@@ -10,20 +10,21 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.cache import cache_place, find_cached
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
+from vitbench.records.regular import regular_arrays
 
 VERSION = 1  # of which files are listed
 WORTH = 20_000  # names; fewer are listed in half a second
 SETTLED_NS = 2_000_000_000  # a folder changed this recently can change again at the same time
 SEPARATOR = "\0"  # no path holds it
 INODES = (1 << 63) - 1  # larger ones are cut, to be kept as signed numbers
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+LARGEST_LISTING = 16 << 30  # bytes, unpacked
 
 Facts = tuple[int, int, int, int]  # device, inode, mtime_ns, ctime_ns
 
@@ -40,21 +41,19 @@ def folder_facts(path: str | Path) -> Facts:
 
 def read_listing(folder: Path) -> list[str] | None:
     """Return the image names below a folder as they were listed, None if they may have changed."""
-    try:
-        with (
-            find_cached(*_file(folder)).open("rb") as stream,
-            np.load(stream, allow_pickle=False) as arrays,
-        ):
-            folders = _unpacked(arrays["folders"])
-            facts = [tuple(row) for row in arrays["facts"].tolist()]
-            if len(facts) != len(folders) or any(
-                folder_facts(f"{folder}/{name}") != known
-                for name, known in zip(folders, facts, strict=True)
-            ):
-                return None
-            return _unpacked(arrays["names"])
-    except UNREADABLE:
+    return unless_broken(lambda: _kept(folder))
+
+
+def _kept(folder: Path) -> list[str] | None:
+    arrays = regular_arrays(find_cached(*_file(folder)), LARGEST_LISTING)
+    folders = _unpacked(arrays["folders"])
+    facts = [tuple(row) for row in arrays["facts"].tolist()]
+    if len(facts) != len(folders) or any(
+        folder_facts(f"{folder}/{name}") != known
+        for name, known in zip(folders, facts, strict=True)
+    ):
         return None
+    return _unpacked(arrays["names"])
 
 
 def keep_listing(folder: Path, names: Sequence[str], folders: Mapping[str, Facts]) -> None:

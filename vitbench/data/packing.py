@@ -15,7 +15,7 @@ from PIL import Image
 from vitbench.data.image_files import ImageFiles, find_images
 from vitbench.data.shards import INDEX
 from vitbench.keyed_random import permutation
-from vitbench.records import atomic
+from vitbench.records import atomic, sweep
 from vitbench.settings import setting
 
 TRAIN, HELD_OUT = "train", "val"
@@ -54,6 +54,7 @@ def pack_folder(
         DatasetNotFound: There are no images.
     """
     out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
     counts: dict[str, int] = {}
     for split in splits(root):
         for name, members in _parts(split, packing):

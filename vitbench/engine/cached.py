@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 from vitbench.cache import cache_roots
 from vitbench.errors import UnknownName
-from vitbench.folder_lock import LOCK, FolderInUse, folder_lock
+from vitbench.folder_lock import FolderInUse, folder_lock
 from vitbench.records import ABANDONED, BUILDING, REMOVED, sweep, sweep_folders
 
 PARTS = {  # of the cache, by the word for it: which folders hold it
@@ -23,6 +23,7 @@ PARTS = {  # of the cache, by the word for it: which folders hold it
     "digests": ("digests", "screened", "listings"),
     "resamples": ("resamples",),
 }
+HELD = ("features", "runs")  # by the run that is at work in a folder of theirs
 ALL = "all"
 SHORTEST_KEY = 6  # characters of a feature store's key that choose it
 
@@ -79,7 +80,7 @@ def choose(words: Sequence[str]) -> list[Entry]:
 def remove(entry: Entry) -> bool:
     """Remove an entry, unless a run holds its lock; tell whether it is gone."""
     with suppress(FileNotFoundError):  # somebody else removed it
-        if not (entry.path / LOCK).is_file():
+        if entry.part not in HELD or not entry.path.is_dir():
             _drop(entry.path)
             return True
         try:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.cache import writing_to_cache
+from vitbench.outside_files import unless_broken
 from vitbench.records import PART, atomic
 
 BATCH_START = struct.Struct("<8sQQI")  # mark, number of the batch, bytes, their checksum
@@ -34,12 +35,11 @@ Array = NDArray[np.float32]
 
 def is_whole(path: Path, shape: tuple[int, int]) -> bool:
     """Tell whether a file holds an array of float32 of a shape, to its last byte."""
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    found = unless_broken(lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    if found is None or found.shape != shape or found.dtype != np.float32:
         return False
-    whole: bool = found.shape == shape and found.dtype == np.float32
-    return whole and path.stat().st_size == found.offset + found.nbytes
+    whole: bool = path.stat().st_size == found.offset + found.nbytes and not np.isfortran(found)
+    return whole
 
 
 @dataclass(frozen=True, slots=True)

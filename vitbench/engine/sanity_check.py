@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +27,7 @@ from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
 from vitbench.models.identity import identify_weights
 from vitbench.neighbors import Neighbors, vote
 from vitbench.online_knn import TEMPERATURE, K
+from vitbench.outside_files import unless_broken
 from vitbench.records import atomic
 from vitbench.settings import digest
 
@@ -45,6 +47,9 @@ class Check:
 
     passed: bool
     text: str
+
+
+ADAPTER = TypeAdapter(tuple[Check, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +112,8 @@ def inspect(
 
 def _recalled(kept: Path) -> tuple[Check, ...]:
     """Return the results that were kept; none where nothing whole is."""
-    try:
-        return tuple(Check(**check) for check in json.loads(kept.read_text()))
-    except (OSError, ValueError, TypeError):
-        return ()
+    found = unless_broken(lambda: ADAPTER.validate_json(kept.read_bytes()))
+    return found or ()
 
 
 def _behavior(backbone: Backbone, precision: Precision) -> tuple[Check, ...]:

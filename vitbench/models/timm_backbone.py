@@ -12,7 +12,6 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from vitbench.errors import SettingError
-from vitbench.models import cpu_block
 from vitbench.models.architecture import Architecture, parse_architecture
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Activation, PositionRule, Triple
@@ -178,9 +177,6 @@ class TimmBackbone(Backbone):
         self.architecture = replace(self.architecture, grid=(side, side))
 
     def _run(self, block: Any, tokens: Tensor) -> Tensor:
-        fast = not self.training and cpu_block.usable(tokens)
-        if fast:
-            return cpu_block.run_block(block, tokens, self.architecture.activation)
         branch = block.ls1(block.attn(block.norm1(tokens)))
         tokens = add_branch(tokens, branch, block.drop_path1)
         branch = block.ls2(block.mlp(block.norm2(tokens)))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.models.linear import Linear, linear
+from vitbench.models.linear import Linear
 from vitbench.objectives.batch_norm import BatchNorm
 from vitbench.objectives.precision import at_least_single
 
@@ -69,7 +69,7 @@ class Prototypes(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Map points of shape (..., width) to logits of shape (..., count)."""
-        return linear(points, self.rows())
+        return functional.linear(points, self.rows())
 
     def rows(self) -> Tensor:
         """Return the prototypes, shape (count, width)."""

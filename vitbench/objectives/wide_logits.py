@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
-from vitbench.models.linear import linear
 from vitbench.objectives.heads import ProjectionHead
 from vitbench.objectives.precision import single_precision
 
@@ -52,7 +52,7 @@ class WideLogits:
 
 def logits_of(points: Tensor, prototypes: Tensor | None) -> Tensor:
     """Return points (..., d) times prototypes (K, d); without any, the points are logits."""
-    return points if prototypes is None else linear(points, prototypes)
+    return points if prototypes is None else functional.linear(points, prototypes)
 
 
 def mean_loss(student: WideLogits, term: Term, *, more: int = 0) -> tuple[Tensor, Tensor]:

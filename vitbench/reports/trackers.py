@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from vitbench.errors import MissingDependency, RecordError
-from vitbench.records import stem
+from vitbench.records import safe_name, stem
 from vitbench.reports import escape, marks
 from vitbench.reports.leaderboard import Entry, Leaderboard
 from vitbench.reports.table import Table
@@ -92,7 +92,9 @@ def _run(board: Leaderboard, line: Entry) -> Run:
 
 
 def _key(text: str) -> str:
-    return UNSAFE.sub("-", text)[:200]
+    """Turn any text into a name of plain characters; its parts between slashes are no folders."""
+    parts = (part.strip(".") or "-" for part in UNSAFE.sub("-", text).split("/"))
+    return "/".join(parts)[:200]
 
 
 def _to_tensorboard(runs: Sequence[Run], place: str) -> int:
@@ -100,8 +102,9 @@ def _to_tensorboard(runs: Sequence[Run], place: str) -> int:
 
     fresh = 0
     for run in runs:
-        protocol = next(iter(run.metrics), "run").partition("/")[0]
-        folder = Path(place or "tensorboard") / protocol / run.stem
+        folder = (
+            Path(place or "tensorboard") / safe_name(run.facts.get("protocol", "run")) / run.stem
+        )
         if folder.exists():
             continue
         folder.mkdir(parents=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vitbench.cache import cache_place
 from vitbench.data.dataset import open_dataset
 from vitbench.data.synthetic import CLASS_NAMES
 from vitbench.data.transforms import ImageView
@@ -70,6 +71,16 @@ def test_a_verdict_is_recalled_for_the_same_content(monkeypatch: pytest.MonkeyPa
     first = inspect(checkpoint, backbone)
     monkeypatch.setattr(sanity_check, "_behavior", lambda *_: pytest.fail("looked again"))
     assert inspect(checkpoint, backbone) == first
+
+
+@pytest.mark.parametrize("content", ["", "[", "{}", '[{"passed": "x"}]', "[1]"])
+def test_a_verdict_that_was_cut_off_is_made_again(content: str) -> None:
+    checkpoint, backbone = changed(f"cut off {content}")
+    first = inspect(checkpoint, backbone)
+    newest = max(cache_place("gate").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_text(content)
+    assert inspect(checkpoint, backbone) == first
+    assert newest.read_text() != content
 
 
 def test_weights_are_checked_in_the_precision_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

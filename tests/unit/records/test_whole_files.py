@@ -3,6 +3,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from vitbench.cli.main import main
 from vitbench.records import atomic, sweep, sweep_folders
 
 
@@ -60,3 +61,13 @@ def test_folders_that_were_left_half_made_go_after_their_time(tmp_path: Path) ->
     age(tmp_path / ".building-a", 61)
     sweep_folders(tmp_path, ".building-*", age=60)
     assert not names(tmp_path)
+
+
+def test_a_report_that_was_killed_leaves_nothing_beside_the_next(tmp_path: Path) -> None:
+    left, other = tmp_path / ".x.html.abc.part", tmp_path / ".y.html.abc.part"
+    for path in (left, other):
+        path.touch()
+        age(path, 60)
+    words = ["report", "--compare", "dino", "--format", "html", "--out", str(tmp_path / "x.html")]
+    assert main(words) == 0
+    assert names(tmp_path) == [other.name, "x.html"]

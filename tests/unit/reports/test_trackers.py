@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,24 @@ def test_runs_go_to_tensorboard_once(table: Table, tmp_path: Path) -> None:
     events = EventAccumulator(str(folder)).Reload()
     (event,) = events.Tensors("knn/top1_k20")
     assert event.tensor_proto.float_val[0] == 80.0
+
+
+def test_a_record_of_a_stranger_stays_in_the_folder_and_is_a_name_to_every_tool(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = make_record("../../up", 80.0)
+    protocol = replace(hostile.protocol, name="../../../over", settings={"../x": "../../y"})
+    table = build_table([replace(hostile, protocol=protocol)])
+    place = tmp_path / "a" / "b" / "board"
+    assert trackers.send(table, "tensorboard", str(place)) == 1
+    (tmp_path / "a" / "b" / "mlflow").mkdir()
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    assert trackers.send(table, "mlflow", (tmp_path / "a" / "b" / "mlflow").as_uri()) == 1
+    outside = [
+        path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "a" / "b")
+    ]
+    assert outside == [tmp_path / "a"]
+    assert [path.name for path in place.iterdir()] == ["over"]
 
 
 def test_a_tool_that_is_not_installed_is_named(

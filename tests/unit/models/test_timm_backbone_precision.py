@@ -1,10 +1,7 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
 
-from vitbench.models import cpu_block
 from vitbench.models.architecture import Architecture
 from vitbench.models.backbone import Features
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
@@ -40,27 +37,6 @@ def pooled(backbone: TimmBackbone, size: tuple[int, int]) -> Tensor:
     return features.pooled
 
 
-def as_timm(
-    monkeypatch: pytest.MonkeyPatch, backbone: TimmBackbone, size: tuple[int, int]
-) -> Tensor:
-    with monkeypatch.context() as patch:
-        patch.setattr(cpu_block, "usable", lambda tokens: False)
-        return pooled(backbone, size)
-
-
-@pytest.mark.parametrize("size", [SHORT, LONG])
-@pytest.mark.parametrize(
-    "change",
-    [{}, {"layer_scale": True}, {"qkv_bias": False}, {"registers": 2, "prefix_positions": False}],
-)
-def test_the_fast_way_computes_the_same(
-    change: dict[str, object], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backbone = lively(replace(SHAPE, **change))  # type: ignore[arg-type]
-    expected = as_timm(monkeypatch, backbone, size)
-    torch.testing.assert_close(pooled(backbone, size), expected, atol=2e-5, rtol=1e-4)
-
-
 @pytest.mark.parametrize("size", [SHORT, LONG])
 def test_autocast_computes_products_in_bfloat16_and_sums_in_single(
     backbone: TimmBackbone, size: tuple[int, int]
@@ -82,20 +58,3 @@ def test_changed_weights_count_under_autocast(backbone: TimmBackbone) -> None:
         after = pooled(twin, SHORT)
         assert torch.equal(before, pooled(backbone, SHORT))
     assert not torch.allclose(before, after)
-
-
-def test_gradients_take_timms_way(backbone: TimmBackbone) -> None:
-    backbone(images(SHORT))[0].pooled.sum().backward()
-    gradient = backbone.get_parameter("blocks.0.attn.qkv.weight").grad
-    assert gradient is not None
-    assert gradient.abs().sum() > 0
-
-
-def test_training_mode_takes_timms_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(block: object, tokens: Tensor) -> Tensor:
-        raise AssertionError("the evaluation block ran in training mode")
-
-    monkeypatch.setattr(cpu_block, "run_block", never)
-    backbone = build_backbone(SHAPE, seed=0, drop_path=0.5).train()
-    with torch.no_grad():
-        backbone(images(SHORT))
