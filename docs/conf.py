@@ -20,7 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "reproduced"]
 default_role = "literal"  # docstrings write names in single backticks
 
 myst_enable_extensions = ["deflist", "colon_fence"]
