@@ -15,6 +15,7 @@ from vitbench.engine.protocol import protocols
 
 VERBS = {"data", "cache", "results"}
 NAMED = {"eval", "score", "train"}  # followed by the name of a component
+TABLES = {"study", "sweep", "reproduce"}  # whose flags depend on what is done
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -45,8 +46,8 @@ def test_every_flag_that_a_page_shows_exists(page: Path) -> None:
         if not words or words[0].startswith("-") or words[0].isupper():
             continue
         assert words[0] in COMMANDS, words
-        taken = 2 if words[0] in VERBS | NAMED and len(words) > 1 else 1
-        # flags of other packages' recipes are not there to be asked
+        first = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
+        taken = first if words[0] in TABLES else min(2 if words[0] in VERBS | NAMED else 1, first)
         known = [*words[:taken]]
         flags = {word.partition("=")[0] for word in words[taken:] if word.startswith("--")}
         text = _help(*known) if flags - {"--help"} else "--help"
