@@ -16,6 +16,7 @@ from vitbench.engine.protocol import protocols
 VERBS = {"data", "cache", "results"}
 NAMED = {"eval", "score", "train"}  # followed by the name of a component
 TABLES = {"study", "sweep", "reproduce"}  # whose flags depend on what is done
+INCLUDED = re.compile(r"^```\{(?:literalinclude|include)\} (\S+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -61,6 +62,12 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
         if target.startswith(("http://", "https://")) or "generated/" in target:
             continue
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", written(), ids=lambda page: page.stem)
+def test_every_file_that_a_page_shows_is_there(page: Path) -> None:
+    for target in INCLUDED.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).is_file(), f"{page.name}: {target}"
 
 
 def test_each_protocol_has_a_page_with_its_settings(
