@@ -36,14 +36,19 @@ from vitbench.data.selection import selection
 from vitbench.data.shards import open_shards, read_shard
 from vitbench.engine import sanity_check
 from vitbench.engine.feature_store import Batches, is_whole
+from vitbench.engine.training_progress import steps_trained
 from vitbench.errors import VitbenchError
 from vitbench.kept_resamples import KeptResamples
 from vitbench.models.checkpoint import load_backbone
+from vitbench.models.export import save_backbone
 from vitbench.models.factory import build
 from vitbench.models.manifest import parse_manifest
 from vitbench.records import Record
 from vitbench.reports.render import render
 from vitbench.reports.table import build_table
+from vitbench.training.metric_log import read_metrics
+from vitbench.training.options import CheckpointConfig
+from vitbench.training.snapshot import Snapshots, load_snapshot
 from vitbench_protocols.davis.result_folder import result_folder
 from vitbench_protocols.detection.results import read_results
 from vitbench_protocols.detection.truth import Truth
@@ -74,6 +79,30 @@ def _legacy(root: Path) -> None:
 
 def _safetensors(root: Path) -> None:
     save_file(build(ARCH, seed=0).state_dict(), root / "w.safetensors", {"vitbench": '{"a": 1}'})
+
+
+def _run_folder(root: Path) -> None:
+    save_backbone(build(ARCH, seed=0), root / "backbone.safetensors", method="dino")
+    rows = [{"step": step, "of": 9, "loss": 1.0} for step in range(1, 4)]
+    (root / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def _load_run_folder(root: Path) -> None:
+    load_backbone(resolve(str(root), arch=ARCH))
+    steps_trained(root / "metrics.jsonl")
+    read_metrics(root)
+
+
+def _snapshot(root: Path) -> None:
+    kept = Snapshots(root, CheckpointConfig())
+    kept.save({"step": 3, "weights": {"x": torch.ones(4)}}, step=3)
+    kept.wait()
+    kept.close()
+
+
+def _load_snapshot(root: Path) -> None:
+    (path,) = root.iterdir()
+    load_snapshot(path, torch.device("cpu"))
 
 
 def _load(root: Path) -> None:
@@ -330,6 +359,8 @@ READERS = (
     Reader("weights", _weights, _load),
     Reader("legacy weights", _legacy, _load),
     Reader("safetensors", _safetensors, _load),
+    Reader("run folder", _run_folder, _load_run_folder),
+    Reader("snapshot", _snapshot, _load_snapshot),
     Reader("instances", write_coco, _instances, "annotations/*"),
     Reader("index maps", write_maps, _all_items("semantic", "val"), "[ac]*/**/*"),
     Reader("clips", write_davis, _all_items("clips", "val")),
