@@ -156,8 +156,8 @@ class Knn:
             ranked = vote(found, labels, classes=train.classes, k=k, temperature=self.temperature)
             hits = ranked == truth[own, None]
             columns |= {f"top1_k{k}": hits[:, 0], f"top5_k{k}": hits.any(dim=1)}
-        hits = torch.stack(list(columns.values())).cpu().numpy()
+        right = torch.stack(list(columns.values())).cpu().numpy()
         whole = np.empty((len(columns), len(queries)))
-        for places, part in distributed.gather((mine, hits)):
+        for places, part in distributed.gather((mine, right)):
             whole[:, places] = 100.0 * part
         return dict(zip(columns, whole, strict=True))
