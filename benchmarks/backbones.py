@@ -1,8 +1,8 @@
 """Every network of timm side by side with timm's own call; writes the table `BACKBONES.md`.
 
-    python benchmarks/backbones.py --results ROWS              # all; goes on where it stopped
-    python benchmarks/backbones.py --results ROWS --match 'convnext*' 'vit_pe*'
-    python benchmarks/backbones.py --results ROWS --write      # the table, without running
+    python benchmarks/backbones.py                    # all that `backbones.jsonl` has no row of
+    python benchmarks/backbones.py --match 'convnext*' 'vit_pe*'
+    python benchmarks/backbones.py --write            # the table, without running
 
 One network after the other: timm builds it with random weights and a classifier, its state dict is
 loaded as a file's would be, and the maps of all layers and the pooled features are compared with
@@ -43,6 +43,7 @@ from vitbench.models.timm_build import conversion_of, way_to_take
 from vitbench.models.timm_state import recognize_timm
 
 TABLE = Path(__file__).with_name("BACKBONES.md")
+ROWS = Path(__file__).with_name("backbones.jsonl")
 EQUAL = 1e-5  # largest difference, relative to the largest absolute value of a map
 SHORTER: tuple[dict[str, Any], ...] = (
     {"depth": 2},
@@ -320,7 +321,7 @@ def _sizes(sizes: Sequence[Size]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, required=True, help="file of rows, one a line")
+    parser.add_argument("--results", type=Path, default=ROWS, help="file of rows, one a line")
     parser.add_argument("--match", nargs="*", default=["*"], help="patterns of names to look at")
     parser.add_argument("--full-depth", type=float, default=100, help="million parameters at most")
     parser.add_argument(
