@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+FAST := tests/unit/data tests/unit/reports tests/unit/test_records.py tests/unit/test_registry.py tests/unit/test_settings.py tests/unit/test_neighbors.py tests/cli/test_help.py
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
-.PHONY: install demo test test-data test-browser test-faults check wheel
+.PHONY: install demo test test-data test-browser test-slurm test-faults test-lowest check coverage docs wheel sdist
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -23,7 +24,7 @@ demo: install
 	$(BIN)/python -m vitbench demo
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not gpu and not network and not data and not browser'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not gpu and not network and not data and not browser and not slurm'
 
 test-data: install
 	@test -n "$(VITBENCH_DATA)" || { echo 'test-data: set VITBENCH_DATA to the folder with the real files'; exit 2; }
@@ -37,6 +38,11 @@ test-browser: install
 	test -f build/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-save --prefix build/axe axe-core@$(AXE)
 	$(BIN)/python -m pytest -m browser
 
+# Studies on a Slurm of this machine alone, from the distribution's packages; its daemons need root.
+test-slurm: install
+	command -v slurmctld >/dev/null && command -v munged >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
+	$(ROOT) tests/slurm/cluster $(BIN)/python -m pytest -m slurm
+
 # Damaged files, kills, signals, small disks; each trial follows from SEED. Exits with 1 if one failed.
 test-faults: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
@@ -47,5 +53,23 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The same tests with the oldest versions that pyproject.toml allows, in an environment of their own.
+test-lowest: install
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable . 'pytest>=8.3'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -m 'not gpu and not network and not data and not browser' $(FAST)
+
+# Lines of the core that the tests reach; below the floor it fails.
+coverage: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m 'not gpu and not network and not data and not browser'
+
+# The documentation, without a network; every warning is an error.
+docs: install
+	$(BIN)/python -m sphinx --quiet -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 wheel: install
 	$(BIN)/python -m build --wheel
+
+sdist: install
+	$(BIN)/python -m build --sdist

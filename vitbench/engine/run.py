@@ -18,7 +18,7 @@ from vitbench.data.transforms import Normalization
 from vitbench.engine.cached import sweep_cache
 from vitbench.engine.context import Data, RunContext
 from vitbench.engine.options import Reporter, RunOptions
-from vitbench.engine.presets import preset_of
+from vitbench.engine.presets import preset_of, spec_of
 from vitbench.engine.protocol import Outcome, Scoring
 from vitbench.engine.provenance import environment, peak_memory
 from vitbench.errors import Stopped, VitbenchError
@@ -55,6 +55,10 @@ class Evaluation:
     record: Record
     path: Path
     ran: bool  # False: the same run had a record already
+
+    def _repr_html_(self) -> str:
+        """Show the record in a notebook."""
+        return self.record._repr_html_()
 
 
 @dataclass
@@ -155,12 +159,7 @@ class Run:
     def protocol(self) -> ProtocolRef:
         """Describe how the subject is scored; `spec_id` hashes all settings that count."""
         component = self.component
-        spec = {
-            "name": component.name,
-            "version": component.version,
-            "settings": as_dict(component, identity_only=True),
-            "precision": self.options.precision,
-        }
+        spec = {**spec_of(component), "precision": self.options.precision}
         return ProtocolRef(
             name=component.name,
             version=component.version,
