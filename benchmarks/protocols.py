@@ -58,14 +58,15 @@ def main() -> None:
 
 
 def module(folder: Path, name: str) -> ModuleType:
-    """Import a module of a checkout; what it imports and this machine lacks is replaced."""
+    """Import a module of a checkout; the data sets that it imports are replaced."""
     sys.path.insert(0, str(folder))
     sys.modules.pop(name, None)
+    sys.modules["datasets"] = mock.MagicMock()
     try:
-        with mock.patch.dict(sys.modules, {"datasets": mock.MagicMock()}):
-            return importlib.import_module(name)
+        return importlib.import_module(name)
     finally:
         sys.path.remove(str(folder))
+        del sys.modules["datasets"]
 
 
 def scene() -> Tensor:
