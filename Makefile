@@ -8,7 +8,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
-.PHONY: install demo test test-data test-browser test-faults check wheel
+.PHONY: install demo test test-data test-browser test-faults check wheel benchmarks
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -46,6 +46,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Writes benchmarks/RESULTS.md; a quarter of an hour on a quiet machine at most.
+benchmarks: install
+	$(BIN)/python -m benchmarks.results
 
 wheel: install
 	$(BIN)/python -m build --wheel
