@@ -8,7 +8,11 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
+<<<<<<< HEAD
 .PHONY: install demo test test-data test-browser test-faults check wheel benchmarks
+=======
+.PHONY: install demo test test-data test-browser test-slurm test-faults check wheel
+>>>>>>> main
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -23,7 +27,7 @@ demo: install
 	$(BIN)/python -m vitbench demo
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not gpu and not network and not data and not browser'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not gpu and not network and not data and not browser and not slurm'
 
 test-data: install
 	@test -n "$(VITBENCH_DATA)" || { echo 'test-data: set VITBENCH_DATA to the folder with the real files'; exit 2; }
@@ -36,6 +40,11 @@ test-browser: install
 	command -v npm >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends npm; }
 	test -f build/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-save --prefix build/axe axe-core@$(AXE)
 	$(BIN)/python -m pytest -m browser
+
+# Studies on a Slurm of this machine alone, from the distribution's packages; its daemons need root.
+test-slurm: install
+	command -v slurmctld >/dev/null && command -v munged >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
+	$(ROOT) tests/slurm/cluster $(BIN)/python -m pytest -m slurm
 
 # Damaged files, kills, signals, small disks; each trial follows from SEED. Exits with 1 if one failed.
 test-faults: install

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
 from torch import nn
 
@@ -22,13 +22,13 @@ from vitbench.models.wrapped import wrap
 from vitbench.records import read_records
 from vitbench.reports.render import Form, render
 from vitbench.reports.table import build_table
+from vitbench.settings_by_name import converted, names_of, sorted_by_owner, with_values
 from vitbench.training import train as training
 from vitbench.training.options import Options
 from vitbench.training.presets import with_preset
 from vitbench.training.recipe import Recipe
 from vitbench.training.recipes import recipes
 
-T = TypeVar("T")
 Subject = str | Path | Checkpoint | nn.Module
 FACTS_OF_FILES = tuple(signature(resolve).parameters)[1:]  # beside the name
 FACTS_OF_MODULES = tuple(signature(wrap).parameters)[1:]
@@ -73,13 +73,13 @@ def evaluate(
     if isinstance(subject, nn.Module) and not isinstance(subject, Backbone):
         facts = FACTS_OF_MODULES
     groups = {
-        f"{kind.name}'s settings": _names(kind),
-        "options": _names(RunOptions),
+        f"{kind.name}'s settings": names_of(kind),
+        "options": names_of(RunOptions),
         "facts of the subject": facts,
     }
-    own, how, told = _sorted(settings, groups)
+    own, how, told = sorted_by_owner(settings, groups)
     ready = _component(kind, preset, own)
-    options = _changed(options or RunOptions(), how)
+    options = with_values(options or RunOptions(), how)
     return engine.evaluate(ready, _checkpoint(subject, told), options, reporter)
 
 
@@ -106,9 +106,9 @@ def score(
         VitbenchError: What the user can fix.
     """
     kind = scorers.get(scorer) if isinstance(scorer, str) else scorer
-    groups = {f"{kind.name}'s settings": _names(kind), "options": _names(RunOptions)}
-    own, how = _sorted(settings, groups)
-    options = _changed(options or RunOptions(), how)
+    groups = {f"{kind.name}'s settings": names_of(kind), "options": names_of(RunOptions)}
+    own, how = sorted_by_owner(settings, groups)
+    options = with_values(options or RunOptions(), how)
     return scoring.score(_component(kind, preset, own), Path(predictions), options, reporter)
 
 
@@ -145,14 +145,15 @@ def train(
     made = made if preset is None else with_preset(made, preset)
     options = options or Options()
     parts = {item.name: getattr(options, item.name) for item in dataclasses.fields(options)}
-    groups = {f"{made.name}'s settings": _names(made)}
-    groups |= {name: _names(part) for name, part in parts.items()}
-    own, *others = _sorted(settings, groups)
+    groups = {f"{made.name}'s settings": names_of(made)}
+    groups |= {name: names_of(part) for name, part in parts.items()}
+    own, *others = sorted_by_owner(settings, groups)
     changed = {
-        name: _changed(part, mine) for (name, part), mine in zip(parts.items(), others, strict=True)
+        name: with_values(part, mine)
+        for (name, part), mine in zip(parts.items(), others, strict=True)
     }
     return training.train(
-        _changed(made, own),
+        with_values(made, own),
         Path(folder) if folder is not None else None,
         Options(**changed),
         device=distributed.find_device(device),
@@ -227,61 +228,10 @@ def _checkpoint(subject: Subject | None, facts: Mapping[str, Any]) -> Checkpoint
 def _component(kind: Any, preset: str | None, settings: Mapping[str, Any]) -> Any:
     """Return a protocol or scorer with its settings."""
     if isinstance(kind, type):
-        return from_preset(kind, preset, **_converted(kind, settings))
+        return from_preset(kind, preset, **converted(kind, settings))
     if preset is not None:
         raise SettingError(
             [f"preset {preset!r} and a {kind.name} with settings of its own"],
             hint=f"the name {kind.name!r} in the place of the object",
         )
-    return _changed(kind, settings)
-
-
-def _sorted(settings: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[Any]:
-    """Give every setting to the first group that has its name.
-
-    Raises:
-        SettingError: Nobody has it; says which settings there are.
-    """
-    unknown = [name for name in settings if not any(name in group for group in groups.values())]
-    if unknown:
-        raise SettingError(
-            [f"there is no setting {name!r}" for name in unknown],
-            expected="; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items()),
-            found=", ".join(f"{name}={settings[name]!r}" for name in unknown),
-            hint=_nearest(unknown[0], [name for group in groups.values() for name in group]),
-        )
-    taken: set[str] = set()
-    found = []
-    for names in groups.values():
-        found.append({n: v for n, v in settings.items() if n in names and n not in taken})
-        taken.update(names)
-    return found
-
-
-def _nearest(word: str, names: Sequence[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, names, n=1)
-    return f"{near[0]}=…" if near else "one of these names"
-
-
-def _names(settings: Any) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(settings) if item.init)
-
-
-def _changed(settings: T, changes: Mapping[str, Any]) -> T:
-    """Return settings with some of their values changed."""
-    return dataclasses.replace(settings, **_converted(type(settings), changes))  # type: ignore[type-var]
-
-
-def _converted(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert typed values to those of settings: strings to paths, lists to tuples."""
-    hints = get_type_hints(kind)
-    return {
-        name: Path(value)
-        if isinstance(value, str) and Path in (hints[name], *get_args(hints[name]))
-        else tuple(value)
-        if isinstance(value, list)
-        else value
-        for name, value in values.items()
-    }
+    return with_values(kind, settings)

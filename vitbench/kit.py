@@ -69,10 +69,12 @@ if TYPE_CHECKING:
     from vitbench.data.transforms import to_pixels as to_pixels
     from vitbench.data.upload import send as send
     from vitbench.engine.class_table import write_class_table as write_class_table
+    from vitbench.engine.curve import write_curve as write_curve
     from vitbench.engine.gap import GAP_METRICS as GAP_METRICS
     from vitbench.engine.gap import competing as competing
     from vitbench.engine.gap import gap_scores as gap_scores
     from vitbench.engine.gap import splits_with as splits_with
+    from vitbench.engine.presets import identity_of as identity_of
     from vitbench.keyed_random import keyed_uniform as keyed_uniform
     from vitbench.keyed_random import permutation as permutation
     from vitbench.models.aggregated import patch_tokens as patch_tokens
@@ -205,6 +207,8 @@ _HOMES = {
     "vitbench.data.transforms": ("cut_note", "to_pixels"),
     "vitbench.keyed_random": ("permutation", "keyed_uniform"),
     "vitbench.engine.class_table": ("write_class_table",),
+    "vitbench.engine.curve": ("write_curve",),
+    "vitbench.engine.presets": ("identity_of",),
     "vitbench.engine.gap": ("GAP_METRICS", "competing", "gap_scores", "splits_with"),
     "vitbench.models.backbone": ("Aggregates",),
     "vitbench.models.batch_norm": ("GlobalBatchNorm2d", "keep_statistics"),

@@ -41,6 +41,7 @@ def setting(
     artifact: bool = False,
     remedy: str = "",
     off: str = "",
+    derived: bool = False,
 ) -> Any:
     """Declare one setting of a component.
 
@@ -55,6 +56,7 @@ def setting(
             no identity, but a record without those files does not answer for them.
         remedy: What to do about a value outside the limits, where people often give one.
         off: Help of `--no-NAME`, the flag of a setting that is on by default: what is done then.
+        derived: Whether the component finds the value itself, from its other settings: no flag.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def setting(
     facts = FieldFacts(
         help, minimum, maximum, choices, identity and not artifact, artifact, remedy, off
     )
-    return field(default=default, metadata={KEY: facts})
+    return field(default=default, init=not derived, metadata={KEY: facts})
 
 
 def facts(item: "dataclasses.Field[Any]") -> FieldFacts:

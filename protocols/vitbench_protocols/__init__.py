@@ -11,6 +11,7 @@ PROTOCOLS: dict[str, str] = {
     "feature-pca": "vitbench_protocols.feature_pca:FeaturePca",
     "health": "vitbench_protocols.health:Health",
     "knn": "vitbench_protocols.knn:Knn",
+    "layers": "vitbench_protocols.layers:Layers",
     "linear-probe": "vitbench_protocols.linear_probe:LinearProbe",
     "logistic": "vitbench_protocols.logistic:Logistic",
     "profile": "vitbench_protocols.profile:Profile",

@@ -63,6 +63,7 @@ def test_the_brightest_place_is_where_attention_falls() -> None:
 def test_a_run_draws_its_images_and_keeps_what_it_measured(
     folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attends: bool
 ) -> None:
+    monkeypatch.setattr("vitbench_protocols.feature_pca.EVEN", 101.0)
     if not attends:
         monkeypatch.setattr(TimmBackbone, "attention", Backbone.attention)
     protocol = FeaturePca(images=3, resize=64, crop=64)
@@ -79,6 +80,16 @@ def test_a_run_draws_its_images_and_keeps_what_it_measured(
     scores = {score.metric: score.value for score in found.record.scores}
     assert (scores["attention_entropy"] is not None) == attends
     assert (scores["effective_rank"] or 0) > 1
+
+
+def test_attention_that_falls_on_all_patches_alike_is_not_drawn(
+    folders: Path, tmp_path: Path
+) -> None:
+    protocol = FeaturePca(images=3, resize=64, crop=64)
+    options = RunOptions(data=str(folders), results=tmp_path)
+    found = evaluate(protocol, resolve("random:vit_mini_patch8_64"), options)
+    assert {name.partition(" ")[0] for name in found.record.artifacts} == {"image", "pca"}
+    assert "attention of 3 images falls on all patches alike: not drawn" in found.record.notes
 
 
 def test_a_crop_that_is_cut_to_whole_patches_is_said(folders: Path, tmp_path: Path) -> None:

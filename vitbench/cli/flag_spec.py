@@ -51,12 +51,14 @@ def flags_of(
             within,
         )
         for item in dataclasses.fields(kind)
+        if item.init
     )
 
 
 def values_of(component: Any) -> dict[str, Any]:
     """Return the settings of a component by their names, one level deep."""
-    return {item.name: getattr(component, item.name) for item in dataclasses.fields(component)}
+    items = (item for item in dataclasses.fields(component) if item.init)
+    return {item.name: getattr(component, item.name) for item in items}
 
 
 def _flag(

@@ -23,6 +23,7 @@ KINDS = {
     "readers": "kinds of data and the folder layouts of each",
     "recipes": "trainings",
     "checkpoints": "published weight files that are downloaded by name",
+    "studies": "tables of trainings and evaluations that one command fills",
     "architectures": "names for --arch; PATTERN is a part of the name, or has * and ?",
     "datasets": "folders under $VITBENCH_DATA: kind, size, and whether the set is whole",
     "published": "printed scores that reports can show",
@@ -92,6 +93,14 @@ def _named(kind: str) -> Iterator[str]:
     yield from (f"{entry.name:24} {entry.distribution}" for entry in registry.entries())
 
 
+def _studies() -> Iterator[str]:
+    from vitbench.studies.catalog import find_study, study_names
+
+    for name in study_names():
+        study = find_study(name)
+        yield f"{name:15} {study.title}: {len(study.trainings)} trainings, {len(study.cells)} cells"
+
+
 def _checkpoints() -> Iterator[str]:
     for manifest in map(find_manifest, manifest_names()):
         facts = f"{manifest.method:12} {manifest.arch:28} {manifest.license}"
@@ -150,6 +159,7 @@ _LINES: Mapping[str, Callable[[], Iterator[str]]] = {
     "readers": _readers,
     "recipes": lambda: _named("recipes"),
     "checkpoints": _checkpoints,
+    "studies": _studies,
     PATTERNED: _architecture_counts,
     "datasets": _datasets,
     "published": _printed_rows,

@@ -124,7 +124,7 @@ def run(arguments: list[str]) -> int:
     else:
         home = next((folder for folder in places if folder.is_dir()), Path())
         path = Path(options.out) if options.out else home / PAGE
-        _write(render(table, options.format), path)
+        write_report(render(table, options.format), path)
         if not options.out:
             sys.stdout.write(f"{path}\n")
         if options.open:
@@ -140,7 +140,12 @@ def _print(table: Table) -> None:
     show(table, Console())
 
 
-def _write(text: str, path: Path) -> None:
+def write_report(text: str, path: Path) -> None:
+    """Write a report to a file.
+
+    Raises:
+        RecordError: It can't be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, f".{escape(path.name)}.*{PART}")

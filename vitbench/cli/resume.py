@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
     document = folder / RUN_DOCUMENT
     try:
         command = [str(word) for word in json.loads(document.read_text())["command"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(
             f"{str(folder)!r} is no run folder.",
             expected=f"{RUN_DOCUMENT} with the command that started it",

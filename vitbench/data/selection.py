@@ -11,6 +11,7 @@ from vitbench.errors import DatasetError, SettingError, listed
 from vitbench.outside_files import parsing, read_text
 
 EVERY = ""  # in the place of a split's name
+SHIPPED = Path(__file__).parent / "split_lists"  # named without their folder and ending
 TWICE = -1  # in the place of an item's number: a short name that several items have
 
 Limit = int | tuple[str, ...] | None  # of every split, or `train=1000`, `val=500`
@@ -57,7 +58,7 @@ def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) ->
 
     Args:
         limit: The most items of every split, or words `SPLIT=N`.
-        split_list: Words `FILE` or `SPLIT=FILE`.
+        split_list: Words `FILE` or `SPLIT=FILE`; `imagenet-10` names a list that ships.
         splits: That are read, in their order.
 
     Raises:
@@ -80,10 +81,16 @@ def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) ->
             split, file = EVERY, word
         if split in lists:
             problems.append(f"--split-list gives two lists, {lists[split]} and {file}")
-        lists[split] = Path(file).expanduser()
+        lists[split] = _path_of(file)
     if problems:
         raise SettingError(problems, hint="--limit train=1000 val=500, --split-list train=FILE")
     return Selection(limits, lists, first=splits[0])
+
+
+def _path_of(file: str) -> Path:
+    """Return the path of a list: as it was typed, else that of one that ships."""
+    path, shipped = Path(file).expanduser(), SHIPPED / f"{Path(file).name}.txt"
+    return shipped if not path.exists() and shipped.is_file() else path
 
 
 def _read(path: Path) -> list[str]:

@@ -58,7 +58,7 @@ class Data:
         return self.opened[split]
 
     def _open(self, split: str) -> Dataset[Any]:
-        if split == QUERIES:
+        if split == QUERIES and self.queries:  # else it is a split of the data, so called
             from vitbench.data.transfer import open_queries
 
             return open_queries(self.queries, self.dataset(TRAIN).class_names, self.progress)
@@ -133,7 +133,7 @@ def open_data(
     data = Data(
         name=data_of(component, options.data),
         kind=component.data,
-        queries=getattr(component, QUERIES) if QUERIES in component.splits else "",
+        queries=getattr(component, QUERIES, "") if QUERIES in component.splits else "",
         selection=selection(options.limit, options.split_list, component.splits),
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,

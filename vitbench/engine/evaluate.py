@@ -27,6 +27,7 @@ def evaluate(
     options: RunOptions,
     reporter: Reporter = Reporter(),  # noqa: B008  (frozen and silent)
     data: Data | None = None,
+    backbone: Backbone | None = None,
 ) -> Evaluation:
     """Score one checkpoint with one protocol.
 
@@ -37,6 +38,8 @@ def evaluate(
         reporter: Progress and remarks.
         data: The data of the options if they are open already, as when several checkpoints are
             scored on them; see `open_data`.
+        backbone: The checkpoint's network if it is loaded already, as when several protocols score
+            it; on the device of the options.
 
     Returns:
         The record and where it lies. With several processes every one returns the same.
@@ -55,7 +58,7 @@ def evaluate(
         run = Run(protocol, subject, options, reporter, data, device, AS_IT_IS)
         return run.finish(lambda context: protocol.run(None, context))  # type: ignore[arg-type]
     data = data or open_data(protocol, options, reporter, pixels=True)
-    backbone = load_backbone(checkpoint, device=device)
+    backbone = backbone or load_backbone(checkpoint, device=device)
     for text in checkpoint.said:
         reporter.log(text)
     check_backbone(protocol, backbone, checkpoint.name)

@@ -70,7 +70,8 @@ class RunOptions:
     split_list: tuple[str, ...] = setting(
         (),
         help="text file that names the items of the first split, or the classes of all splits, one"
-        " a line; SPLIT=FILE for another split; part of the run's identity",
+        " a line; SPLIT=FILE for another split; imagenet-10: the classes of ImageNet-10; part of"
+        " the run's identity",
     )
     skip_corrupt: int = setting(
         0, help="number of broken images that may be left out before the run is refused", minimum=0

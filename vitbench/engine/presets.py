@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from vitbench.engine.protocol import Scoring
 from vitbench.errors import UnknownName
-from vitbench.settings import as_dict
+from vitbench.settings import as_dict, digest
 
 T = TypeVar("T", bound=Scoring)
 
@@ -45,3 +45,17 @@ def preset_of(component: Scoring) -> str:
         if as_dict(kind(**settings), identity_only=True) == own:
             return name
     return ""
+
+
+def spec_of(component: Scoring) -> dict[str, Any]:
+    """Return all of a component that can move a score: name, version and settings."""
+    return {
+        "name": component.name,
+        "version": component.version,
+        "settings": as_dict(component, identity_only=True),
+    }
+
+
+def identity_of(component: Scoring) -> str:
+    """Hash all of a component that can move a score (hexadecimal)."""
+    return digest(spec_of(component))[:16]

@@ -18,7 +18,7 @@ from vitbench.data.transforms import Normalization
 from vitbench.engine.cached import sweep_cache
 from vitbench.engine.context import Data, RunContext
 from vitbench.engine.options import Reporter, RunOptions
-from vitbench.engine.presets import preset_of
+from vitbench.engine.presets import preset_of, spec_of
 from vitbench.engine.protocol import Outcome, Scoring
 from vitbench.engine.provenance import environment, peak_memory
 from vitbench.errors import Stopped, VitbenchError
@@ -155,12 +155,7 @@ class Run:
     def protocol(self) -> ProtocolRef:
         """Describe how the subject is scored; `spec_id` hashes all settings that count."""
         component = self.component
-        spec = {
-            "name": component.name,
-            "version": component.version,
-            "settings": as_dict(component, identity_only=True),
-            "precision": self.options.precision,
-        }
+        spec = {**spec_of(component), "precision": self.options.precision}
         return ProtocolRef(
             name=component.name,
             version=component.version,

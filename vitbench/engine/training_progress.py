@@ -20,7 +20,7 @@ def steps_trained(journal: Path) -> tuple[int, int] | None:
     for line in reversed(lines):
         try:
             row = json.loads(line)
-        except ValueError:  # cut off by a kill
+        except (ValueError, RecursionError):  # cut off by a kill, or not ours
             continue
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             planned = row.get("of")

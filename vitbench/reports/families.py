@@ -17,6 +17,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
 JUDGED = FAMILIES[:4]  # that a verdict counts: how well features serve a task
 BY_PROTOCOL: Final[dict[str, Family]] = {
     "adjacency": "dense",
+    "attentive-probe": "image-level",
     "correspondence": "dense",
     "davis": "video",
     "detection": "fine-tuned",

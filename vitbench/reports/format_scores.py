@@ -130,6 +130,8 @@ def notes(board: Leaderboard) -> list[str]:
     presets = {entry.record.protocol.preset for entry in board.entries if entry.published}
     if len(presets) > 1:
         said.append("printed as one column; their presets here: " + ", ".join(sorted(presets)))
+    if board.comparisons:
+        said.append(f"p: of the difference to {name(board.reference)}, after Holm's correction")
     if board.standing_out():
         said.append(f"{MARK} surely different from {name(board.reference)}; bold: surely the best")
     return said

@@ -179,16 +179,13 @@ def _markdown_verdict(verdict: Verdict) -> list[str]:
 
 
 def extra_columns(board: Leaderboard, lines: Sequence[format_scores.Row]) -> dict[str, list[str]]:
-    """Return the columns of words behind the scores, by their heads; none that tell nothing.
-
-    Of the p-values the head names the run that the others are held against.
-    """
+    """Return the columns of words behind the scores, by their heads; none that tell nothing."""
     sources: list[str] = [row.entry.record.source for row in lines]
     told: dict[str, list[str]] = {
+        "p": [row.p for row in lines],
+        "gap": [row.gap for row in lines],
         "arch": [format_scores.name(row.entry.record.subject.arch) for row in lines],
         "source": sources if len({*sources}) > 1 else [""] * len(lines),
-        "gap": [row.gap for row in lines],
-        f"p to {format_scores.name(board.reference)}": [row.p for row in lines],
     }
     return {head: cells for head, cells in told.items() if any(cells)}
 

@@ -1,7 +1,10 @@
 """A table for a terminal."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import wrap
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -10,6 +13,7 @@ from rich.text import Text
 
 from vitbench.reports import escape, format_scores, verdict_text
 from vitbench.reports.formats import extra_columns, found, left_out
+from vitbench.reports.leaderboard import Leaderboard
 from vitbench.reports.table import Table
 from vitbench.reports.verdict import Verdict
 
@@ -17,9 +21,20 @@ LINES = 60  # of a board; the other formats show all
 NOTES = 10
 LABEL = 40  # characters of a column's head
 SEPARATOR = 3  # between two columns
-NARROWEST = 24  # characters of a name that stay on one line
 
-Extras = Mapping[str, Sequence[str]]
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table with its head, in lines."""
+
+    head: str
+    cells: Sequence[Text]
+    right: bool = True  # whether its texts end at one line
+
+    @property
+    def width(self) -> int:
+        """Characters that it needs."""
+        return max(len(text) for text in (*self.head.split("\n"), *map(str, self.cells)))
 
 
 def show(table: Table, console: Console) -> None:
@@ -31,9 +46,8 @@ def show(table: Table, console: Console) -> None:
         for text in format_scores.remarks(board):
             console.print(Text(escape.plain(text), style="yellow"))
         rows = format_scores.write(board)
-        extras = extra_columns(board, rows)
-        for strip in _strips(rows[:LINES], extras, console.width):
-            console.print(_grid(rows[:LINES], extras, strip, console.width))
+        names = [Text(_name(row), style=_style(row)) for row in rows[:LINES]]
+        _print(console, names, _columns(board, rows))
         if len(rows) > LINES:
             console.print(Text(f"… {len(rows) - LINES:,} more lines (--format csv)", style="dim"))
         for text in found(board)[:NOTES]:
@@ -52,58 +66,46 @@ def _show_verdict(verdict: Verdict, console: Console) -> None:
         told = Text(f"  {one.of}: ").append(escape.plain(one.said), style="bold")
         console.print(told.append(f" ({escape.plain(one.why)})"))
     heads, body = verdict_text.table(verdict)
-    room = console.width - _name_width([row[0] for row in body], console.width)
-    start = 1
-    while start < len(heads):  # as many columns at a time as there is room for
-        end, used = start, 0
-        while end < len(heads):
-            need = SEPARATOR + max(len(row[end]) for row in [_in_lines(heads), *body])
-            if end > start and used + need > room:
-                break
-            end, used = end + 1, used + need
-        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
-        grid.add_column(heads[0], overflow="fold")
-        for head in heads[start:end]:
-            grid.add_column("\n".join(head.split()), justify="right", no_wrap=True)
-        for row in body:
-            grid.add_row(*(Text(cell) for cell in (row[0], *row[start:end])))
-        console.print(grid)
-        start = end
+    names = [Text(row[0]) for row in body]
+    _print(
+        console,
+        names,
+        [
+            Column("\n".join(head.split()), [Text(row[place]) for row in body])
+            for place, head in enumerate(heads)
+            if place
+        ],
+    )
     for text in verdict_text.remarks(verdict):
         console.print(Text(f"  {escape.plain(text)}", style="dim"))
     console.print()
 
 
-def _in_lines(heads: Sequence[str]) -> list[str]:
-    return [max(head.split(), key=len) for head in heads]
+def _columns(board: Leaderboard, rows: Sequence[format_scores.Row]) -> list[Column]:
+    """Return the scores of a board, and the words behind them."""
+    shown = rows[:LINES]
+    scores = [
+        Column(_head(cell.column.label), [_score(row, place) for row in shown])
+        for place, cell in enumerate(rows[0].cells)
+    ]
+    words = [
+        Column(head, [Text(escape.plain(text)) for text in cells[:LINES]], right=False)
+        for head, cells in extra_columns(board, rows).items()
+    ]
+    return [*scores, *words]
 
 
-def _grid(rows: Sequence[format_scores.Row], extras: Extras, strip: range, width: int) -> Grid:
-    """Lay out some columns of a board; the words behind the scores stand in the first strip."""
-    told = extras if strip.start == 0 else {}
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
-    grid.add_column("checkpoint", overflow="fold", min_width=min(NARROWEST, width // 3))
-    for index in strip:
-        grid.add_column(Text(_label(rows[0].cells[index])), justify="right", no_wrap=True)
-    for head in told:
-        grid.add_column(Text(_head(head)), no_wrap=True)
-    for place, row in enumerate(rows):
-        style = "italic cyan" if row.entry.published else ""
-        shown = [Text(_name(row), style=style)]
-        for index in strip:
-            best = " bold" if row.cells[index].best else ""
-            shown.append(Text(row.cells[index].full, style=(style + best).strip()))
-        words = [Text(escape.plain(cells[place]), style=style) for cells in told.values()]
-        grid.add_row(*shown, *words)
-    return grid
+def _score(row: format_scores.Row, place: int) -> Text:
+    best = " bold" if row.cells[place].best else ""
+    return Text(row.cells[place].full, style=(_style(row) + best).strip())
+
+
+def _style(row: format_scores.Row) -> str:
+    return "italic cyan" if row.entry.published else ""
 
 
 def _name(row: format_scores.Row) -> str:
     return format_scores.name(row.entry.name) + row.sign
-
-
-def _label(cell: format_scores.Cell) -> str:
-    return _head(cell.column.label)
 
 
 def _head(label: str) -> str:
@@ -113,25 +115,45 @@ def _head(label: str) -> str:
     return "\n".join(wrap(label, max(longest, len(label) // 2 + 2, 8)))
 
 
-def _name_width(names: Sequence[str], width: int) -> int:
-    """Return the room of the names: all they need in a wide terminal, in a narrow one less."""
+def _print(console: Console, names: Sequence[Text], columns: Sequence[Column]) -> None:
+    """Print columns beside the names, as many at a time as there is room for.
+
+    Names stand whole where one column fits beside them; else they turn over after a hyphen or
+    underscore.
+    """
+    widest = max((column.width for column in columns), default=0)
     longest = max(map(len, names), default=0)
-    return min(longest, max(NARROWEST, width // 2) if width < 2 * longest else longest)
+    room = max(console.width - widest - SEPARATOR - 1, console.width // 4)
+    shown = [_turned_over(name, room) for name in names] if longest > room else list(names)
+    left = console.width - min(longest, room) - 1
+    start = 0
+    while start < len(columns):
+        end, used = start, 0
+        while end < len(columns) and (
+            end == start or used + columns[end].width + SEPARATOR <= left
+        ):
+            used += columns[end].width + SEPARATOR
+            end += 1
+        console.print(_grid(shown, columns[start:end]))
+        start = end
 
 
-def _strips(rows: Sequence[format_scores.Row], extras: Extras, width: int) -> list[range]:
-    """Cut the columns of a board into groups that fit the width, one at least in each."""
-    words = sum(
-        SEPARATOR + max(map(len, (*_head(head).split("\n"), *cells)))
-        for head, cells in extras.items()
-    )
-    room = width - _name_width([_name(row) for row in rows], width) - 1
-    strips, start, used = [], 0, words
-    for index, cell in enumerate(rows[0].cells):
-        texts = [*_label(cell).split("\n"), *(row.cells[index].full for row in rows)]
-        need = SEPARATOR + max(map(len, texts))
-        if index > start and used + need > room:
-            strips.append(range(start, index))
-            start, used = index, 0
-        used += need
-    return [*strips, range(start, len(rows[0].cells))]
+def _turned_over(name: Text, room: int) -> Text:
+    """Break a name after hyphens, underscores and spaces, so that no line is too long."""
+    lines = [""]
+    for part in re.findall(r"[^-_ ]*[-_ ]*", str(name)):
+        if lines[-1] and len(lines[-1] + part) > room:
+            lines.append("")
+        lines[-1] += part
+    return Text("\n".join(line.rstrip() for line in lines), style=name.style)
+
+
+def _grid(names: Sequence[Text], columns: Sequence[Column]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("checkpoint", overflow="fold")
+    for column in columns:
+        justify: Literal["right", "left"] = "right" if column.right else "left"
+        grid.add_column(Text(column.head), justify=justify, no_wrap=True)
+    for place, name in enumerate(names):
+        grid.add_row(name, *(column.cells[place] for column in columns))
+    return grid

@@ -151,13 +151,13 @@ def table(verdict: Verdict) -> tuple[list[str], list[list[str]]]:
 
 
 def in_family(league: League, run: str) -> str:
-    """Write a run's rank in a family, else its wins and losses; a dash where it has none."""
+    """Write a run's rank in a family, else on how many of its boards the run stands."""
     found: Standing | None = next((one for one in league.standings if one.name == run), None)
     if found is None:
         return ABSENT
     if found.rank is not None:
         return _band(found.rank)
-    return f"+{found.tally.wins} -{found.tally.losses}"
+    return f"on {found.boards} of {len(league.boards)}"
 
 
 def _band(band: Band | None) -> str:

@@ -112,7 +112,7 @@ def read_metrics(folder: Path) -> list[Row]:
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
     return rows
 

@@ -192,7 +192,7 @@ def write_document(run: Pretraining, document: Mapping[str, Any]) -> None:
 def _changes_of(path: Path) -> list[Any]:
     try:
         return list(json.loads(path.read_text())["changes"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 

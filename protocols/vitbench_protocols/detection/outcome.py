@@ -19,7 +19,7 @@ from vitbench_protocols.detection.scores import (
 )
 from vitbench_protocols.detection.truth import Kind, Truth
 
-SHOWN = 4  # images on a sheet
+SHOWN = 8  # images that are drawn
 JOURNAL = "metrics.jsonl"
 PANELS = (
     ("loss", "rpn_objectness", "rpn_box", "class", "box", "mask"),
@@ -35,7 +35,7 @@ def finish(
     context: Context,
     engine: Engine,
 ) -> Outcome:
-    """Evaluate a split's detections, and draw the best and the worst images.
+    """Evaluate a split's detections, and draw some images with truth and prediction.
 
     Args:
         detections: Of all images.
@@ -85,27 +85,26 @@ def _sheets(
     truth: Truth,
     folder: Path,
 ) -> dict[str, Path]:
-    """Draw the best and the worst images, where the data set's images are there."""
+    """Draw images, evenly spread and the same for every backbone, where their files are there."""
     scores = ap_by_image(items, kind)
-    known = np.flatnonzero(~np.isnan(scores)).tolist()
-    ranked = sorted(
-        (place for place in known if dataset.files[place].is_file()),
-        key=lambda place: -scores[place],
-    )
+    known = [
+        place
+        for place in np.flatnonzero(~np.isnan(scores)).tolist()
+        if dataset.files[place].is_file()
+    ]
     of_image: dict[int, list[Detected]] = {}
     for one in detections:
         of_image.setdefault(one.image_id, []).append(one)
+    spread = np.linspace(0, len(known) - 1, SHOWN).round().astype(int).tolist() if known else ()
     paths = {}
-    for name, places in {"best": ranked[:SHOWN], "worst": ranked[::-1][:SHOWN]}.items():
-        rows = []
-        for place in places:
-            sample = dataset[place]
-            title = f"{sample.id}   AP {kind} {scores[place]:.1f} %"
-            mine = of_image.get(truth.image_ids[place], [])
-            rows.append(Shown(title, np.array(sample.image), sample.target, mine))
-        if rows:
-            paths[name] = folder / f"{name}.png"
-            write_sheet(rows, truth, paths[name])
+    for place in dict.fromkeys(known[index] for index in spread):
+        sample = dataset[place]
+        title = f"{sample.id}   AP {kind} {scores[place]:.1f} %"
+        mine = of_image.get(truth.image_ids[place], [])
+        path = folder / "shown" / f"{place:06}.png"
+        path.parent.mkdir(exist_ok=True)
+        write_sheet([Shown(title, np.array(sample.image), sample.target, mine)], truth, path)
+        paths[f"prediction {sample.id}"] = path
     return paths
 
 

@@ -15,7 +15,8 @@ class Discovery:
     """Find one object in each image from the similarities of its patches, without labels.
 
     CorLoc is the percentage of images where the box found has an IoU of 0.5 or more with the box of
-    any object. Published on VOC 2007 and 2012 (`--split trainval`) and on 20,000 images of
+    any object; the box of the whole image is scored beside it, which features that tell nothing
+    apart can reach. Published on VOC 2007 and 2012 (`--split trainval`) and on 20,000 images of
     COCO 2014 (`--split train`, their list by `--split-list`).
 
     Source:
@@ -36,6 +37,7 @@ class Discovery:
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("corloc", "CorLoc", primary=True),
         MetricSpec("iou", "IoU with the best object"),
+        MetricSpec("whole_image", "CorLoc of the whole image", higher_is_better=None),
     )
     presets: ClassVar[Presets] = {"lost": {}, "tokencut": {"method": "tokencut"}}
     preset_notes: ClassVar[Mapping[str, str]] = {

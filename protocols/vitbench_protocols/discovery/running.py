@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 AHEAD = 8  # images that are decoded before they are asked for
 HIT = 0.5  # IoU from which an object is found
+TINY = 0.02  # share of an image's patches below which a region is hardly an object
 PICTURE_PX = 320
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px of the image
@@ -28,7 +29,7 @@ def discover(settings: "Discovery", backbone: Backbone, context: Context) -> Out
     dataset: Dataset[Sample[Instances]] = context.dataset(settings.split)
     drawn = set(np.linspace(0, len(dataset) - 1, settings.pictures).round().astype(int).tolist())
     mine = distributed.share(range(len(dataset)))
-    found: dict[int, float] = {}
+    found: dict[int, tuple[float, float, float]] = {}  # two IoUs, and the region's share of patches
     artifacts: dict[str, Path] = {}
     samples = in_order(dataset.__getitem__, mine, workers=context.workers, ahead=AHEAD)
     for place, sample in zip(mine, samples, strict=True):
@@ -37,25 +38,42 @@ def discover(settings: "Discovery", backbone: Backbone, context: Context) -> Out
         objects = [item for item in sample.target.items if not item.crowd]
         boxes = np.array([item.box for item in objects], dtype=np.float64).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        found[place] = float(overlaps(box, boxes).max()) if len(boxes) else np.nan
+        everything = (0.0, 0.0, float(sample.image.width), float(sample.image.height))
+        found[place] = (*(_best(one, boxes) for one in (box, everything)), region.mask.mean())
         if place in drawn:
             path = context.output / f"{place:06d}.png"
             _draw(sample.image, region, box, boxes, path)
             artifacts[f"box {sample.id}"] = path
         context.progress("images", place + 1, len(dataset))
-    whole = {place: iou for part in distributed.gather(found) for place, iou in part.items()}
+    whole = {place: one for part in distributed.gather(found) for place, one in part.items()}
     artifacts = {
         name: path for part in distributed.gather(artifacts) for name, path in part.items()
     }
-    return _outcome(np.array([whole[place] for place in range(len(dataset))]), dataset, artifacts)
+    columns = np.array([whole[place] for place in range(len(dataset))]).T
+    if (share := float(np.median(columns[2]))) < TINY:
+        context.note(
+            f"half of the regions hold less than {100 * share:.1f} % of the patches: the features"
+            " tell a few patches apart from all others, not objects from their ground"
+        )
+    return _outcome(columns[0], columns[1], dataset, artifacts)
+
+
+def _best(box: Box, boxes: NDArray[np.float64]) -> float:
+    """Return the highest IoU of a box with others; NaN where there are none."""
+    return float(overlaps(box, boxes).max()) if len(boxes) else np.nan
 
 
 def _outcome(
-    best: NDArray[np.float64], dataset: Dataset[Any], artifacts: dict[str, Path]
+    best: NDArray[np.float64],
+    of_image: NDArray[np.float64],
+    dataset: Dataset[Any],
+    artifacts: dict[str, Path],
 ) -> Outcome:
     known = ~np.isnan(best)
-    hits = np.where(known, 100.0 * (best >= HIT), np.nan)
-    items = {"corloc": hits, "iou": 100 * best}
+    hits, whole = (
+        np.where(known, 100.0 * (overlap >= HIT), np.nan) for overlap in (best, of_image)
+    )
+    items = {"corloc": hits, "iou": 100 * best, "whole_image": whole}
     scores = tuple(
         Score(name, float(values[known].mean()) if known.any() else None, int(known.sum()))
         for name, values in items.items()

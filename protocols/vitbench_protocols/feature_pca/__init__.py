@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from vitbench.api import Backbone
 
 
+EVEN = 99.0  # entropy from which attention shows nothing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturePca:
     """Pictures of a few images' patch features (PCA colors, attention), and how they spread.
@@ -86,5 +89,9 @@ class FeaturePca:
             for metric in self.metrics
         )
         ids = [dataset.ids[index] for index in chosen]
-        artifacts = write(pictures, ids, context.output) if distributed.is_main() else {}
+        even = values.get("attention_entropy", np.zeros(len(ids))) >= EVEN
+        if even.any():
+            context.note(f"attention of {even.sum()} images falls on all patches alike: not drawn")
+        dull = {("attention", int(place)) for place in np.flatnonzero(even)}
+        artifacts = write(pictures, ids, context.output, dull) if distributed.is_main() else {}
         return Outcome(scores, {"ids": np.array(ids), **values}, artifacts)

@@ -1,7 +1,7 @@
 """Components, attention and spread of the patch features of a few images."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,12 +97,22 @@ def lit(pixels: Tensor, attention: Tensor) -> Tensor:
     return pixels * (DIM + (1 - DIM) * light)
 
 
-def write(pictures: Mapping[str, Tensor], ids: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Write each picture (n, 3, h, w), 0 to 255, as PNG; return "kind id" -> file."""
+def write(
+    pictures: Mapping[str, Tensor],
+    ids: Sequence[str],
+    folder: Path,
+    left_out: Container[tuple[str, int]] = (),
+) -> dict[str, Path]:
+    """Write each picture (n, 3, h, w), 0 to 255, as PNG; return "kind id" -> file.
+
+    Those whose kind and number are in `left_out` are not written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for number, item in enumerate(ids):
         for kind, drawn in pictures.items():
+            if (kind, number) in left_out:
+                continue
             path = folder / f"{number:03d}-{kind}.png"
             colors = drawn[number].expand(3, -1, -1).permute(1, 2, 0).round().byte().numpy()
             image = Image.fromarray(colors)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import cosine_similarity
 
 from vitbench.api import Backbone, Context, Outcome, Score
-from vitbench.kit import cut_note, distributed, permutation
-from vitbench_protocols.health.charts import write_curve, write_norms, write_table
+from vitbench.kit import cut_note, distributed, permutation, write_curve
+from vitbench_protocols.health.charts import write_norms, write_table
 from vitbench_protocols.health.passes import CHANGES, Passed, pass_images, pass_views
 from vitbench_protocols.health.statistics import (
     anisotropy,

@@ -20,7 +20,7 @@ from vitbench_protocols.segmentation.pictures import Shown, write_sheet
 from vitbench_protocols.segmentation.scenes import Scene, read_scene
 from vitbench_protocols.segmentation.scores import Tally, iou_by_image, summarize, write_classes
 
-SHOWN = 4  # images on a sheet
+SHOWN = 8  # images that are drawn
 PREDICTIONS, JOURNAL = "predictions", "metrics.jsonl"
 PANELS = (("loss",), ("pixel_accuracy", "miou", "aacc", "macc"), ("learning_rate",))
 
@@ -56,7 +56,7 @@ def finish(
     predicted: Predicted,
     context: Context,
 ) -> Outcome:
-    """Turn a split's counts into scores, and draw the best and the worst images.
+    """Turn a split's counts into scores, and draw some images with truth and prediction.
 
     Args:
         tally: The counts of all its images.
@@ -70,11 +70,12 @@ def finish(
     paths = {"classes": context.output / "classes.csv"}
     if distributed.is_main():
         write_classes(tally.total, classes, paths["classes"])
-    for name, places in _extremes(items).items():
-        paths[name] = context.output / f"{name}.png"
+    for place, iou in _shown_places(items):
+        name = f"prediction {dataset.ids[place]}"
+        paths[name] = context.output / "shown" / f"{place:06}.png"
         if distributed.is_main():
-            rows = [_shown(dataset, place, iou, classes, predicted) for place, iou in places]
-            write_sheet(rows, classes, paths[name])
+            paths[name].parent.mkdir(exist_ok=True)
+            write_sheet([_shown(dataset, place, iou, classes, predicted)], classes, paths[name])
     if (context.output / JOURNAL).exists():
         paths |= {"journal": context.output / JOURNAL, "curves": context.output / "curves.svg"}
         if distributed.is_main():
@@ -83,15 +84,17 @@ def finish(
     return Outcome(summarize(items), items, paths)
 
 
-def _extremes(
-    items: Mapping[str, NDArray[Any]],
-) -> dict[str, Sequence[tuple[int, float]]]:
-    """Return the places of the best and worst images with their mean IoU."""
+def _shown_places(items: Mapping[str, NDArray[Any]]) -> Sequence[tuple[int, float]]:
+    """Return the places of images, evenly spread, with their mean IoU.
+
+    They are the same for every backbone, so that predictions stand side by side.
+    """
     iou = iou_by_image(items)
     known = np.flatnonzero(~np.isnan(iou))
-    ranked = known[np.argsort(-iou[known], kind="stable")]
-    found = [(int(place), float(iou[place])) for place in ranked]
-    return {"best": found[:SHOWN], "worst": found[::-1][:SHOWN]} if found else {}
+    if not len(known):
+        return []
+    spread = known[np.unique(np.linspace(0, len(known) - 1, SHOWN).round().astype(int))]
+    return [(int(place), float(iou[place])) for place in spread]
 
 
 def _shown(

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from vitbench.api import Backbone, Evaluation, RunOptions, errors, evaluate, read_items, resolve
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
-from vitbench_protocols.discovery import Discovery
-from vitbench_protocols.discovery.regions import lost, token_cut
+from vitbench_protocols.discovery import Discovery, running
+from vitbench_protocols.discovery.regions import Region, lost, token_cut
 from vitbench_protocols.discovery.running import overlaps
 
 
@@ -87,3 +87,22 @@ def test_a_network_without_keys_is_told_so_and_its_tokens_serve(
     with pytest.raises(errors.MissingAbility, match="keys"):
         run(tmp_path)
     assert run(tmp_path, features="tokens").ran
+
+
+def test_regions_of_a_few_patches_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = np.zeros((40, 40), dtype=bool)
+    one[3, 4] = True
+    monkeypatch.setattr(running, "find_region", lambda *_: Region(one, (3, 4)))
+    record = run(tmp_path).record
+    assert any("half of the regions hold less than 0.1 %" in note for note in record.notes)
+
+
+def test_the_box_of_the_whole_image_is_scored_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = np.ones((100, 100), dtype=bool)
+    monkeypatch.setattr(running, "find_region", lambda *_: Region(everything, (0, 0)))
+    scores = {score.metric: score.value for score in run(tmp_path).record.scores}
+    assert scores["corloc"] == scores["whole_image"]

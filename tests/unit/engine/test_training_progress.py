@@ -14,6 +14,7 @@ from vitbench.engine.training_progress import steps_trained
         ('{"step": "4", "of": 9}', None),
         ("", None),
         ("\xff\xfe", None),
+        ("[" * 50_000, None),
     ],
 )
 def test_the_last_whole_line_tells(text: str, steps: object, tmp_path: Path) -> None:

@@ -113,6 +113,22 @@ def test_every_metric_is_shown_whatever_the_width_of_the_terminal(width: int) ->
         assert value in text
 
 
+@pytest.mark.parametrize("width", [80, 150])
+def test_names_stand_whole_at_the_widths_of_terminals(make_record: MakeRecord, width: int) -> None:
+    names = ["vit_tiny_patch16_224_in1k_supervised", "random-vit_small_patch16_dinov3-seed0"]
+    text = terminal(build_table([make_record(name) for name in names]), width)
+    assert all(name in text for name in names)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_names_turn_over_between_words_where_a_terminal_is_too_narrow(
+    make_record: MakeRecord,
+) -> None:
+    text = terminal(build_table([make_record("one-very_long-name_of-a_checkpoint")]), 44)
+    assert "one-very_long-" in text
+    assert "\n name_of" in text or "\n  name_of" in text or "name_of-" in text
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_harmless_in_every_form(make_record: MakeRecord, name: str) -> None:
     table = build_table([make_record(name), make_record("fine", 1.0)])

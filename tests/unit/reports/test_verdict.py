@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from vitbench.bootstrap import holm, paired_mean
 from vitbench.records import Record, write_record
 from vitbench.reports import formats, verdict_text
+from vitbench.reports.families import BY_PROTOCOL, family
 from vitbench.reports.leaderboard import Comparison, Leaderboard, build_leaderboards
 from vitbench.reports.table import Table, build_table
 from vitbench.reports.verdict import Verdict, judge
+from vitbench_protocols import PROTOCOLS, SCORERS
 
 MakeRecord = Callable[..., Record]
 Values = NDArray[np.float64]
@@ -186,6 +188,26 @@ def test_one_clip_can_not_tell(make_record: MakeRecord) -> None:
     verdict = judge([board])
     assert verdict is not None
     assert verdict_text.headlines(verdict) == [("can't tell", "1 clip: can't tell", False, "video")]
+
+
+def test_every_bundled_protocol_has_a_family() -> None:
+    assert {*PROTOCOLS, *SCORERS} <= {*BY_PROTOCOL}
+
+
+@pytest.mark.parametrize(
+    ("settings", "preset", "expected"),
+    [
+        ({"method": {"kind": "DenseKnn"}}, "knn", "dense"),
+        ({"method": {"kind": "FineTune"}}, "", "fine-tuned"),
+        ({}, "semfpn-40k", "fine-tuned"),
+    ],
+)
+def test_segmentation_that_trains_the_backbone_is_of_another_family(
+    make_record: MakeRecord, settings: dict[str, object], preset: str, expected: str
+) -> None:
+    told = {"name": "segmentation", "settings": settings, "preset": preset}
+    (board,) = build_leaderboards([make_record(protocol=told)])
+    assert family(board) == expected
 
 
 def test_what_describes_or_costs_is_no_contest(make_record: MakeRecord) -> None:

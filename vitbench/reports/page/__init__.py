@@ -102,8 +102,8 @@ def _hash(script: str) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """Let a long name turn over after its hyphens and underscores."""
-    return Markup("<wbr>").join(re.findall(r"[^_+-]*[_+-]*", format_scores.name(text)))
+    """Let long names turn over after their hyphens and underscores."""
+    return Markup("<wbr>").join(re.findall(r"[^_+-]*[_+-]*", escape.plain(text)))
 
 
 def _part(name: str) -> Markup:

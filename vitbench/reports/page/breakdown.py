@@ -210,14 +210,15 @@ def _read_csv(path: Path) -> list[list[str]]:
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8")[:LARGEST].splitlines()
+        with path.open(encoding="utf-8") as stream:
+            lines = stream.read(LARGEST).splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     found = []
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:  # the last line of a run that was cut off
+        except (ValueError, RecursionError):  # the last line of a run that was cut off
             continue
         if isinstance(row, dict):
             found.append(row)

@@ -60,7 +60,7 @@ class Album:
 def files(record: Record, folders: Sequence[Path]) -> Iterator[File]:
     """List the files that a record names, each from the first folder that has it."""
     found: dict[str, File] = {}
-    for folder in folders:
+    for folder in folders if record.artifacts else ():
         for file in _files_in(record, folder):
             found.setdefault(file.name, file)
     yield from found.values()

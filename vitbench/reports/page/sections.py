@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vitbench.reports import escape, format_scores
-from vitbench.reports.families import Family, family, is_floor
+from vitbench.reports.families import Family, family, is_contestant, is_floor
 from vitbench.reports.leaderboard import Column, Entry, Leaderboard
 from vitbench.reports.page import breakdown, pictures
 from vitbench.reports.page.charts import Chart, Curve, curves
@@ -101,9 +101,10 @@ def build_section(
     """Gather what the page tells of one board."""
     rows = format_scores.write(board)
     ranked = [row.entry for row in rows]
-    measured = [
-        line for line in (board.entries if table.compared else ranked) if not line.published
-    ]
+    measured = sorted(
+        (line for line in (board.entries if table.compared else ranked) if not line.published),
+        key=lambda line: not is_contestant(line),
+    )
     shown = measured[:RUNS] if table.folders else []
     details = _Details(f"board-{index}", board, shown, table, album, colors)
     lines = _reference_lines(ranked, board.headline)

@@ -10,7 +10,8 @@ from vitbench.reports.table import Table
 ARTIFACT = "training"  # of a record: the journal of the run that the checkpoint comes from
 RUNS = 6
 CURVES = 16
-SCHEDULES = ("learning_rate", "weight_decay", "momentum", "temperature", "lr")  # parts of names
+# Parts of names of values that tell nothing of what was learned: schedules, speeds.
+ASIDE = ("learning_rate", "weight_decay", "momentum", "temperature", "per_second", "waiting")
 ALL = "all runs"  # name of a curve that is the same in each of them
 
 
@@ -19,7 +20,7 @@ class Training:
     """Curves and the checkpoints on them."""
 
     charts: tuple[Chart, ...]  # what differs between the runs, or belongs to one of them
-    alike: tuple[Chart, ...]  # schedules, and what is the same in all runs, drawn once
+    alike: tuple[Chart, ...]  # schedules, speeds, and what is the same in all runs, drawn once
     drawn: tuple[str, ...]
 
 
@@ -43,7 +44,7 @@ def build_training(table: Table, colors: Mapping[str, int]) -> Training:
     for (name, place), lines in found.items():
         same = len(lines) > 1 and _equal(lines)
         drawn = [Curve(ALL, lines[0].points)] if same else lines
-        aside = same or any(part in name for part in SCHEDULES)
+        aside = same or any(part in name for part in ASIDE)
         (alike if aside else telling).append(curves(drawn, colors, place, name))
     return Training(tuple(telling[:CURVES]), tuple(alike[:CURVES]), tuple(paths))
 

@@ -76,7 +76,7 @@
         const [left, right] = [board.scores[one][place], board.scores[other][place]];
         const gap = minus(right, left);
         row(body, [[column.label, "who"], [number(left, column.digits), "num", left], [number(right, column.digits), "num", right],
-          [signed(gap, column.digits), `num delta ${better(gap, column.up)}`, gap]]);
+          [signed(gap, column.digits), `num delta ${said && said.sure && column.label === board.label ? better(gap, column.up) : ""}`, gap]]);
       });
       part.append(grid);
       const items = changed(board, one, other);

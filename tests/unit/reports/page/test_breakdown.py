@@ -68,7 +68,9 @@ def test_a_table_without_rows_is_left_out(tmp_path: Path, content: str) -> None:
 def test_a_journal_gives_one_curve_a_value_whatever_its_broken_lines(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(
-        '{"step": 1, "loss": 2.0, "of": 9, "note": "x"}\n[1]\n{"step": 2, "loss": NaN}\n'
+        '{"step": 1, "loss": 2.0, "of": 9, "note": "x"}\n[1]\n'
+        + "[" * 100_000
+        + '\n{"step": 2, "loss": NaN}\n'
         '{"step": 3, "loss": 1.0, "of": 9}\n{"step": 4, "lo'
     )
     found = breakdown.read_curves({"run": path})

@@ -1,0 +1,1 @@
+"""Studies and sweeps: tables of trainings and evaluations that one command fills."""
