@@ -8,11 +8,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
-<<<<<<< HEAD
-.PHONY: install demo test test-data test-browser test-faults check wheel benchmarks
-=======
-.PHONY: install demo test test-data test-browser test-slurm test-faults check wheel
->>>>>>> main
+.PHONY: install demo test test-data test-browser test-slurm test-faults check wheel benchmarks
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
