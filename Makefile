@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+FAST := tests/unit/data tests/unit/reports tests/unit/test_records.py tests/unit/test_registry.py tests/unit/test_settings.py tests/unit/test_neighbors.py tests/cli/test_help.py
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
-.PHONY: install demo test test-data test-browser test-slurm test-faults check wheel benchmarks
+.PHONY: install demo test test-data test-browser test-slurm test-faults test-lowest check coverage docs wheel sdist benchmarks
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -56,5 +57,23 @@ check: install
 benchmarks: install
 	$(BIN)/python -m benchmarks.results
 
+# The same tests with the oldest versions that pyproject.toml allows, in an environment of their own.
+test-lowest: install
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable . 'pytest>=8.3'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -m 'not gpu and not network and not data and not browser' $(FAST)
+
+# Lines of the core that the tests reach; below the floor it fails.
+coverage: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m 'not gpu and not network and not data and not browser'
+
+# The documentation, without a network; every warning is an error.
+docs: install
+	$(BIN)/python -m sphinx --quiet -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 wheel: install
 	$(BIN)/python -m build --wheel
+
+sdist: install
+	$(BIN)/python -m build --sdist

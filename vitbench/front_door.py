@@ -20,7 +20,8 @@ from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, checkpoint_of, load_backbone, resolve
 from vitbench.models.wrapped import wrap
 from vitbench.records import read_records
-from vitbench.reports.render import Form, render
+from vitbench.reports.inline import Report
+from vitbench.reports.render import Form
 from vitbench.reports.table import build_table
 from vitbench.settings_by_name import converted, names_of, sorted_by_owner, with_values
 from vitbench.training import train as training
@@ -171,8 +172,10 @@ def report(
     strict: bool = False,
     against: str = "",
     metrics: Sequence[str] = (),
-) -> str:
+) -> Report:
     """Return the records of a folder side by side, as `vitbench report` writes them.
+
+    What comes back is a string; a notebook shows the HTML page in its place.
 
     Args:
         results: The folder with the records.
@@ -196,7 +199,7 @@ def report(
         against=against,
         metrics=tuple(metrics),
     )
-    return render(table, format)
+    return Report.of(table, format)
 
 
 def load(subject: Subject, *, device: str = "cpu", **facts: Any) -> Backbone:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.harness import Outcome
+from tests.faults.honest import within
 from tests.faults.jobs import Data, jobs
 from tests.faults.mutated import FINE, Damaged
-from tests.faults.readers import READERS, within
+from tests.faults.readers import READERS
 from tests.faults.stopped import KINDS, Trials, Unbroken
 from vitbench.data.synthetic.store import synthetic_folder
 

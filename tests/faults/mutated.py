@@ -15,7 +15,7 @@ from tests.faults.readers import Reader
 from vitbench.errors import VitbenchError
 from vitbench.outside_files import NO_MEMORY
 
-MEMORY = 256 * MB  # and four times the honest input, which is small here
+MEMORY = (256 + 4 * 64) * MB  # 256 MB and four times the input, of which the largest has 64 MB
 SECONDS = 20.0
 CORPUS = Path(__file__).parent / "corpus"  # reader, file and its content, zlib and base64
 ACCEPTED, REFUSED, UNNAMED = "accepted", "refused", "refused without a name"

@@ -65,7 +65,7 @@ class Trials:
                     synthetic.symlink_to(self.root / "built-in")
             work(self.data, folder)
 
-        return start(child, folder / "log", file_size=file_size)
+        return start(child, self.root / f"{folder.name}.log", file_size=file_size)
 
     def unbroken(self, name: str, work: Work) -> Unbroken:
         """Do a job twice, the second time warm, and keep what it makes."""

@@ -50,19 +50,24 @@ def study(*words: str) -> str:
     return run(sys.executable, "-m", "vitbench", "study", "study.toml", *words)
 
 
-def submitted(*words: str) -> None:
-    """Hand a study to Slurm; of a tree with changes its scripts are printed, and given to it."""
-    scripts = study("run", "--slurm=print", *words).split("#!/bin/bash\n")[1:]
-    number = ""
+def submitted() -> str:
+    """Hand a study to Slurm and return the number of its trainings.
+
+    The scripts are printed, and given to it here: a tree with changes would not be submitted.
+    """
+    scripts = study("run", "--slurm=print").split("#!/bin/bash\n")[1:]
+    number = first = ""
     for script in scripts:
-        waits = [f"--dependency=aftercorr:{number}"] if "/knn" in script and number else []
+        waits = [f"--dependency=aftercorr:{number}"] if "DINO/knn" in script else []
         number = subprocess.run(
-            ["sbatch", "--parsable", *(waits if "floor" not in script else [])],
+            ["sbatch", "--parsable", *waits],
             input=f"#!/bin/bash\n{script}",
             capture_output=True,
             text=True,
             check=True,
         ).stdout.strip()
+        first = first or number
+    return first
 
 
 def wait_until_empty() -> None:
@@ -77,8 +82,7 @@ def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one(
 ) -> None:
     (folder / "study.toml").write_text(STUDY.format(steps=60))
     (folder / "results" / ".cells" / "slurm").mkdir(parents=True)
-    submitted()
-    _stop_the_first_training(folder)
+    _stop_the_first_training(folder, submitted())
     wait_until_empty()
     assert "nothing to do" in study("run")
     shown = study("show", "--format", "markdown")
@@ -91,17 +95,14 @@ def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one(
     assert (trained / name).read_bytes() == (folder / "unbroken" / name).read_bytes()
 
 
-def _stop_the_first_training(folder: Path) -> None:
+def _stop_the_first_training(folder: Path, number: str) -> None:
     """Warn the first training as Slurm does before it preempts; it saves and is queued again."""
     deadline = time.monotonic() + PATIENCE
     while not any((folder / "runs").glob("*/DINO-*/metrics.jsonl")):
         assert time.monotonic() < deadline, run("squeue")
         time.sleep(0.5)
-    job = run("squeue", "-h", "-o", "%A %F_%K %T", "--sort=i").splitlines()[0].split()[1]
-    run("scancel", "--batch", "--signal=USR1", job)
-    while "COMPLETING" not in (state := run("squeue", "-h", "-j", job, "-o", "%T")):
-        if "PENDING" in state:
-            break
+    run("scancel", "--batch", "--signal=USR1", f"{number}_0")
+    while "RUNNING" in (state := run("squeue", "-h", "-j", f"{number}_0", "-o", "%T")):
         assert time.monotonic() < deadline, state
         time.sleep(0.2)
     log = next((folder / "results" / ".cells" / "slurm").glob("*_0.log"))

@@ -19,6 +19,7 @@ from PIL import Image
 
 from vitbench.bounds import LARGEST_ANNOTATION
 from vitbench.data.classified import turn_order
+from vitbench.data.coco_files import is_file_name
 from vitbench.data.dataset import Reader
 from vitbench.data.decode import read_image
 from vitbench.data.kinds import part_of
@@ -147,7 +148,7 @@ def _read(root: Path, file: Path) -> KeypointPair:
 
 
 def _plain(name: object) -> str:
-    if not isinstance(name, str) or not name or Path(name).name != name:
+    if not isinstance(name, str) or Path(name).name != name or not is_file_name(name):
         raise ValueError(f"a name {name!r}")
     return name
 

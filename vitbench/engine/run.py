@@ -56,6 +56,10 @@ class Evaluation:
     path: Path
     ran: bool  # False: the same run had a record already
 
+    def _repr_html_(self) -> str:
+        """Show the record in a notebook."""
+        return self.record._repr_html_()
+
 
 @dataclass
 class Run:

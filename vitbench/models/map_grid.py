@@ -17,7 +17,7 @@ def on_grid(maps: Tensor, grid: Size) -> Tensor:
         grid: (h, w) of the result.
 
     Returns:
-        (B, D, *grid).
+        (B, D, h, w) of the grid.
     """
     if tuple(maps.shape[-2:]) == grid:
         return maps
@@ -39,7 +39,7 @@ def in_cells(maps: Tensor, covered: Size, cell_px: int, grid: Size) -> Tensor:
         grid: (h, w) of the result; `cell_px` times it is at most `covered`.
 
     Returns:
-        (B, D, *grid).
+        (B, D, h, w) of the grid.
     """
     if covered == (grid[0] * cell_px, grid[1] * cell_px):
         return on_grid(maps, grid)

@@ -143,6 +143,12 @@ class Record:
     items: str = ""  # file name of the per-item scores beside the record
     artifacts: Mapping[str, str] = field(default_factory=dict)  # name -> path beside the record
 
+    def _repr_html_(self) -> str:
+        """Show the record in a notebook."""
+        from vitbench.records.inline import record_html
+
+        return record_html(self)
+
     def primary(self) -> RecordedScore | None:
         """Return the score that stands for the whole record."""
         return next((score for score in self.scores if score.primary), None)

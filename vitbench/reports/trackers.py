@@ -1,6 +1,7 @@
 """Records for the tools that people track runs with; what was sent before is not sent again."""
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _to_mlflow(runs: Sequence[Run], place: str) -> int:
     from mlflow.exceptions import MlflowException
 
     try:
-        client = MlflowClient(tracking_uri=place or None)
+        client = MlflowClient(tracking_uri=_mlflow_store(place) or None)
         found = client.get_experiment_by_name(PROJECT)
         experiment = found.experiment_id if found else client.create_experiment(PROJECT)
         fresh = 0
@@ -144,6 +145,15 @@ def _to_mlflow(runs: Sequence[Run], place: str) -> int:
             hint="--out http://HOST:5000 names a server; `mlflow server` starts one",
         ) from error
     return fresh
+
+
+def _mlflow_store(place: str) -> str:
+    """Return the address of a server, or of a folder that is written without one."""
+    local = bool(place) and ("://" not in place or place.startswith("file:"))
+    if not local:
+        return place
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer versions ask for a yes
+    return place if place.startswith("file:") else Path(place).absolute().as_uri()
 
 
 def _to_wandb(runs: Sequence[Run], place: str) -> int:

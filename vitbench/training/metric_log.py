@@ -106,14 +106,16 @@ class MetricLog:
 
 
 def read_metrics(folder: Path) -> list[Row]:
-    """Return the lines of a run's metric_log; one cut off by a kill is left out."""
+    """Return the lines of a run's metric_log; one cut off by a kill, or damaged, is left out."""
     path = folder / RUN_JOURNAL
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except (ValueError, RecursionError):
             continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
     return rows
 
 

@@ -34,6 +34,7 @@ def test_categories_take_turns(tmp_path: Path) -> None:
         ({"src_imname": "absent.png"}, "not there"),
         ({"src_kps": [[1, 2]]}, "1 points of one image"),
         ({"trg_bndbox": [1, 2]}, "unpack"),
+        ({"src_imname": "x" * 300}, "a name"),
         ({"viewpoint_variation": None}, "TypeError"),
     ],
 )

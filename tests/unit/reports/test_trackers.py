@@ -25,11 +25,12 @@ def test_runs_go_to_a_local_mlflow_store_once(
 ) -> None:
     from mlflow import MlflowClient
 
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    place = (tmp_path / "mlruns").as_uri()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    place = "mlruns"  # a folder, and no server
     assert trackers.send(table, "mlflow", place) == 2
     assert trackers.send(table, "mlflow", place) == 0
-    client = MlflowClient(tracking_uri=place)
+    client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
     experiment = client.get_experiment_by_name("vitbench")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
