@@ -1,8 +1,8 @@
 """Every network of timm side by side with timm's own call; writes the table `BACKBONES.md`.
 
-    python benchmarks/backbones.py --results ROWS              # all; goes on where it stopped
-    python benchmarks/backbones.py --results ROWS --match 'convnext*' 'vit_pe*'
-    python benchmarks/backbones.py --results ROWS --write      # the table, without running
+    python benchmarks/backbones.py                    # all that `backbones.jsonl` has no row of
+    python benchmarks/backbones.py --match 'convnext*' 'vit_pe*'
+    python benchmarks/backbones.py --write            # the table, without running
 
 One network after the other: timm builds it with random weights and a classifier, its state dict is
 loaded as a file's would be, and the maps of all layers and the pooled features are compared with
@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from statistics import median
@@ -38,9 +39,11 @@ from vitbench.models.factory import assemble, find_architecture
 from vitbench.models.state_dict import check_complete
 from vitbench.models.swin import SwinBackbone
 from vitbench.models.timm_architecture import TimmArchitecture
+from vitbench.models.timm_build import conversion_of, way_to_take
 from vitbench.models.timm_state import recognize_timm
 
 TABLE = Path(__file__).with_name("BACKBONES.md")
+ROWS = Path(__file__).with_name("backbones.jsonl")
 EQUAL = 1e-5  # largest difference, relative to the largest absolute value of a map
 SHORTER: tuple[dict[str, Any], ...] = (
     {"depth": 2},
@@ -93,9 +96,11 @@ def look(name: str, *, full_depth: float, largest: float, seconds: float) -> Row
                 row = replace(row, reduced=", ".join(f"{k} {v}" for k, v in options.items()))
             elif count > largest:
                 return replace(row, reduced="meta tensors")
-        theirs, any_size = _timms(name, options)
+        torch.manual_seed(0)
+        theirs: Any = timm.create_model(name, **options).eval().requires_grad_(False)
         ours = _loaded(name, architecture, theirs)
-        return _compared(row, ours, theirs, any_size, seconds)
+        of_size = partial(_of_size, name, architecture, options, theirs)
+        return _compared(row, ours, theirs, of_size, seconds)
     except VitbenchError as error:
         return replace(row, error=f"refused: {str(error).splitlines()[0]}")
     except Exception as error:  # a row says that there was a traceback
@@ -119,26 +124,36 @@ def _shorter(
                 small: Any = timm.create_model(name, num_classes=0, **options)
         except (TypeError, IndexError, AssertionError, KeyError):
             continue
+        native = size or tuple(small.pretrained_cfg["input_size"][1:])
+        try:
+            small(torch.empty(2, 3, *native, device="meta"))
+        except RuntimeError:  # some builders take a depth that does not fit their other widths
+            continue
         if sum(parameter.numel() for parameter in small.parameters()) / 1e6 <= largest:
-            native = size or tuple(small.pretrained_cfg["input_size"][1:])
             return TimmArchitecture(
                 timm_name=name, image_size=native, options=tuple(options.items())
             ), options
     return None
 
 
-def _timms(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Build timm's network with a classifier, and its twin for other sizes, of equal weights."""
-    torch.manual_seed(0)
-    network: Any = timm.create_model(name, **options).eval().requires_grad_(False)
+def _of_size(
+    name: str, architecture: AnyArchitecture, options: dict[str, Any], network: Any, size: Size
+) -> Any:
+    """Return timm's network for images of a size, with the weights of that of the native size."""
+    state = network.state_dict()
+    if isinstance(architecture, TimmArchitecture) and way_to_take(architecture, size) == "rebuilt":
+        other: Any = timm.create_model(name, **{**options, "img_size": size}).eval()
+        convert = conversion_of(architecture)
+        other.load_state_dict(convert(state, other) if convert else state)
+        return other.requires_grad_(False)
     try:
         with torch.device("meta"):
             timm.create_model(name, dynamic_img_size=True, **options)
     except TypeError:
-        return network, network
+        return network
     twin: Any = timm.create_model(name, dynamic_img_size=True, **options).eval()
-    twin.load_state_dict(network.state_dict(), assign=True)
-    return network, twin.requires_grad_(False)
+    twin.load_state_dict(state, assign=True)
+    return twin.requires_grad_(False)
 
 
 def _loaded(name: str, architecture: AnyArchitecture, theirs: Any) -> Backbone:
@@ -157,7 +172,9 @@ def _loaded(name: str, architecture: AnyArchitecture, theirs: Any) -> Backbone:
     return backbone.eval().requires_grad_(False)
 
 
-def _compared(row: Row, ours: Backbone, theirs: Any, any_size: Any, seconds: float) -> Row:
+def _compared(
+    row: Row, ours: Backbone, theirs: Any, of_size: Callable[[Size], Any], seconds: float
+) -> Row:
     info, layers = ours.info, _layers(ours)
     native = info.image_size
     # a Swin of ours pads and shifts at other sizes as EsViT does, not as timm
@@ -170,7 +187,7 @@ def _compared(row: Row, ours: Backbone, theirs: Any, any_size: Any, seconds: flo
             refused.append(size)
             continue
         image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
-        network = theirs if size == native else any_size
+        network = theirs if size == native else of_size(size)
         found = ours(image, layers)
         expected = _maps(ours, network, image)
         maps += [_difference(one.patches, map_) for one, map_ in zip(found, expected, strict=True)]
@@ -304,7 +321,7 @@ def _sizes(sizes: Sequence[Size]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, required=True, help="file of rows, one a line")
+    parser.add_argument("--results", type=Path, default=ROWS, help="file of rows, one a line")
     parser.add_argument("--match", nargs="*", default=["*"], help="patterns of names to look at")
     parser.add_argument("--full-depth", type=float, default=100, help="million parameters at most")
     parser.add_argument(
