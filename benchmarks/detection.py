@@ -46,7 +46,7 @@ from vitbench.training.finetune import FineTuning
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
-from vitbench_protocols.detection.inference import Problem, detect, normalized
+from vitbench_protocols.detection.inference import Problem, Shown, detect, detected, normalized
 from vitbench_protocols.detection.learning import ViewTask
 from vitbench_protocols.detection.results import read_results
 from vitbench_protocols.detection.scores import KINDS, Engine, evaluate_kind
@@ -148,10 +148,16 @@ def train_and_infer(data: CocoDataset, folder: Path, lent: Any, given: argparse.
     detector.eval()
     image = np.array(data[0].image)
     seen = fitted(PHOTO, short=protocol.short, long=protocol.long)
-    view = normalized(resize_image(image, seen), lent)
+    shown = Shown(0, PHOTO, resize_image(image, seen))
+    view = normalized(shown.pixels, lent)
+
+    def results() -> None:
+        for found in detect([shown], lent, detector):
+            detected(shown, found, problem.truth)
+
     with torch.inference_mode():
-        alone = best(lambda: detector.detect(view), given.rounds, lent.device)
-        whole = best(lambda: list(detect(image, 1, problem, detector)), given.rounds, lent.device)
+        alone = best(lambda: detector.detect([view]), given.rounds, lent.device)
+        whole = best(results, given.rounds, lent.device)
     print("inference")
     print(f"  boxes and masks      {1 / whole:7.2f} images/s, network alone {1 / alone:.2f}")
 

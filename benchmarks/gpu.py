@@ -43,7 +43,11 @@ def commands(given: argparse.Namespace) -> Iterator[list[str]]:
         "8" if given.small else "128",
     ]
     bank = ["--bank", "2000", "--queries", "100"] if given.small else []
-    yield ["knn.py", "--device", device, *bank]
+    sizes = ["--batch", "2", "--rounds", "1"] if given.small else ["--batch", "8"]
+    vit = ["--arch", "vit_tiny_patch16_224" if given.small else "vit_small_patch16_224"]
+    dense = [*vit, *sizes, "--device", device]
+    yield ["detection.py", *dense, "--short", "128" if given.small else "800"]
+    yield ["segmentation.py", *dense, "--crop", "64" if given.small else "512", *bank]
     frames = ["--frames", "2", "--arch", "vit_tiny_patch16_224"] if given.small else []
     davis = ["--data", str(given.davis), "--clip", given.clip, "--device", device]
     yield ["davis.py", *davis, *frames, *dino]

@@ -127,7 +127,7 @@ def whole_step(bench: Bench, name: str, peer: Path | None) -> Iterator[str]:
     for precision in bench.precisions:
         kind, _, compiled = precision.partition("+")
         computing = ComputeConfig(
-            precision="bf16" if kind == "bf16" else "fp32", compile=bool(compiled)
+            precision="bf16" if kind == "bf16" else "fp32", compile="on" if compiled else "off"
         )
         trainer = Trainer(
             recipe, steps_per_epoch=100, device=bench.shape.device, computing=computing

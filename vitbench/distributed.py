@@ -177,6 +177,15 @@ def gather(values: T) -> list[T]:
     return found
 
 
+def gather_on_main(values: T) -> list[T] | None:
+    """Return every process's value on the main process, in the order of ranks; else None."""
+    if not (group := _group()):
+        return [values]
+    found: list[Any] | None = [None] * world_size() if is_main() else None
+    group.gather_object(values, found, dst=0)
+    return found
+
+
 def from_main(value: T) -> T:
     """Return the main process's value on every process."""
     if not (group := _group()):

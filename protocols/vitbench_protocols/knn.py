@@ -29,10 +29,7 @@ from vitbench.kit import (
 )
 
 if TYPE_CHECKING:
-    import torch
-
     from vitbench.api import Backbone, FeatureTable
-    from vitbench.kit import Neighbors
 
 KS = (10, 20, 100, 200)
 
@@ -137,7 +134,7 @@ class Knn:
         """Let rows of train vote; return by metric 100 for each image that is right, else 0."""
         import torch
 
-        from vitbench.kit import vote
+        from vitbench.kit import search, send, vote
 
         bank = train.vectors() if len(rows) == len(train.targets) else train.vectors()[rows]
         bank, queries = bank.to(context.device), asked.vectors().to(context.device)
@@ -147,27 +144,20 @@ class Knn:
             context.note(
                 f"a larger k than {len(bank)}, the number of training images, is cut to it"
             )
-        found = self._search(bank, queries, min(KS[-1], len(bank)))
-        labels, truth = torch.from_numpy(train.targets[rows]), torch.from_numpy(asked.targets)
-        items: dict[str, NDArray[np.float64]] = {}
+        mine = np.arange(len(queries))[distributed.rank() :: distributed.world_size()]
+        own = send(mine, context.device)
+        found = search(bank, queries[own], min(KS[-1], len(bank)), engine=self.engine)
+        labels, truth = (
+            send(np.asarray(values), context.device)
+            for values in (train.targets[rows], asked.targets)
+        )
+        columns: dict[str, torch.Tensor] = {}
         for k in KS:
             ranked = vote(found, labels, classes=train.classes, k=k, temperature=self.temperature)
-            hits = ranked == truth[:, None]
-            items[f"top1_k{k}"] = 100.0 * hits[:, 0].double().numpy()
-            items[f"top5_k{k}"] = 100.0 * hits.any(dim=1).double().numpy()
-        return items
-
-    def _search(self, bank: "torch.Tensor", queries: "torch.Tensor", k: int) -> "Neighbors":
-        """Search this process's part of the queries, and put the parts together."""
-        import torch
-
-        from vitbench.kit import Neighbors, search
-
-        mine = torch.arange(len(queries))[distributed.rank() :: distributed.world_size()]
-        found = search(bank, queries[mine], k, engine=self.engine)
-        parts = distributed.gather((mine, found.similarities.cpu(), found.indices.cpu()))
-        order = torch.cat([part[0] for part in parts]).argsort()
-        return Neighbors(
-            torch.cat([part[1] for part in parts])[order],
-            torch.cat([part[2] for part in parts])[order],
-        )
+            hits = ranked == truth[own, None]
+            columns |= {f"top1_k{k}": hits[:, 0], f"top5_k{k}": hits.any(dim=1)}
+        right = torch.stack(list(columns.values())).cpu().numpy()
+        whole = np.empty((len(columns), len(queries)))
+        for places, part in distributed.gather((mine, right)):
+            whole[:, places] = 100.0 * part
+        return dict(zip(columns, whole, strict=True))

@@ -143,7 +143,7 @@ class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
         waits = not (kwargs.get("non_blocking") or (len(args) > 2 and args[2]))
         if on_cuda(target) and not on_cuda(source) and waits:
             self.copies[where()] += 1
-        if on_cuda(source) and not on_cuda(target):
+        if on_cuda(source) and not on_cuda(target) and waits:
             self.sync("to CPU")
 
     def op_is_nonzero(self, args: Any, cuda: bool) -> bool | None:
@@ -167,6 +167,20 @@ class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.kernels += 4
         rows = max(1, min(ROWS, args[0].numel()))
         return args[0].new_zeros((rows, args[0].ndim), dtype=torch.long)
+
+    def op__unique2(self, args: Any, cuda: bool) -> tuple[Tensor, Tensor, Tensor] | None:
+        if not isinstance(args[0], FakeTensor):
+            return None
+        if cuda:
+            self.sync("unique")
+            self.kernels += 6
+        numbers = torch.arange(args[0].numel(), device=args[0].device)  # all of them differ
+        return args[0].flatten(), numbers.view(args[0].shape), torch.ones_like(numbers)
+
+    def op_equal(self, args: Any, cuda: bool) -> bool | None:
+        if cuda:
+            self.sync("equal")
+        return True if isinstance(args[0], FakeTensor) else None
 
     def op_nms(self, args: Any, cuda: bool) -> Tensor:
         if cuda:

@@ -95,6 +95,8 @@ def _stand_ins() -> list[tuple[Any, str, Any]]:
         (torch._C, "_select_conv_backend", lambda *_a, **_k: library._ConvBackend.Cudnn),
         (torch._C, "_conv_determine_backend_memory_format", lambda *_: torch.contiguous_format),
         (functional, "scaled_dot_product_attention", _attention),
+        (torch.cuda, "Event", _Event),
+        (torch.cuda, "mem_get_info", lambda *_: (70 << 30, 80 << 30)),
         (torch.cuda, "is_available", lambda: True),
         (torch.cuda, "current_device", lambda: 0),
         (torch.cuda, "is_bf16_supported", lambda *_a, **_k: True),
@@ -148,6 +150,13 @@ def _attention(
     efficient = aten._scaled_dot_product_efficient_attention
     found = efficient(query, key, value, bias, True, dropout_p, is_causal, scale=scale)[0]
     return found
+
+
+class _Event:
+    """Says when a copy is there; what waits for it does not wait for the whole device."""
+
+    def record(self) -> None: ...
+    def synchronize(self) -> None: ...
 
 
 def _numpy(tensor: Tensor, **_how: Any) -> NDArray[Any]:

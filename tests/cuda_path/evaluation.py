@@ -29,7 +29,7 @@ from vitbench_protocols.davis import Davis
 from vitbench_protocols.davis.follow import Follower
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.building import build_detector
-from vitbench_protocols.detection.inference import detect
+from vitbench_protocols.detection.inference import Shown, detect, detected
 from vitbench_protocols.detection.learning import ViewTask
 from vitbench_protocols.detection.views import View
 from vitbench_protocols.linear_probe.features import FeatureSet
@@ -62,6 +62,9 @@ class Run:
     scratch: Path = field(default_factory=lambda: Path(mkdtemp()))
     output: Path = field(default_factory=lambda: Path(mkdtemp()))
 
+    def __post_init__(self) -> None:
+        self.normalization(torch.empty(1, 3, 1, 1, device=CUDA))  # its constants are kept
+
     def autocast(self) -> torch.autocast:
         return torch.autocast("cuda", torch.bfloat16)
 
@@ -75,13 +78,23 @@ def backbone(arch: str = VIT) -> Backbone:
     return found.eval().requires_grad_(False).to(CUDA)
 
 
+def make_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Make what an optimizer keeps of each parameter, as its first step does."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
 def features(counts: Counts) -> None:
     """Pass two batches of k-NN's images."""
     model = backbone()
+    kept = Run()
     run = Pass(
         backbone=model,
         weights=WeightsIdentity("", {}),
-        normalization=NORMALIZATION,
+        normalization=kept.normalization,
         precision="bf16",
         device=CUDA,
         workers=1,
@@ -94,7 +107,7 @@ def features(counts: Counts) -> None:
 def nearest_neighbors(counts: Counts) -> None:
     """Search ImageNet's training images for 2,048 of its validation images, and vote."""
     bank, queries = (torch.empty(rows, 384, device=CUDA) for rows in (TRAIN_IMAGES, 2048))
-    labels = torch.zeros(TRAIN_IMAGES, dtype=torch.int64, device="cpu")
+    labels = torch.zeros(TRAIN_IMAGES, dtype=torch.int64, device=CUDA)
     counts.clear()
     found = search(bank, queries, 200, engine="torch")
     for k in (10, 20, 100, 200):
@@ -116,7 +129,7 @@ def linear_probe(counts: Counts) -> None:
 
 
 class StillClip(Clip):
-    """Ten frames of 480 x 854 px that nothing moves in."""
+    """Frames of 480 x 854 px that nothing moves in."""
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         return np.zeros((self.height, self.width, 3), np.uint8)
@@ -128,8 +141,8 @@ class StillClip(Clip):
 
 
 def follow_clip(counts: Counts) -> None:
-    """Follow the object of a clip of ten frames."""
-    frames = tuple(Path(f"{number:05}.jpg") for number in range(10))
+    """Follow the object of a clip of four frames."""
+    frames = tuple(Path(f"{number:05}.jpg") for number in range(4))
     clip = StillClip("still", frames, (Path("0.png"),), 480, 854, 1)
     follower = Follower(Davis(), backbone("vit_small_patch8_224"), Run())  # type: ignore[arg-type]
     counts.clear()
@@ -152,9 +165,9 @@ class Photographs:
 def adjacency(counts: Counts) -> None:
     """Compare the patches of 64 images with their neighbors."""
     model, protocol = backbone(), Adjacency()
-    truth = SimpleNamespace(indices=np.arange(64))
+    truth, run = SimpleNamespace(indices=np.arange(64)), Run()
     counts.clear()
-    _cosines(protocol, model, Photographs(64, (480, 640)), truth, Run())  # type: ignore[arg-type]
+    _cosines(protocol, model, Photographs(64, (480, 640)), truth, run)  # type: ignore[arg-type]
 
 
 def segmentation_network() -> TrainedTogether:
@@ -172,7 +185,9 @@ def fine_tuning(problem: Any, config: Any) -> FineTuning[Any]:
     around = FineTuneContext(
         device=CUDA, workers=1, scratch=run.scratch, output=run.output, progress=run.progress
     )
-    return FineTuning(problem, config, around)
+    tuning = FineTuning(problem, config, around)
+    make_moments(tuning.optimizer)
+    return tuning
 
 
 def segment_step(counts: Counts) -> None:
@@ -181,7 +196,6 @@ def segment_step(counts: Counts) -> None:
     settings = FineTune().learning
     tuning = fine_tuning(CropTask(segmentation_network(), problem, settings), settings.course(()))
     crop = Crop(np.zeros((512, 512, 3), np.uint8), np.zeros((512, 512), np.int16))
-    tuning.train_step([crop] * 16)  # makes the moments
     counts.clear()
     tuning.train_step([crop] * 16)
 
@@ -201,16 +215,14 @@ def detector(settings: Detection) -> Any:
 
 
 def detect_step(counts: Counts) -> None:
-    """Train Mask R-CNN on two images of different sizes."""
+    """Train Mask R-CNN on three images, two of them of one size."""
     settings = Detection()
     network = detector(settings)
-    views = [view((480, 640), 7), view((512, 683), 3)] * 2
-    run = Run()
+    views = [view((480, 640), 7), view((480, 640), 3), view((512, 683), 3)]
     task: Any = object.__new__(ViewTask)
-    task.model, task.problem = network, SimpleNamespace(context=run)
+    task.model, task.problem = network, SimpleNamespace(context=Run())
     config = replace(settings.learning, batch_size=len(views)).course(100, {})
     tuning = fine_tuning(task, config)
-    tuning.train_step(views)
     counts.clear()
     tuning.train_step(views)
 
@@ -224,16 +236,17 @@ def view(size: tuple[int, int], objects: int) -> View:
 
 
 def detect_images(counts: Counts) -> None:
-    """Detect in two images."""
-    settings = Detection()
-    network = detector(settings).eval()
-    truth = SimpleNamespace(categories={number: str(number) for number in range(1, 81)})
-    problem: Any = SimpleNamespace(context=Run(), short=800, long=1333, truth=truth)
-    image = np.zeros((480, 640, 3), np.uint8)
+    """Detect in four images of one size."""
+    network = detector(Detection()).eval()
+    shown = [Shown(at, (480, 640), np.zeros((800, 1067, 3), np.uint8)) for at in range(4)]
+    truth: Any = SimpleNamespace(
+        categories={number: str(number) for number in range(1, 81)}, image_ids=range(4)
+    )
+    run = Run()
     counts.clear()
     with torch.inference_mode():
-        for number in range(2):
-            list(detect(image, number, problem, network))
+        for image, found in zip(shown, detect(shown, run, network), strict=True):  # type: ignore[arg-type]
+            detected(image, found, truth)
 
 
 CASES: dict[str, Callable[[Counts], None]] = {

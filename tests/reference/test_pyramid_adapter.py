@@ -52,6 +52,9 @@ def test_images_of_any_sizes_are_normalized_as_one_batch() -> None:
     for level in range(4):
         found = torch.cat([maps[level] for maps in apart])
         torch.testing.assert_close(found, together[level])
+    (groups,) = adapter.of_each([[batch] * 4])  # two images of one size
+    for level in range(4):
+        torch.testing.assert_close(groups[level], together[level])
     wide = torch.randn(1, 4, 3, 8, generator=generator)
     first, second = adapter.of_each([[batch[:1]] * 4, [wide] * 4])
     assert first[0].shape[-2:] == (24, 20)

@@ -66,13 +66,15 @@ class Shards:
             DatasetError: A shard is damaged, or does not hold the images that were counted.
             SettingError: The lanes do not divide among the processes.
         """
-        lanes = self.lanes(rank_slice.batch_size)
+        lanes = self.lanes(rank_slice.batch_size, rank_slice.processes)
         if lanes % rank_slice.processes:
             raise SettingError(
                 [
                     f"{len(self.urls)} shards and a batch of {rank_slice.batch_size} give {lanes} "
                     f"lanes, expected a multiple of {rank_slice.processes} processes"
-                ]
+                ],
+                hint=f"a --batch-size that is a multiple of {rank_slice.processes}, and at least as"
+                " many shards: vitbench data pack --shard-megabytes makes more of them",
             )
         each, mine = rank_slice.batch_size // lanes, lanes // rank_slice.processes
         readers = [
@@ -98,9 +100,12 @@ class Shards:
             for pool in pools:
                 pool.shutdown(cancel_futures=True)
 
-    def lanes(self, batch_size: int) -> int:
-        """Give the most lanes that a batch divides among, none without a shard."""
-        most = min(MOST_LANES, len(self.urls), batch_size)
+    def lanes(self, batch_size: int, processes: int = 1) -> int:
+        """Give the most lanes that a batch divides among, none without a shard.
+
+        There are as many on any number of processes up to 64; more processes have one each.
+        """
+        most = min(max(MOST_LANES, processes), len(self.urls), batch_size)
         return next(lanes for lanes in range(most, 0, -1) if batch_size % lanes == 0)
 
     def _lane(self, seed: int, epoch: int, lane: int, lanes: int) -> Iterator[Encoded]:

@@ -83,17 +83,17 @@ class PyramidAdapter(nn.Module):
         scales = (self.fpn1, self.fpn2, self.fpn3, self.fpn4)
         return [scale(each) for scale, each in zip(scales, maps, strict=True)]
 
-    def of_each(self, images: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
-        """Return the four maps of each of several images whose sizes differ.
+    def of_each(self, batches: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """Return the four maps of each of several batches of images, whose sizes differ.
 
         Batch normalization sees all places of all images, as if they were one batch.
 
         Args:
-            images: Four maps (1, D, h, w) of each image.
+            batches: Four maps (B, D, h, w) of each.
         """
         scales = (self.fpn1, self.fpn2, self.fpn3, self.fpn4)
         columns = [
-            _run(scale, [maps[level] for maps in images]) for level, scale in enumerate(scales)
+            _run(scale, [maps[level] for maps in batches]) for level, scale in enumerate(scales)
         ]
         return [list(maps) for maps in zip(*columns, strict=True)]
 
@@ -126,10 +126,15 @@ def rescaling(
 def _run(layers: nn.Sequential, maps: list[Tensor]) -> list[Tensor]:
     for layer in layers:
         if isinstance(layer, GlobalBatchNorm2d):
-            sizes = [each.shape[-2:] for each in maps]
-            flat = torch.cat([each.flatten(2) for each in maps], dim=2)[..., None]
-            parts = layer(flat)[..., 0].split([h * w for h, w in sizes], dim=2)
-            maps = [part.unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
+            wide = [each.transpose(0, 1) for each in maps]  # (C, B, h, w)
+            flat = torch.cat([each.flatten(1) for each in wide], dim=1)
+            parts = layer(flat[None, ..., None])[0, ..., 0].split(
+                [each[0].numel() for each in wide], dim=1
+            )
+            maps = [
+                part.view(each.shape).transpose(0, 1)
+                for part, each in zip(parts, wide, strict=True)
+            ]
         else:
             maps = [layer(each) for each in maps]
     return maps

@@ -48,6 +48,6 @@ class _AddScaled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, by_sum: Tensor) -> tuple[Tensor | None, ...]:
         (scales,) = ctx.saved_tensors
-        by_branch = torch.empty_like(by_sum, dtype=ctx.kind)
+        by_branch = torch.empty(by_sum.shape, dtype=ctx.kind, device=by_sum.device)
         torch.mul(by_sum, scales, out=by_branch)
         return by_sum, by_branch, None

@@ -21,7 +21,8 @@ def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
         above, equal = rows > last, rows == last
         room = k - above.sum(dim=1, keepdim=True)
         kept = above | (equal & (equal.cumsum(dim=1) <= room))
-        places[tied] = kept.nonzero()[:, 1].view(-1, k)
+        numbers = torch.arange(kept.shape[1], device=kept.device)
+        places[tied] = numbers.where(kept, kept.shape[1]).topk(k, largest=False).values
     places = places.sort(dim=1).values
     ranked = torch.sort(values.gather(1, places), dim=1, descending=True, stable=True)
     return ranked.values, places.gather(1, ranked.indices)

@@ -21,7 +21,8 @@ def vote(found: Neighbors, labels: Tensor, *, classes: int, k: int, temperature:
         temperature: Smaller values give the nearest ones more say.
 
     Returns:
-        Classes by rank (Q, min(5, k, classes)); equal scores keep the order of the classes.
+        Classes by rank (Q, min(5, k, classes)), on the device of the neighbors; equal scores keep
+        the order of the classes.
 
     Source:
         facebookresearch/dino, eval_knn.py, knn_classifier (7c446df).
@@ -29,11 +30,13 @@ def vote(found: Neighbors, labels: Tensor, *, classes: int, k: int, temperature:
     Differs:
         Ranks the classes that exist (the reference: 1000), and ties by lowest class index.
     """
-    labels, ranked = labels.cpu(), []
+    labels, ranked = labels.to(found.indices.device), []
     for at in range(0, len(found.indices), QUERIES_AT_ONCE):
-        rows = slice(at, at + QUERIES_AT_ONCE)
-        weights = (found.similarities[rows, :k].double().cpu() / temperature).exp()
-        scores = torch.zeros(len(weights), classes, dtype=torch.float64)
-        scores.scatter_add_(1, labels[found.indices[rows, :k].cpu()], weights)
+        part = slice(at, at + QUERIES_AT_ONCE)
+        weights = (found.similarities[part, :k].double() / temperature).exp()
+        rows = torch.arange(len(weights), device=weights.device)[:, None].expand_as(weights)
+        chosen = labels[found.indices[part, :k]]
+        scores = weights.new_zeros(len(weights), classes)
+        scores.index_put_((rows, chosen), weights, accumulate=True)  # in a fixed order on a GPU too
         ranked.append(largest(scores, min(TOP, k, classes))[1])
     return torch.cat(ranked)

@@ -47,7 +47,11 @@ class ComputeConfig:
         choices=("auto", "fp64", "fp32", "bf16"),
     )
     accumulate: int = setting(1, help="parts that a batch is split into to save memory", minimum=1)
-    compile: bool = setting(False, help="compile the backbones with torch.compile")
+    compile: Literal["auto", "on", "off"] = setting(
+        "auto",
+        help="compile backbones and heads with torch.compile; auto: on a GPU",
+        choices=("auto", "on", "off"),
+    )
     activation_checkpointing: bool = setting(
         False,
         help="compute the blocks' activations again in the backward pass: less memory, more time",
@@ -66,10 +70,14 @@ class ComputeConfig:
     )
 
     def on(self, device: "torch.device") -> "ComputeConfig":
-        """Return the settings with a precision of `auto` replaced by what it means on a device."""
-        if self.precision != "auto":
-            return self
-        return replace(self, precision="bf16" if device.type == "cuda" else "fp32")
+        """Return the settings with `auto` replaced by what it means on a device."""
+        on_gpu = device.type == "cuda"
+        precision, compiled = self.precision, self.compile
+        if precision == "auto":
+            precision = "bf16" if on_gpu else "fp32"
+        if compiled == "auto":
+            compiled = "on" if on_gpu else "off"
+        return replace(self, precision=precision, compile=compiled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

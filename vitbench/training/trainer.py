@@ -1,6 +1,5 @@
 """One training run in memory: student and teacher, their objectives, and the step they make."""
 
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from vitbench.objectives.crop_features import CropFeatures
 from vitbench.objectives.objective import Annotations, Branch, Objective, TermLoss
 from vitbench.objectives.progress import Progress
 from vitbench.training.activation_checkpointing import checkpoint_activations
+from vitbench.training.compiling import compile_networks, leave_uncompiled
 from vitbench.training.drop_path import DropPath, without_drop_path
 from vitbench.training.options import ComputeConfig
 from vitbench.training.parallel import ParallelLoss
@@ -65,9 +65,8 @@ class Trainer:
         if self.student_teacher.teacher is not None:
             without_drop_path(self.student_teacher.teacher.backbone)
         self.drop_path = DropPath(self.student_teacher.student.backbone)
-        if computing.compile:
-            for network in self.student_teacher.networks:
-                network.backbone.compile()
+        if self.computing.compile == "on":
+            compile_networks(self.student_teacher.networks)
         if computing.activation_checkpointing:
             checkpoint_activations(self.student_teacher.student.backbone, self.drop_path)
         trained = (self.student_teacher.student, self.objectives)
@@ -143,10 +142,7 @@ class Trainer:
         try:
             return self.loss.backward(parts)
         except TorchDynamoException as error:
-            told = str(error).strip().splitlines()[0]
-            logging.getLogger("vitbench").warning("--compile failed, going on without: %s", told)
-        for network in self.student_teacher.networks:
-            network.backbone._compiled_call_impl = None
+            leave_uncompiled(self.student_teacher.networks, error)
         for _, objective in self._named():
             objective.forget_step()
         self.optimizer.zero_grad(set_to_none=True)

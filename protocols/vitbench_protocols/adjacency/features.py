@@ -18,12 +18,15 @@ from vitbench.api import (
 )
 from vitbench.api import errors as wrong
 from vitbench.kit import (
+    Fetched,
     Geometry,
     LabeledDataset,
     distributed,
     load_batches,
     neighbor_similarities,
     on_grid,
+    one_behind,
+    send,
     to_pixels,
 )
 from vitbench_protocols.adjacency.match import (
@@ -172,14 +175,18 @@ def _cosines(
     size = context.batch_size or BATCH
     batches = [mine[start : start + size] for start in range(0, len(mine), size)]
     found: list[tuple[int, Cosines]] = []
-    for batch, pixels in load_batches(dataset, batches, view, workers=context.workers):
-        seen = on_grid(pixels.to(context.device, non_blocking=True), (side, side))
+    loaded = load_batches(dataset, batches, view, workers=context.workers)
+
+    def compare(pixels: Tensor) -> Fetched:
+        seen = on_grid(send(pixels, context.device), (side, side))
         with context.autocast():
             patches = backbone(context.normalization(seen), (protocol.layer,))[0].patches
         patches = on_grid(patches, (cells, cells))
         likeness = neighbor_similarities(patches.float())  # (B, h * w, 8)
-        grid = likeness.transpose(1, 2).reshape(len(batch), 8, *patches.shape[-2:])
-        found += zip(batch, grid.cpu().numpy(), strict=True)
+        return Fetched(likeness.transpose(1, 2).reshape(len(pixels), 8, *patches.shape[-2:]))
+
+    for batch, grids in one_behind((batch, compare(pixels)) for batch, pixels in loaded):
+        found += zip(batch, grids.numpy(), strict=True)
         context.progress("features", len(found), len(mine), "images")
     parts = sorted(chain.from_iterable(distributed.gather(found)), key=lambda entry: entry[0])
     return np.stack([cosines for _, cosines in parts])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitbench.api import Backbone, Context, errors
-from vitbench.kit import Clip, mask_files, on_grid
+from vitbench.kit import Clip, mask_files, on_grid, send
 from vitbench_protocols.davis.frames import (
     Size,
     first_labels,
@@ -158,7 +158,7 @@ class Follower:
         loaded = _ahead(pool, lambda index: load_frame(clip, index, size), len(clip.frames), batch)
         for start in range(0, len(clip.frames), batch):
             frames = [next(loaded) for _ in range(min(batch, len(clip.frames) - start))]
-            pixels = torch.stack(frames).to(device)
+            pixels = send(torch.stack(frames), device)
             with self.context.autocast():
                 images = self.context.normalization(pixels)
                 features = self.backbone(images, (own.layer,), norm=own.norm)[0]

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-STRIP = 4  # tokens: narrow enough to waste little, wide enough for fast matrix products
+from vitbench.kit import send
+
+# tokens: narrow enough to waste little, wide enough for fast matrix products and few launches
+STRIP = {"cpu": 4, "cuda": 16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,14 @@ class _Bank(NamedTuple):
     similarity: Tensor  # (n, queries, keys)
     labels: Tensor  # (n, keys, C)
     outside: Tensor | None  # (queries, keys)
+
+
+class _Mixed(NamedTuple):
+    """The labels of some queries."""
+
+    labels: Tensor  # (queries, C)
+    threshold: Tensor  # (queries,) logit of the k-th key
+    tied: Tensor  # (queries,) whether a key beyond the k-th is as similar
 
 
 class Propagator:
@@ -100,8 +111,14 @@ class Propagator:
     def label(self, patches: Tensor) -> Tensor:
         """Return the soft labels of a frame, shape (C, h, w), from the frames remembered."""
         features = self._features_of(patches)
-        parts = [self._label_strip(features, strip) for strip in self._strips]
-        labels = torch.cat(parts).view(*features.shape[:2], -1)  # (lines, columns, C)
+        parts = [mix(self._banks(features, strip), self._rules) for strip in self._strips]
+        if self._rules.keep_ties:
+            # one wait for the device in a frame
+            ties = torch.stack([part.tied.any() for part in parts]).tolist()
+            for strip, part, any_tied in zip(self._strips, parts, ties, strict=True):
+                if any_tied:
+                    mix_ties(part, self._banks(features, strip), self._rules)
+        labels = torch.cat([part.labels for part in parts]).view(*features.shape[:2], -1)
         return labels.permute((2, 0, 1) if self._upright else (2, 1, 0))
 
     def remember(self, patches: Tensor, labels: Tensor) -> None:
@@ -112,8 +129,8 @@ class Propagator:
             self._labels[slot] = self._lines(labels)
             self._frames, self._used = self._frames + 1, max(self._used, slot + 1)
 
-    def _label_strip(self, features: Tensor, strip: _Strip) -> Tensor:
-        """Label the queries of one strip, shape (queries, C)."""
+    def _banks(self, features: Tensor, strip: _Strip) -> list[_Bank]:
+        """Compare the queries of one strip with the keys that its windows reach."""
         queries = features[strip.start : strip.stop].flatten(0, 1)
         whole = 0 if self._rules.window_on_first else 1  # slots without a window
         banks = []
@@ -122,7 +139,7 @@ class Propagator:
         if self._used > whole:
             near = slice(strip.low, strip.high)
             banks.append(self._bank(queries, slice(whole, self._used), near, strip.outside))
-        return label_from(banks, self._rules)
+        return banks
 
     def _bank(self, queries: Tensor, slots: slice, lines: slice, outside: Tensor | None) -> _Bank:
         keys = self._features[slots, lines].flatten(1, 2)  # (n, keys, D)
@@ -137,8 +154,8 @@ class Propagator:
         return maps.permute((1, 2, 0) if self._upright else (2, 1, 0)).contiguous()
 
 
-def label_from(banks: Sequence[_Bank], rules: Rules) -> Tensor:
-    """Mix the labels of each query's k most similar keys over all banks, shape (queries, C).
+def mix(banks: Sequence[_Bank], rules: Rules) -> _Mixed:
+    """Mix the labels of each query's k most similar keys over all banks.
 
     A place of the grid can hold one of the k best keys only if its best frame is among the k best
     places, so the k best are sought among k + 1 places; the one beyond k tells ties.
@@ -155,12 +172,9 @@ def label_from(banks: Sequence[_Bank], rules: Rules) -> Tensor:
     weights = logits[:, : rules.k].softmax(dim=1)
     chosen = labels[index.gather(1, order[:, : rules.k])]  # (queries, k, C)
     mixed = torch.einsum("qk,qkc->qc", weights, chosen)
-    if rules.keep_ties and logits.shape[1] > rules.k:
-        threshold, beyond = logits[:, rules.k - 1], logits[:, rules.k]
-        tied = (threshold == beyond) & (beyond > -math.inf)
-        if tied.any():
-            mixed[tied] = _mix_with_ties(banks, tied, threshold[tied], labels, rules)
-    return mixed
+    threshold, beyond = logits[:, min(rules.k, logits.shape[1]) - 1], logits[:, rules.k :]
+    tied = ((threshold[:, None] == beyond) & (beyond > -math.inf)).any(dim=1)
+    return _Mixed(mixed, threshold, tied)
 
 
 def _nearest(bank: _Bank, count: int) -> tuple[Tensor, Tensor]:
@@ -179,10 +193,10 @@ def _nearest(bank: _Bank, count: int) -> tuple[Tensor, Tensor]:
     return similarity.transpose(0, 1).flatten(1), index.transpose(0, 1).flatten(1)
 
 
-def _mix_with_ties(
-    banks: Sequence[_Bank], rows: Tensor, threshold: Tensor, labels: Tensor, rules: Rules
-) -> Tensor:
+def mix_ties(part: _Mixed, banks: Sequence[_Bank], rules: Rules) -> None:
     """Mix the labels of every key as similar as the k-th, for queries where there are more."""
+    rows = part.tied
+    labels = torch.cat([bank.labels.flatten(0, 1) for bank in banks])
     parts = []
     for bank in banks:
         similarity = bank.similarity[:, rows]  # (n, rows, keys)
@@ -190,19 +204,21 @@ def _mix_with_ties(
             similarity = similarity.masked_fill(bank.outside[rows], -math.inf)
         parts.append(similarity.transpose(0, 1).flatten(1))
     logits = torch.cat(parts, dim=1) / rules.temperature
-    kept = logits.masked_fill(logits < threshold[:, None], -math.inf)
-    return kept.softmax(dim=1) @ labels
+    kept = logits.masked_fill(logits < part.threshold[rows, None], -math.inf)
+    part.labels[rows] = kept.softmax(dim=1) @ labels
 
 
 def _strips(rules: Rules, lines: int, columns: int, device: torch.device) -> list[_Strip]:
     """Cut a grid into strips, each with what its windows reach."""
-    reach = rules.radius or lines
+    reach, wide = rules.radius or lines, STRIP.get(device.type, STRIP["cpu"])
     strips = []
-    for start in range(0, lines, STRIP):
-        stop = min(start + STRIP, lines)
+    for start in range(0, lines, wide):
+        stop = min(start + wide, lines)
         low, high = max(0, start - reach), min(lines, stop + reach)
         outside = outside_window(rules, range(start, stop), range(low, high), columns)
-        strips.append(_Strip(start, stop, low, high, outside.to(device) if rules.radius else None))
+        strips.append(
+            _Strip(start, stop, low, high, send(outside, device) if rules.radius else None)
+        )
     return strips
 
 

@@ -1,6 +1,6 @@
 """COCO detection and instance segmentation: Mask R-CNN, fine-tuned on a backbone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,7 +14,8 @@ from vitbench_protocols.detection.truth import Truth, check_categories, open_ins
 from vitbench_protocols.detection.views import Views
 
 if TYPE_CHECKING:
-    from vitbench.api import Backbone
+    from vitbench.api import Backbone, InstanceDataset
+    from vitbench_protocols.detection.results import Detected
 
 RESULTS = "results.json"
 SMALL = {
@@ -163,9 +164,19 @@ class Detection:
         truth = Truth.of(val)
         check_categories(open_instances(context, "train"), truth)
         detections = learn_and_detect(self, backbone, context, truth)
-        outcome = finish(detections, val, truth, context, self.engine)
-        path = context.output / RESULTS
-        if distributed.is_main():
-            write_results(detections, path)
-        distributed.barrier()
-        return Outcome(outcome.scores, outcome.items, {**outcome.artifacts, "results": path})
+        return distributed.compute_on_main(
+            lambda: _outcome(detections or [], val, truth, context, self.engine)
+        )
+
+
+def _outcome(
+    detections: "Sequence[Detected]",
+    val: "InstanceDataset",
+    truth: Truth,
+    context: Context,
+    engine: Engine,
+) -> Outcome:
+    outcome = finish(detections, val, truth, context, engine)
+    path = context.output / RESULTS
+    write_results(detections, path)
+    return Outcome(outcome.scores, outcome.items, {**outcome.artifacts, "results": path})

@@ -11,16 +11,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
 
-from vitbench_protocols.detection.as_mmdet import (
-    Anchors,
-    BoxCoder,
-    Heads,
-    Matcher,
-    Pooler,
-    Proposals,
-    Sampler,
-)
+from vitbench_protocols.detection.as_mmdet import Anchors, BoxCoder, Matcher, Proposals, Sampler
 from vitbench_protocols.detection.maps import Taps
+from vitbench_protocols.detection.roi_heads import Heads, Pooler
 from vitbench_protocols.detection.settings import MaskRCNN
 
 STRIDES = (4, 8, 16, 32, 64)  # px, of the pyramid's levels
@@ -96,9 +89,9 @@ class _FloatRPNHead(RPNHead):  # type: ignore[misc]
 class Detector(nn.Module):
     """A backbone, its maps as a pyramid, and Mask R-CNN's heads.
 
-    Every image goes through on its own, padded to whole multiples of 32 px and no further; the
-    batch normalization of the maps sees all images of a batch. So a batch of images of many sizes
-    gives what one image a GPU gives.
+    Every image is padded to whole multiples of 32 px and no further, and weighs the same; images of
+    the same padded size pass together. The batch normalization of the maps sees all images of a
+    batch. So a batch of images of many sizes gives what one image a GPU gives.
 
     Args:
         taps: Gives the four maps of each image of a batch.
@@ -125,14 +118,19 @@ class Detector(nn.Module):
             seed: Of every draw.
             positions: Of the images in the stream of samples.
         """
-        every = self.taps([padded(image) for image in images], seed, positions)
+        groups = alike(images)
+        batches = [torch.stack([padded(images[at]) for at in group]) for group in groups]
+        places = [[positions[at] for at in group] for group in groups]
         found: dict[str, list[Tensor]] = {}
-        for image, maps, target, position in zip(images, every, targets, positions, strict=True):
+        for group, batch, where, maps in zip(
+            groups, batches, places, self.taps(batches, seed, places), strict=True
+        ):
             for sampler in (self.rpn.fg_bg_sampler, self.heads.fg_bg_sampler):
-                sampler.address = (seed, position)
-            pyramid, sizes = self.neck(maps), _sizes(image)
-            boxes, first = self.rpn(sizes, pyramid, [target])
-            _, second = self.heads(pyramid, boxes, sizes.image_sizes, [target])
+                sampler.seed, sampler.positions = seed, where
+            pyramid, sizes = self.neck(maps), _sizes(batch, [images[at] for at in group])
+            truth = [targets[at] for at in group]
+            boxes, first = self.rpn(sizes, pyramid, truth)
+            _, second = self.heads(pyramid, boxes, sizes.image_sizes, truth)
             named = {
                 "rpn_objectness": first["loss_objectness"],
                 "rpn_box": first["loss_rpn_box_reg"],
@@ -140,27 +138,42 @@ class Detector(nn.Module):
             }
             for name, value in named.items():
                 found.setdefault(name, []).append(value)
-        return {name: torch.stack(values).mean() for name, values in found.items()}
+        return {name: torch.stack(sums).sum() / len(images) for name, sums in found.items()}
 
-    def detect(self, image: Tensor) -> dict[str, Tensor]:
-        """Return `boxes` (r, 4), `scores`, `labels` from 1, and `masks` (r, 28, 28) of one image.
+    def detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """Return `boxes` (r, 4), `scores`, `labels` from 1, and `masks` (r, 28, 28) of each image.
 
         Args:
-            image: Normalized (3, H, W); boxes are in its pixels.
+            images: Normalized, each (3, H, W), of one padded size; boxes are in an image's pixels.
         """
-        (maps,) = self.taps([padded(image)], 0, range(1))
-        pyramid, sizes = self.neck(maps), _sizes(image)
+        batch = torch.stack([padded(image) for image in images])
+        (maps,) = self.taps([batch], 0, [range(len(images))])
+        pyramid, sizes = self.neck(maps), _sizes(batch, images)
         boxes, _ = self.rpn(sizes, pyramid)
-        found: dict[str, Tensor]
+        found: list[dict[str, Tensor]]
         found, _ = self.heads(pyramid, boxes, sizes.image_sizes)
         return found
+
+
+def alike(images: Sequence[Tensor]) -> list[list[int]]:
+    """Return the numbers of the images (3, H, W) in groups of one padded size each."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for at, image in enumerate(images):
+        groups.setdefault(padded_size(image.shape[-2], image.shape[-1]), []).append(at)
+    return list(groups.values())
+
+
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """Return sides as whole multiples of 32 px."""
+    return height + -height % MULTIPLE, width + -width % MULTIPLE
 
 
 def padded(image: Tensor) -> Tensor:
     """Return an image with zeros below and to the right, up to whole multiples of 32 px."""
     height, width = image.shape[-2:]
-    return functional.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
+    down, right = padded_size(height, width)
+    return functional.pad(image, (0, right - width, 0, down - height))
 
 
-def _sizes(image: Tensor) -> Any:
-    return ImageList(image[None], [(image.shape[-2], image.shape[-1])])
+def _sizes(batch: Tensor, images: Sequence[Tensor]) -> Any:
+    return ImageList(batch, [(image.shape[-2], image.shape[-1]) for image in images])

@@ -1,14 +1,15 @@
 """Learning to detect: the task that the core's fine-tuning loop runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vitbench.api import Backbone, Context, InstanceDataset, errors
-from vitbench.kit import FineTuneContext, FineTuning, Shuffled, seeded
+from vitbench.kit import FineTuneContext, FineTuning, Shuffled, distributed, seeded, send
 from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, detect_all, normalized
@@ -43,13 +44,7 @@ class ViewTask:
         """Return the five losses and their sum."""
         context = self.problem.context
         images = [normalized(view.image, context) for view in samples]
-        targets = [
-            {
-                name: torch.from_numpy(getattr(view, name)).to(context.device)
-                for name in ("boxes", "labels", "masks", "outlined")
-            }
-            for view in samples
-        ]
+        targets = [sent(view, context.device) for view in samples]
         with context.autocast():
             found = self.model.losses(images, targets, context.seed, positions)
         return {"loss": torch.stack(list(found.values())).sum(), **found}
@@ -57,6 +52,9 @@ class ViewTask:
     def check(self) -> Mapping[str, float]:
         """Score the detector on the validation images."""
         detections = detect_all(self.problem, self.model)
+        return distributed.compute_on_main(lambda: self._scores(detections or []))
+
+    def _scores(self, detections: Sequence[Detected]) -> Mapping[str, float]:
         scores = {}
         for kind in self.problem.truth.kinds:
             found = evaluate_kind(self.problem.truth, detections, kind)
@@ -65,6 +63,12 @@ class ViewTask:
                 if value is not None:
                     scores[f"{name}_{kind}"] = value
         return scores
+
+
+def sent(view: View, device: torch.device) -> dict[str, Tensor]:
+    """Return the truth of a view on a device, see `Detector.losses`."""
+    names = ("boxes", "labels", "masks", "outlined")
+    return {name: send(np.ascontiguousarray(getattr(view, name)), device) for name in names}
 
 
 def places_to_learn(dataset: InstanceDataset) -> list[int]:
@@ -104,8 +108,8 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
 
 def learn_and_detect(
     protocol: "Detection", backbone: Backbone, context: Context, truth: Truth
-) -> list[Detected]:
-    """Train a detector, and return its detections in the validation images."""
+) -> list[Detected] | None:
+    """Train a detector, and return its detections in the validation images, see `detect_all`."""
     train, val = (open_instances(context, split) for split in ("train", "val"))
     problem = Problem(context, train, val, truth, protocol.short, protocol.long)
     build = partial(build_detector, protocol, backbone, len(problem.labels()))

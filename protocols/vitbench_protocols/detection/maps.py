@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import FeaturePyramidNetwork
@@ -20,6 +19,7 @@ from vitbench.kit import (
     level_strides,
     pyramid_layers,
     rescaling,
+    send,
 )
 
 STRIDES = (4, 8, 16, 32)  # px
@@ -40,13 +40,13 @@ class Taps(nn.Module):
 
     A map of another stride, or of another size than the image has cells of its stride, is resized
     bilinearly. Batch normalization inside the backbone keeps the statistics it came with, as in
-    Mask R-CNN: images pass one by one, which is no batch to take statistics of.
+    Mask R-CNN: few images pass together, which is no batch to take statistics of.
 
     Args:
         backbone: A copy of one's own.
         layers: The layers.
         strides: What their maps are taken for, in pixels.
-        adapter: Changes the maps of all images of a batch together (`of_each`).
+        adapter: Changes the maps of all batches together (`of_each`).
         frozen: Leaves the backbone as it is: no gradient, no drop path, not saved.
         drop_path: Stochastic depth of the first and the last block.
     """
@@ -73,20 +73,21 @@ class Taps(nn.Module):
             self.backbone = backbone
             self.drop_path = DropPath(backbone, first=drop_path[0], last=drop_path[1])
 
-    def forward(self, images: Sequence[Tensor], seed: int, positions: range) -> list[list[Tensor]]:
-        """Return the maps (1, D, h, w) of each image (3, H, W).
+    def forward(
+        self, batches: Sequence[Tensor], seed: int, positions: Sequence[Sequence[int]]
+    ) -> list[list[Tensor]]:
+        """Return the four maps (B, D, h, w) of each batch (B, 3, H, W).
 
         Args:
-            images: Of any sizes.
+            batches: Images of one size each.
             seed: Of the drop path.
             positions: Of the images in the stream of samples.
         """
         raw = []
-        for image, position in zip(images, positions, strict=True):
+        for batch, mine in zip(batches, positions, strict=True):
             if self.drop_path is not None:
-                scales = self._scales(seed, position).to(image.device, image.dtype)
-                self.drop_path.scales = scales if self.training else None
-            raw.append(self._maps(image))
+                self.drop_path.scales = self._scales(seed, mine, batch) if self.training else None
+            raw.append(self._maps(batch))
         adapter: Any = self.adapter
         found: list[list[Tensor]] = adapter.of_each(raw)
         return found
@@ -101,30 +102,31 @@ class Taps(nn.Module):
         keep_statistics(self._held[0])
         return self
 
-    def _maps(self, image: Tensor) -> list[Tensor]:
-        """Return the maps (1, D, h, w) of an image whose sides are whole multiples of 32 px."""
-        height, width = image.shape[-2:]
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        """Return the maps (B, D, h, w) of images whose sides are whole multiples of 32 px."""
+        height, width = images.shape[-2:]
         unit = self.info.patch_size
-        whole = functional.pad(image, (0, -width % unit, 0, -height % unit))
-        found = self._held[0](whole[None], self.layers, norm=False)
+        whole = functional.pad(images, (0, -width % unit, 0, -height % unit))
+        found = self._held[0](whole, self.layers, norm=False)
         covered = (whole.shape[-2], whole.shape[-1])
         return [
             in_cells(each.patches, covered, stride, (height // stride, width // stride))
             for each, stride in zip(found, self.strides, strict=True)
         ]
 
-    def _scales(self, seed: int, position: int) -> Tensor:
+    def _scales(self, seed: int, positions: Sequence[int], images: Tensor) -> Tensor:
         assert self.drop_path is not None
-        drawn = self.drop_path.draw(seed=seed, step=0, crops=range(1), indices=np.array([position]))
-        return torch.as_tensor(drawn)
+        indices = np.asarray(positions)
+        drawn = self.drop_path.draw(seed=seed, step=0, crops=range(1), indices=indices)
+        return send(drawn, images.device, images.dtype)
 
 
 class AsTheyAre(nn.Module):
     """No adapter."""
 
-    def of_each(self, images: list[list[Tensor]]) -> list[list[Tensor]]:
+    def of_each(self, batches: list[list[Tensor]]) -> list[list[Tensor]]:
         """Return the maps."""
-        return images
+        return batches
 
 
 class Norms(nn.Module):
@@ -139,10 +141,10 @@ class Norms(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList(ChannelNorm(width) for width in widths)
 
-    def of_each(self, images: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
-        """Return the normalized maps of each image."""
+    def of_each(self, batches: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """Return the normalized maps of each batch."""
         return [
-            [norm(each) for norm, each in zip(self.norms, maps, strict=True)] for maps in images
+            [norm(each) for norm, each in zip(self.norms, maps, strict=True)] for maps in batches
         ]
 
 
@@ -165,7 +167,7 @@ class Fpn(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, maps: Sequence[Tensor]) -> Pyramid:
-        """Return the pyramid of one image."""
+        """Return the pyramid of images of one size."""
         named = OrderedDict((str(level), each) for level, each in enumerate(maps))
         found: Pyramid = self.fpn(named)
         return found
@@ -196,7 +198,7 @@ class SimplePyramid(nn.Module):
             )
 
     def forward(self, maps: Sequence[Tensor]) -> Pyramid:
-        """Return the pyramid of one image."""
+        """Return the pyramid of images of one size."""
         found = [level(maps[0]) for level in self.levels]
         named = OrderedDict((str(number), each) for number, each in enumerate(found))
         named["pool"] = functional.max_pool2d(found[-1], kernel_size=1, stride=2)

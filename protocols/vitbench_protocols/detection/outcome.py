@@ -59,7 +59,6 @@ def finish(
         write_categories(found, truth, paths["categories"])
         paths |= _sheets(items, list(found)[-1], detections, dataset, truth, context.output)
     paths |= _curves(context.output)
-    distributed.barrier()
     return Outcome(summarize(found, len(truth.ids)), items, paths)
 
 

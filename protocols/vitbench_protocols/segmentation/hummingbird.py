@@ -7,7 +7,15 @@ from PIL import Image
 from torch import Tensor
 
 from vitbench.api import Backbone, errors
-from vitbench.kit import Bank, crop_boxes, distributed, in_order, keyed_uniform, to_pixels
+from vitbench.kit import (
+    Bank,
+    crop_boxes,
+    distributed,
+    in_order,
+    keyed_uniform,
+    send,
+    to_pixels,
+)
 from vitbench_protocols.segmentation.classes import NONE, Classes, Indices
 from vitbench_protocols.segmentation.dense_knn import PatchReader, Retrieval, class_shares
 from vitbench_protocols.segmentation.inference import Segmenter
@@ -46,7 +54,7 @@ def remember_crops(settings: Hummingbird, backbone: Backbone, problem: Problem) 
     for number, image, truth in in_order(
         cropped, mine, workers=problem.context.workers, ahead=AHEAD
     ):
-        tokens = reader.tokens(reader.normalization(image[None].to(reader.device)))[0]
+        tokens = reader.tokens(reader.normalization(send(image[None], reader.device)))[0]
         shares = class_shares(truth, reader.patch_px, len(problem.classes))
         epoch, place = work[number]
         keys = keyed_uniform(

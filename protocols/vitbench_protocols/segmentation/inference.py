@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitbench.api import Normalization
-from vitbench.kit import Pixels, Size, fitted, resize_image, to_pixels
+from vitbench.kit import Pixels, Size, fitted, resize_image, send, to_pixels
 from vitbench_protocols.segmentation.classes import Indices
 from vitbench_protocols.segmentation.settings import Inference
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
+AT_ONCE = {"cuda": 8}  # windows in a pass; elsewhere it gains nothing
 
 
 class Prepares(Protocol):
@@ -57,7 +58,7 @@ def classify(settings: Inference, image: Pixels, segmenter: Segmenter) -> Indice
 def classify_square(side: int, image: Pixels, segmenter: Segmenter) -> Indices:
     """Return the class of every pixel of an image that is squeezed to a square, (side, side)."""
     seen = squared(image, side)
-    scores = segmenter.scores(segmenter.normalization(seen.to(segmenter.device)))
+    scores = segmenter.scores(segmenter.normalization(send(seen, segmenter.device)))
     classes = _upsample(scores, (side, side))[0].argmax(dim=0)
     found: Indices = classes.to(torch.int16).cpu().numpy()
     return found
@@ -90,11 +91,16 @@ def _seen(settings: Inference, view: "_View", segmenter: Segmenter) -> Tensor:
         return _dense(view.image, segmenter)
     total = torch.zeros(())
     count = torch.zeros(size, device=view.image.device)
-    for top, left, bottom, right in boxes:
-        scores = _dense(view.image[..., top:bottom, left:right], segmenter)
-        around = (left, size[1] - right, top, size[0] - bottom)
-        total = total + functional.pad(scores, around)
-        count[top:bottom, left:right] += 1
+    step = AT_ONCE.get(view.image.device.type, 1)
+    for start in range(0, len(boxes), step):
+        some = boxes[start : start + step]  # of one size
+        crops = [view.image[..., top:bottom, left:right] for top, left, bottom, right in some]
+        found = _dense(torch.cat(crops), segmenter)
+        for (top, left, bottom, right), scores in zip(some, found, strict=True):
+            total = total + functional.pad(
+                scores[None], (left, size[1] - right, top, size[0] - bottom)
+            )
+            count[top:bottom, left:right] += 1
     return total / count
 
 
@@ -128,7 +134,7 @@ def _ends(side: int, window: int, stride: int) -> list[int]:
 def normalized(image: Pixels, size: Size, segmenter: Prepares) -> Tensor:
     """Return an image as a segmenter takes it, resized and normalized, (1, 3, H, W)."""
     pixels = torch.from_numpy(np.ascontiguousarray(resize_image(image, size)))
-    return segmenter.normalization(pixels.permute(2, 0, 1)[None].to(segmenter.device))
+    return segmenter.normalization(send(pixels.permute(2, 0, 1)[None], segmenter.device))
 
 
 def padded(image: Tensor, patch_px: int) -> Tensor:
@@ -137,11 +143,11 @@ def padded(image: Tensor, patch_px: int) -> Tensor:
     return functional.pad(image, (0, -width % patch_px, 0, -height % patch_px))
 
 
-def _dense(image: Tensor, segmenter: Segmenter) -> Tensor:
-    """Return scores (1, C, H, W) of an image of any size."""
-    whole = padded(image, segmenter.patch_px)
+def _dense(images: Tensor, segmenter: Segmenter) -> Tensor:
+    """Return scores (B, C, H, W) of images of any size."""
+    whole = padded(images, segmenter.patch_px)
     scores = _upsample(segmenter.scores(whole), (whole.shape[-2], whole.shape[-1]))
-    return scores[..., : image.shape[-2], : image.shape[-1]]
+    return scores[..., : images.shape[-2], : images.shape[-1]]
 
 
 def _upsample(scores: Tensor, size: Size) -> Tensor:

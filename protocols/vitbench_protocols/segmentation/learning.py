@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.kit import FineTuneContext, FineTuning, Shuffled
+from vitbench.kit import FineTuneContext, FineTuning, Shuffled, send
 from vitbench_protocols.segmentation.classes import NONE
 from vitbench_protocols.segmentation.crops import Crop, CropRules
 from vitbench_protocols.segmentation.networks import Network, NetworkSegmenter
@@ -53,9 +53,9 @@ class CropTask:
         """Return the weighted sum of the losses of the outputs, and the share of right pixels."""
         context = self.problem.context
         images = torch.from_numpy(np.stack([crop.image for crop in samples]))
-        images = context.normalization(images.to(context.device).permute(0, 3, 1, 2))
+        images = context.normalization(send(images, context.device).permute(0, 3, 1, 2))
         truth = torch.from_numpy(np.stack([crop.truth for crop in samples]))
-        truth = self.model.learned_from(truth.to(context.device).long())
+        truth = self.model.learned_from(send(truth, context.device).long())
         self.model.draw(context.seed, positions)
         with context.autocast():
             outputs = self.model(images)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.api import Backbone, Context
-from vitbench.kit import DropPath, distributed, keep_statistics
+from vitbench.kit import DropPath, distributed, keep_statistics, send
 from vitbench_protocols.segmentation.decoders import draw_dropout
 
 
@@ -43,7 +43,7 @@ class TrainedTogether(nn.Module):
         where = next(self.parameters())
         indices = np.asarray(positions)
         scales = self.drop_path.draw(seed=seed, step=0, crops=range(1), indices=indices)
-        self.drop_path.scales = torch.as_tensor(scales).to(where.device, where.dtype)
+        self.drop_path.scales = send(scales, where.device, where.dtype)
 
     def learned_from(self, truth: Tensor) -> Tensor:
         """Return the classes of the images that a training pass scores: this process's own."""

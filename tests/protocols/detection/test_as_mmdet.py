@@ -13,17 +13,16 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import MultiScaleRoIAlign
 
+from vitbench_protocols.detection import pasting
 from vitbench_protocols.detection.as_mmdet import (
     Anchors,
     BoxCoder,
     Matcher,
-    Pooler,
     Sampler,
-    align,
-    paste,
-    true_masks,
 )
 from vitbench_protocols.detection.detector import RATIOS, SCALE, STRIDES, make_heads, make_rpn
+from vitbench_protocols.detection.pasting import paste
+from vitbench_protocols.detection.roi_heads import Pooler, align, same_size, true_masks
 from vitbench_protocols.detection.settings import MaskRCNN
 
 SMALL = MaskRCNN(channels=8, hidden=8, proposals=16)
@@ -98,7 +97,7 @@ def test_samples_follow_the_place_in_the_stream_not_the_global_generator() -> No
     sampler = Sampler(32, 0.25, "anchors")
     found = []
     for position in (0, 1, 0):
-        sampler.address = (7, position)
+        sampler.seed, sampler.positions = 7, [position]
         torch.manual_seed(position)
         (right,), (wrong,) = sampler([labels])
         assert int(right.sum()) == 8
@@ -175,9 +174,9 @@ def test_a_roi_is_read_from_the_level_of_its_size_and_with_as_many_samples_as_it
     found = Pooler(STRIDES[:4], 7)(levels, [boxes], None)
     assert found[:, 0, 0, 0].tolist() == [0.0, 0.0, 1.0, 2.0, 3.0]
     noise = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    box = torch.tensor([[0.0, 0.0, 64.0, 64.0]])
+    box = torch.tensor([[0.0, 0.0, 0.0, 64.0, 64.0]])
     expected = functional.avg_pool2d(noise, 16)  # a bin of 16 px: 256 samples, in every middle
-    torch.testing.assert_close(align(noise, box, 4), expected)
+    torch.testing.assert_close(align(noise, box, 4, scale=1.0), expected)
 
 
 def test_true_masks_are_ones_and_zeros() -> None:
@@ -191,20 +190,41 @@ def test_true_masks_are_ones_and_zeros() -> None:
 
 
 def test_masks_are_drawn_where_the_box_is_not_at_whole_pixels() -> None:
-    mask = torch.ones(28, 28)
-    box = torch.tensor([2.6, 3.0, 7.6, 6.0])
-    found = paste(mask, box, (10, 12))
+    mask = torch.ones(1, 28, 28)
+    box = torch.tensor([[2.6, 3.0, 7.6, 6.0]])
+    (found,) = paste(mask, box, (10, 12))
     expected = torch.zeros(10, 12, dtype=torch.bool)
     expected[3:6, 3:8] = True  # middles from 3.5 to 7.5
     assert torch.equal(found, expected)
-    theirs = roi_heads.paste_masks_in_image(mask[None, None], box[None], (10, 12))[0, 0] >= 0.5
+    theirs = roi_heads.paste_masks_in_image(mask[None], box, (10, 12))[0, 0] >= 0.5
     assert not torch.equal(theirs, expected)
 
 
 def test_masks_outside_and_boxes_without_area_draw_nothing() -> None:
-    mask = torch.ones(28, 28)
-    assert not paste(mask, torch.tensor([20.0, 3.0, 30.0, 6.0]), (10, 12)).any()
-    assert not paste(mask, torch.tensor([4.0, 3.0, 4.0, 3.0]), (10, 12)).any()
+    boxes = torch.tensor([[20.0, 3.0, 30.0, 6.0], [4.0, 3.0, 4.0, 3.0]])
+    assert not paste(torch.ones(2, 28, 28), boxes, (10, 12)).any()
+
+
+def test_masks_that_are_drawn_at_once_are_those_of_one_after_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    masks = torch.rand(5, 28, 28, generator=random)
+    corners = torch.rand(5, 2, generator=random) * 20
+    boxes = torch.cat([corners, corners + 30 * torch.rand(5, 2, generator=random)], dim=1)
+    alone = torch.cat([paste(masks[n, None], boxes[n, None], (40, 44)) for n in range(5)])
+    monkeypatch.setattr(pasting, "at_once", lambda *_: 3)
+    assert torch.equal(paste(masks, boxes, (40, 44)), alone)
+    assert alone.any()
+
+
+def test_masks_of_images_of_other_sizes_are_read_at_their_border_as_by_themselves() -> None:
+    small, large = torch.zeros(1, 20, 30), torch.ones(1, 32, 32)
+    small[:, 10:] = 1
+    together = same_size([small, large], torch.float32)
+    box, first = torch.tensor([[3.0, 5.0, 30.0, 20.0]]), torch.tensor([0])
+    alone = true_masks(small, box, first, 28)
+    assert torch.equal(true_masks(together, box, first, 28), alone)
 
 
 def test_box_heads_learn_by_l1_over_all_boxes_and_masks_where_they_are_known() -> None:

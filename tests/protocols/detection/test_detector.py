@@ -13,7 +13,7 @@ from vitbench.kit import seeded
 from vitbench.models.factory import assemble, find_architecture
 from vitbench_protocols.detection import Detection
 from vitbench_protocols.detection.building import build_detector
-from vitbench_protocols.detection.detector import Detector, padded
+from vitbench_protocols.detection.detector import Detector, alike, padded
 from vitbench_protocols.detection.maps import default_layers
 from vitbench_protocols.detection.settings import MaskRCNN
 
@@ -54,9 +54,9 @@ def test_every_backbone_gives_a_pyramid_of_five_strides(name: str, changes: dict
     image = padded(torch.zeros(3, 70, 100))
     assert image.shape == (3, 96, 128)
     with torch.no_grad():
-        (maps,) = detector.taps([image], 0, range(1))
+        (maps,) = detector.taps([image[None]], 0, [range(1)])
         pyramid = detector.neck(maps)
-        found = detector.detect(torch.zeros(3, 70, 100))
+        (found,) = detector.detect([torch.zeros(3, 70, 100)])
     assert [tuple(each.shape[1:]) for each in pyramid.values()] == [
         (16, 24, 32),
         (16, 12, 16),
@@ -136,7 +136,9 @@ def test_the_released_heads_change_attention_and_nothing_else() -> None:
     own = detector_on(name)
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        first, second = (each.eval().taps([image], 0, range(1))[0] for each in (changed, own))
+        first, second = (
+            each.eval().taps([image[None]], 0, [range(1)])[0] for each in (changed, own)
+        )
     assert not torch.allclose(first[2], second[2], atol=1e-3)
     assert changed.taps.backbone.info.heads == 8
     assert backbone.info.heads == 6
@@ -170,14 +172,33 @@ TARGETS = [
 
 def test_the_losses_of_a_batch_are_the_mean_of_those_of_its_images() -> None:
     detector = detector_on(MINI, adapter="simple-pyramid").train()  # no batch normalization
-    together = detector.losses(IMAGES, TARGETS, 0, range(4, 6))
+    images = [*IMAGES, scene(60, 90, 2), scene(64, 70, 3)]  # three sizes, two of them padded alike
+    targets = [
+        *TARGETS,
+        target((8.0, 8.0, 89.0, 60.0), height=60, width=90),
+        target(height=64, width=70),
+    ]
+    assert alike(images) == [[0, 2, 3], [1]]
+    together = detector.losses(images, targets, 0, range(4, 8))
     alone = [
-        detector.losses(IMAGES[n : n + 1], TARGETS[n : n + 1], 0, range(4 + n, 5 + n))
-        for n in range(2)
+        detector.losses(images[n : n + 1], targets[n : n + 1], 0, range(4 + n, 5 + n))
+        for n in range(4)
     ]
     assert sorted(together) == ["box", "class", "mask", "rpn_box", "rpn_objectness"]
     for name, value in together.items():
-        torch.testing.assert_close(value, (alone[0][name] + alone[1][name]) / 2)
+        torch.testing.assert_close(value, torch.stack([one[name] for one in alone]).mean())
+
+
+def test_images_that_are_detected_in_together_get_what_each_gets_alone() -> None:
+    detector = detector_on(MINI, network=replace(NETWORK, score=0.01)).eval()
+    images = [scene(64, 96, 0), scene(60, 90, 2)]
+    with torch.no_grad():
+        together = detector.detect(images)
+        alone = [detector.detect([image])[0] for image in images]
+    for one, other in zip(together, alone, strict=True):
+        assert len(one["boxes"])
+        for name, value in one.items():
+            torch.testing.assert_close(value, other[name], atol=1e-4, rtol=1e-4)
 
 
 def test_every_loss_has_a_gradient_everywhere() -> None:
@@ -227,10 +248,10 @@ def test_drop_path_belongs_to_the_position_and_is_off_when_detecting() -> None:
     detector = detector_on(MINI, adapter="simple-pyramid", drop_path=(0.5, 0.5)).train()
     with torch.no_grad():
         first, again, other = (
-            detector.taps([IMAGES[0]], 0, range(at, at + 1))[0][0] for at in (3, 3, 4)
+            detector.taps([IMAGES[0][None]], 0, [[at]])[0][0] for at in (3, 3, 4)
         )
         detector.eval()
-        calm = [detector.taps([IMAGES[0]], 0, range(at, at + 1))[0][0] for at in (3, 4)]
+        calm = [detector.taps([IMAGES[0][None]], 0, [[at]])[0][0] for at in (3, 4)]
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(calm[0], calm[1])

@@ -132,6 +132,9 @@ def test_lanes_divide_the_batch_and_have_a_shard_each() -> None:
     many = Shards(("a.tar",) * 1000, (1,) * 1000)
     assert many.lanes(1024) == 64
     assert many.lanes(96) == 48
+    assert [many.lanes(1024, processes) for processes in (8, 64)] == [64, 64]
+    for processes in (128, 256, 1024):  # a lane each
+        assert Shards(("a.tar",) * 1024, (1,) * 1024).lanes(8192, processes) == processes
     assert Shards(("a.tar",) * 5, (1,) * 5).lanes(8) == 4
 
 

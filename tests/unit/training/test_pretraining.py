@@ -195,8 +195,8 @@ def test_a_compiler_that_fails_is_done_without(
         module._compiled_call_impl = fail
 
     monkeypatch.setattr(torch.nn.Module, "compile", compile_to_nothing)
-    found = trained(tiny("selfpatch"), 3, computing=ComputeConfig(compile=True))
-    assert "--compile failed, going on without: no compiler here" in caplog.text
+    found = trained(tiny("selfpatch"), 3, computing=ComputeConfig(compile="on"))
+    assert "going on without (--compile off): no compiler here" in caplog.text
     torch.testing.assert_close(
         found, trained(tiny("selfpatch"), 3, computing=ComputeConfig()), atol=0, rtol=0
     )

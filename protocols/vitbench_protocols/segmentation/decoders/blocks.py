@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.kit import GlobalBatchNorm2d, keyed_uniform
+from vitbench.kit import GlobalBatchNorm2d, keyed_uniform, send
 
 DROPOUT = 0.1
 CLASSIFIER_STD = 0.01
@@ -29,7 +29,7 @@ class ChannelDropout(nn.Module):
         """Scale the channels of maps (B, C, H, W) while training."""
         if not self.training or self._scales is None:
             return x
-        return x * self._scales.to(x.device, x.dtype)[:, :, None, None]
+        return x * send(self._scales, x.device, x.dtype)[:, :, None, None]
 
 
 class ConvUnit(nn.Sequential):
