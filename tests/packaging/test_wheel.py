@@ -50,8 +50,8 @@ def test_the_wheel_offers_the_command_and_its_tables(wheel: zipfile.ZipFile) -> 
 
 
 def test_the_source_distribution_holds_what_its_wheel_and_its_tests_need(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path]
-    subprocess.run([*command, ROOT], check=True, capture_output=True)
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir"]
+    subprocess.run([*command, tmp_path, ROOT], check=True, capture_output=True)
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
     tracked = subprocess.run(
