@@ -9,7 +9,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
-.PHONY: install demo test test-data test-browser test-slurm test-faults test-lowest check coverage docs wheel sdist
+.PHONY: install demo test test-data test-browser test-slurm test-faults test-lowest check coverage docs wheel sdist benchmarks
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -52,6 +52,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Writes benchmarks/RESULTS.md; a quarter of an hour on a quiet machine at most.
+benchmarks: install
+	$(BIN)/python -m benchmarks.results
 
 # The same tests with the oldest versions that pyproject.toml allows, in an environment of their own.
 test-lowest: install

@@ -1,4 +1,4 @@
-"""The 20-NN score of a few images, for trainings and for the sanity check."""
+"""The 20-NN score of a few images, for trainings."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -46,3 +47,18 @@ def test_the_wheel_offers_the_command_and_its_tables(wheel: zipfile.ZipFile) -> 
     text = wheel.read(name).decode()
     assert "vitbench = vitbench.cli.main:main" in text
     assert "vitbench = vitbench_protocols:PROTOCOLS" in text
+
+
+def test_the_source_distribution_holds_what_its_wheel_and_its_tests_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir"]
+    subprocess.run([*command, tmp_path, ROOT], check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    tracked = subprocess.run(
+        ["git", "ls-files", "vitbench", "protocols", "checkpoints", "tests", "docs"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert {*tracked, "README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"} <= names

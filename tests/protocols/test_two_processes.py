@@ -14,6 +14,8 @@ from vitbench_protocols.discovery import Discovery
 from vitbench_protocols.health import Health
 from vitbench_protocols.logistic import Logistic
 from vitbench_protocols.retrieval import Retrieval
+from vitbench_protocols.segmentation import Segmentation
+from vitbench_protocols.segmentation.settings import Hummingbird, Squared
 
 FEW_C = (0.01, 1.0, 100.0)
 
@@ -30,6 +32,10 @@ def protocols(folders: Path) -> dict[str, tuple[EvaluationProtocol, str]]:
         "discovery": (Discovery(split="val", method="tokencut"), "synthetic"),
         "health": (Health(images=40, view_images=4, views=3, **crop), "synthetic"),
         "retrieval": (Retrieval(size=48), "synthetic"),
+        "segmentation": (
+            Segmentation(method=Hummingbird(k=5, memory=800), inference=Squared(size=64)),
+            "synthetic",
+        ),
     }
 
 

@@ -14,7 +14,7 @@ from vitbench.data.selection import Selection, selection
 from vitbench.data.transforms import Normalization
 from vitbench.data.verify_images import verify_images
 from vitbench.engine.default_data import data_of
-from vitbench.engine.options import Log, Precision, Progress, Reporter, RunOptions
+from vitbench.engine.options import Kept, Log, Precision, Progress, Reporter, RunOptions
 from vitbench.engine.protocol import Scoring
 from vitbench.errors import BadPlugin
 from vitbench.records import DataKind, DatasetInfo
@@ -58,7 +58,7 @@ class Data:
         return self.opened[split]
 
     def _open(self, split: str) -> Dataset[Any]:
-        if split == QUERIES:
+        if split == QUERIES and self.queries:  # else it is a split of the data, so called
             from vitbench.data.transfer import open_queries
 
             return open_queries(self.queries, self.dataset(TRAIN).class_names, self.progress)
@@ -133,7 +133,7 @@ def open_data(
     data = Data(
         name=data_of(component, options.data),
         kind=component.data,
-        queries=getattr(component, QUERIES) if QUERIES in component.splits else "",
+        queries=getattr(component, QUERIES, "") if QUERIES in component.splits else "",
         selection=selection(options.limit, options.split_list, component.splits),
         decoded=pixels,
         skip_corrupt=options.skip_corrupt,
@@ -157,6 +157,7 @@ class RunContext:
     normalization: Normalization
     workers: int
     batch_size: int | None
+    store: Kept
     scratch: Path
     output: Path
     data: Data
@@ -198,6 +199,7 @@ class RunContext:
             device=self.device,
             workers=self.workers,
             batch_size=self.batch_size,
+            store=self.store,
         )
         table = extract(run, dataset, self.data.images(split), spec, self.progress)
         self.tables.append(table)

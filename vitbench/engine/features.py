@@ -26,7 +26,7 @@ from vitbench.data.readback import Fetched, one_behind
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.data.upload import send
 from vitbench.engine.feature_store import Batches, is_whole
-from vitbench.engine.options import Progress
+from vitbench.engine.options import Kept, Progress
 from vitbench.errors import CacheError
 from vitbench.folder_lock import folder_lock
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
@@ -64,7 +64,7 @@ class Output:
 
 CENTER_224 = ImageView()
 
-# What image-level protocols read. Every pass stores all of it: the forward pass costs the time.
+# What image-level protocols read: stored by one pass where more than one of them is to come.
 IMAGE_LEVEL = (*(Output(layer) for layer in (-4, -3, -2, -1)), Output(-1, "mean"))
 
 
@@ -104,6 +104,7 @@ class Pass:
     device: torch.device
     workers: int
     batch_size: int | None = None  # images of a forward pass; None: what suits the device
+    store: Kept = "asked"
 
     def identity(self, images: str, view: ImageView) -> dict[str, Any]:
         """Return everything that the features of images depend on; its digest names the store."""
@@ -150,8 +151,8 @@ def extract(
             distributed.compute_on_main(lambda: store.hold(stack))
             missing = distributed.compute_on_main(lambda: store.missing(wanted))
             if missing:
-                todo = store.missing([*missing, *_usable(run.backbone, IMAGE_LEVEL)])
-                todo = distributed.from_main(todo)
+                more = _usable(run.backbone, IMAGE_LEVEL) if run.store == "all" else []
+                todo = distributed.from_main(store.missing([*missing, *more]))
                 passed = _fill(run, dataset, spec.view, store, todo, progress)
                 distributed.compute_on_main(lambda: store.describe(identity, dataset))
     targets = dataset.targets if isinstance(dataset, ClassificationDataset) else ()

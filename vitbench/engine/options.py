@@ -10,6 +10,7 @@ from vitbench.data.selection import Limit
 from vitbench.settings import setting
 
 Precision = Literal["fp32", "bf16"]
+Kept = Literal["asked", "all"]
 Log = Callable[[str], None]
 
 
@@ -47,6 +48,11 @@ class RunOptions:
         help="most images (of davis: frames) in one forward pass of the frozen backbone; left out:"
         " what suits the device",
         minimum=1,
+    )
+    store: Kept = setting(
+        "asked",
+        help="features that a pass leaves in the cache: those that the protocol asks for, or all"
+        " that image-level protocols ask for (5 times the space, one pass for all of them)",
     )
     seed: int = setting(0, help="seed of every random draw; part of the run's identity", minimum=0)
     workers: int = setting(

@@ -181,7 +181,7 @@ RESERVED = frozenset(
         *("rerun", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
         *("arch", "checkpoints", "mean", "native_px", "num_heads", "pooling", "position_rule"),
         *("help", "ignore", "predictions", "prefix", "preset", "split_list", "state_key", "std"),
-        *("sanity_check", "timeout_minutes", "tokens", "workers"),
+        *("sanity_check", "store", "timeout_minutes", "tokens", "workers"),
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")

@@ -179,6 +179,7 @@ class Run:
             normalization=self.normalization,
             workers=self.options.threads,
             batch_size=self.options.batch_size,
+            store=self.options.store,
             scratch=scratch,
             output=output,
             data=self.data,

@@ -33,7 +33,7 @@ from vitbench.settings import digest
 
 VERSION = 3  # +1 when a verdict can change
 SIDE = 6  # patches: enough to tell classes apart, cheap for every patch size
-PICTURES_PER_CLASS = 24
+PICTURES_PER_CLASS = 20
 BATCH = 64
 FLOORS = frozenset({"random", "pixels"})  # what others are measured against
 PIXELS = "pixels:16"

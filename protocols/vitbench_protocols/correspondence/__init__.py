@@ -22,7 +22,7 @@ class Correspondence:
 
     Source:
         Min et al., SPair-71k, 2019. El Banani et al., Probing the 3D Awareness of Visual Foundation
-        Models, CVPR 2024, section 4; reference: mbanani/probe3d,
+        Models, CVPR 2024; reference: mbanani/probe3d,
         evaluate_spair_correspondence.py (a1f1464).
 
     Differs:

@@ -67,7 +67,7 @@ class Davis:
     Differs:
         `standard` normalizes with the checkpoint's own std where the 2021 scripts have a slip of
         the pen (0.228 for 0.229), sizes frames to whole patches, not to 64 px, counts objects in
-        the mask, not on the token grid, and takes void for background; benchmarks/RESULTS.md says
+        the mask, not on the token grid, and takes void for background; benchmarks/RUNS.md says
         how many points each moves on real clips. `crw` sizes frames to whole patches,
         since a ViT has no feature of half a patch.
     """

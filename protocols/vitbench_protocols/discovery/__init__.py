@@ -20,8 +20,8 @@ class Discovery:
     COCO 2014 (`--split train`, their list by `--split-list`).
 
     Source:
-        Simeoni et al., LOST, BMVC 2021, section 3; reference: valeoai/LOST (fcedbec). Wang et al.,
-        TokenCut, CVPR 2022, section 3; reference: YangtaoWANG95/TokenCut (fed52cd).
+        Simeoni et al., LOST, BMVC 2021; reference: valeoai/LOST (fcedbec). Wang et al.,
+        TokenCut, CVPR 2022; reference: YangtaoWANG95/TokenCut (fed52cd).
 
     Differs:
         Of patches that are similar to equally many, LOST takes the first as its seed, as TokenCut

@@ -29,9 +29,9 @@ class Health:
     the final normalization, is a multiple of the median's: what registers take up.
 
     Source:
-        Garrido et al., RankMe, ICML 2023, equation 1. Agrawal et al., alpha-ReQ, NeurIPS 2022.
-        Thilak et al., LiDAR, ICLR 2024, section 3. Darcet et al., Vision Transformers Need
-        Registers, ICLR 2024, section 2.1.
+        Garrido et al., RankMe, ICML 2023. Agrawal et al., alpha-ReQ, NeurIPS 2022.
+        Thilak et al., LiDAR, ICLR 2024. Darcet et al., Vision Transformers Need
+        Registers, ICLR 2024.
 
     Differs:
         Artifacts lie above a multiple of the median norm, not above a number fixed by network.

@@ -26,8 +26,8 @@ class Logistic:
     `queries` the images of another set are classified, among its classes alone.
 
     Source:
-        Oquab et al., DINOv2, TMLR 2024, Table 16 (`dinov2`); reference: facebookresearch/dinov2,
-        dinov2/eval/log_regression.py (05c66df). Assran et al., MSN, ECCV 2022, section 5 (`msn`);
+        Oquab et al., DINOv2, TMLR 2024 (`dinov2`); reference: facebookresearch/dinov2,
+        dinov2/eval/log_regression.py (05c66df). Assran et al., MSN, ECCV 2022 (`msn`);
         reference: facebookresearch/msn, logistic_eval.py.
 
     Differs:

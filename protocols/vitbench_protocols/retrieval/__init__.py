@@ -28,7 +28,7 @@ class Retrieval:
 
     Source:
         Radenovic et al., Revisiting Oxford and Paris, CVPR 2018, sections 3.2 and 3.3. Caron et
-        al., DINO, ICCV 2021, section 4.2. Reference: facebookresearch/dino,
+        al., DINO, ICCV 2021. Reference: facebookresearch/dino,
         eval_image_retrieval.py and eval_copy_detection.py (7c446df).
 
     Differs:

@@ -219,7 +219,7 @@ class Hummingbird:
     the patches whose classes are rare in the image are kept rather than others.
 
     Source:
-        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023, section 3.
+        Balazevic et al., Towards In-Context Scene Understanding, NeurIPS 2023.
         Reference: vpariza/open-hummingbird-eval (5e79da2), hbird/hbird_eval.py.
 
     Differs:

@@ -63,7 +63,7 @@ def test_a_sweep_says_what_held_out_images_chose(folders: Path, tmp_path: Path) 
 
 def test_a_sweep_reads_the_features_that_knn_stored(folders: Path, tmp_path: Path) -> None:
     knn = Knn(resize=40, crop=40)
-    options = RunOptions(data=str(folders), results=tmp_path)
+    options = RunOptions(data=str(folders), results=tmp_path, store="all")
     evaluate(knn, resolve("random:vit_mini_patch8_64?seed=7"), options)
     probe = from_preset(LinearProbe, "sweep", resize=40, crop=40, epochs=1)
     found = evaluate(probe, resolve("random:vit_mini_patch8_64?seed=7"), options)

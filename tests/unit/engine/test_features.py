@@ -12,6 +12,7 @@ from vitbench.data.dataset import open_dataset
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.engine import features
 from vitbench.engine.features import FeatureSpec, FeatureTable, Output, Pass, extract
+from vitbench.engine.options import Kept
 from vitbench.models.backbone import Backbone
 from vitbench.models.identity import WeightsIdentity
 from vitbench.models.timm_backbone import build_backbone
@@ -24,7 +25,9 @@ def backbone() -> Backbone:
     return build_backbone("vit_mini_patch8_64", seed=0).eval()
 
 
-def run(backbone: Backbone, root: Path, content: str, *outputs: Output) -> FeatureTable:
+def run(
+    backbone: Backbone, root: Path, content: str, *outputs: Output, store: Kept = "asked"
+) -> FeatureTable:
     normalization = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     whole = Pass(
         backbone=backbone,
@@ -33,14 +36,24 @@ def run(backbone: Backbone, root: Path, content: str, *outputs: Output) -> Featu
         precision="fp32",
         device=torch.device("cpu"),
         workers=2,
+        store=store,
     )
     dataset = open_dataset(str(root), "classification", "train")
     mark = images_fingerprint(dataset, Digests(root))
     return extract(whole, dataset, mark, FeatureSpec(VIEW, outputs), lambda *_: None)
 
 
-def test_a_second_protocol_reuses_the_pass_of_the_first(backbone: Backbone, folders: Path) -> None:
-    first = run(backbone, folders, "reuse", Output(-1))
+def test_a_pass_stores_what_it_was_asked_for(backbone: Backbone, folders: Path) -> None:
+    table = run(backbone, folders, "asked", Output(-1))
+    kept = Path(table.arrays["block-1.pooled"].filename)  # type: ignore[attr-defined]
+    assert table.images == 24
+    assert list(kept.parent.glob("*.npy")) == [kept]
+    again = run(backbone, folders, "asked", Output(-1), Output(-2))
+    assert (again.hit, again.images) == (False, 24)
+
+
+def test_a_second_protocol_reuses_a_pass_that_stores_all(backbone: Backbone, folders: Path) -> None:
+    first = run(backbone, folders, "reuse", Output(-1), store="all")
     second = run(backbone, folders, "reuse", Output(-4), Output(-1, "mean"))
     assert (first.hit, first.images) == (False, 24)
     assert (second.hit, second.images) == (True, 0)
