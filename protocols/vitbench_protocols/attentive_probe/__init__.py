@@ -50,8 +50,8 @@ class AttentiveProbe:
     )
     presets: ClassVar[Presets] = {"capi": {}, "small": SMALL}
     preset_notes: ClassVar[Mapping[str, str]] = {
-        "capi": "as CAPI (Darcet et al., 2025): 12,500 steps of random crops, 128 for each of 8"
-        " GPUs, 30 classifiers",
+        "capi": "as CAPI (Darcet et al., 2025): 12,500 steps of random crops, 128 on each GPU;"
+        " taken to be 8 of them, which the paper does not say; 30 classifiers",
         "small": "ours: 200 steps of 64 crops, 3 classifiers; minutes on a CPU",
     }
     examples: ClassVar[tuple[str, ...]] = (
