@@ -94,7 +94,8 @@ def test_a_failed_gate_is_seen_after_the_scores_and_in_the_report(
     ends(0, *knn(folders, tmp_path))
     assert "† sanity check failed: 20-NN 9.0 %, untrained 20.0 %" in capsys.readouterr().out
     ends(0, "report", "--results", tmp_path, "--format", "json")
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["scores"]
+    assert rows
     assert all(
         row["marks"] == ["sanity check failed: 20-NN 9.0 %, untrained 20.0 %"] for row in rows
     )
