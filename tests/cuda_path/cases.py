@@ -11,7 +11,6 @@ import torch
 from tests.cuda_path import evaluation
 from tests.cuda_path.counting import Counts
 from tests.cuda_path.device import real
-from tests.cuda_path.evaluation import make_moments
 from vitbench.data.multicrop import MultiCrop, draw_crops
 from vitbench.data.packed_augment import augment_packed
 from vitbench.data.training_loader import CropBatch
@@ -50,10 +49,7 @@ def train_step(counts: Counts, *, recipe: str, arch: str) -> None:
     with patch.object(Recipe, "build_backbone", real(Recipe.build_backbone)):
         computing = ComputeConfig(compile="off")  # kernels are those of the steps as written
         trainer = Trainer(chosen, steps_per_epoch=10, device=CUDA, computing=computing)
-    make_moments(trainer.optimizer)
-    with torch.no_grad():
-        for crop in crops(chosen.crops.sizes, 1).crops[1:3]:  # one of each size: makes kept tables
-            trainer.student_teacher.student.backbone(crop)
+    trainer.train_step(crops(chosen.crops.sizes, 2))  # makes the moments and the kept tables
     batch = crops(chosen.crops.sizes, PUBLISHED)
     counts.clear()
     found = trainer.train_step(batch)
