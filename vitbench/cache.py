@@ -74,6 +74,9 @@ def _instead() -> Path:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Tell whether a folder can be written, or made where there is none."""
+    """Tell whether a folder can be written, or made where there is none.
+
+    What is no folder is a mistake, which the first file that is written names.
+    """
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    return os.access(there, os.W_OK | os.X_OK)
+    return not there.is_dir() or os.access(there, os.W_OK | os.X_OK)

@@ -60,11 +60,14 @@ def test_every_bundled_protocol_and_scorer_has_the_papers_set() -> None:
     usual = {name: default_data(protocols.get(name)) for name in protocols.names()}
     assert usual == {
         "adjacency": "coco",
+        "attentive-probe": "imagenet",
         "correspondence": "SPair-71k",
         "davis": "davis",
+        "depth": "nyuv2",
         "detection": "coco",
         "discovery": "voc2012",
         "knn": "imagenet",
+        "layers": "imagenet",
         "linear-probe": "imagenet",
         "feature-pca": "imagenet",
         "health": "imagenet",

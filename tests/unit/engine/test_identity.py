@@ -156,6 +156,8 @@ OPTIONS: dict[str, tuple[Any, bool]] = {  # field: (another value, whether the i
     "split_list": (("first.txt",), True),
     "skip_corrupt": (3, False),
     "rerun": (True, False),
+    "sanity_check": (False, False),
+    "store": ("all", False),
 }
 
 
@@ -194,16 +196,24 @@ def settings_of(component: Any) -> list[tuple[str, ...]]:
     """List the paths of all settings, those of settings among settings too."""
     found = []
     for item in dataclasses.fields(component):
+        if not item.init:  # the component finds it itself
+            continue
         value = getattr(component, item.name)
         inner = settings_of(value) if is_component(value) else [()]
         found += [(item.name, *path) for path in inner]
     return found
 
 
+NAMES = {("layers", "of"): "logistic", ("layers", "of_preset"): "dino"}  # that exist
+
+
 def with_other(component: Any, path: tuple[str, ...]) -> Any:
     """Return a component with one other setting."""
     name, *rest = path
     value = getattr(component, name)
+    known = NAMES.get((getattr(component, "name", ""), name))
+    if known is not None:
+        return replace(component, **{name: known})
     if rest:
         return replace(component, **{name: with_other(value, tuple(rest))})
     return replace(component, **{name: other(value, get_type_hints(type(component))[name])})

@@ -96,7 +96,7 @@ def test_a_swin_travels_through_our_own_file(tmp_path: Path, backbone: SwinBackb
 def test_class_attention_stands_on_a_swin_too(tmp_path: Path) -> None:
     architecture = parse_swin(ARCH)
     assert architecture is not None
-    built = build(replace(architecture, class_attention=2), seed=0).eval()
+    built = build(replace(architecture, class_attention=2), seed=0).eval().requires_grad_(False)
     save_backbone(built, tmp_path / "backbone.safetensors", method="moby-selfpatch")
     checkpoint = resolve(str(tmp_path))
     assert checkpoint.pooled_from == "class_attention"

@@ -96,11 +96,12 @@ def test_a_term_without_weight_does_not_count() -> None:
     assert identity(off) == identity(replace(recipe, terms=recipe.terms[:1]))
 
 
-def test_auto_precision_is_what_it_means_on_the_device() -> None:
+def test_auto_is_what_it_means_on_the_device() -> None:
     computing = Options().computing
     cpu, gpu = computing.on(torch.device("cpu")), computing.on(torch.device("cuda"))
     assert (cpu.precision, gpu.precision) == ("fp32", "bf16")
-    told = replace(computing, precision="fp64")
+    assert (cpu.compile, gpu.compile) == ("off", "on")
+    told = replace(computing, precision="fp64", compile="off")
     assert told.on(torch.device("cuda")) == told
 
 
