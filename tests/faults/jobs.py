@@ -89,10 +89,10 @@ def _trained(recipe: str) -> Work:
 def _swept(given: Data, folder: Path) -> None:
     """Do the cells of a sweep, as each of its processes does."""
     checkpoints, columns = (MINI, f"{MINI}?seed=1"), ("knn", "retrieval@classes")
-    words = [*checkpoints, "--on", *columns, "--results", str(folder / "results"),
-             "--data", str(given.root / "folders"), "--device", "cpu", "--cell",
-             *(f"{checkpoint}/{column}" for checkpoint in checkpoints for column in columns)]  # fmt: skip
-    code = main(["sweep", "run", *words])
+    cells = [f"{checkpoint}/{column}" for checkpoint in checkpoints for column in columns]
+    data, results = str(given.root / "folders"), str(folder / "results")
+    words = [*checkpoints, "--on", *columns, "--data", data, "--results", results]
+    code = main(["sweep", "run", *words, "--device", "cpu", "--cell", *cells])
     if code:
         raise SystemExit(code)
 
