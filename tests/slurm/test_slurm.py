@@ -61,12 +61,8 @@ def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one(
     submitted = run_vitbench(*STUDY, "run", "--slurm")
     trainings = submitted.split()[1].rstrip(":")
     wait_for(lambda: states(trainings).count("RUNNING") == 2)
-    for number, interrupt in enumerate(
-        (("scancel", "--batch", "--signal=USR1"), ("scontrol", "requeue"))
-    ):
-        wait_for(lambda task=f"{trainings}_{number}": " 20/" in log_of(task))
-        run(*interrupt, f"{trainings}_{number}")
-        wait_for(lambda task=f"{trainings}_{number}": "after saving step" in log_of(task))
+    interrupt(f"{trainings}_0", "scancel", "--batch", "--signal=USR1")
+    interrupt(f"{trainings}_1", "scontrol", "requeue")
     plan = run_vitbench(*STUDY, "plan")
     assert f"in the queue: {trainings}" in plan
     wait_for(lambda: not states())
@@ -78,6 +74,13 @@ def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one(
     *words, out = words_of("DINO")
     run_vitbench("train", *words, "unbroken", "--device", "auto")
     assert Path(out, WEIGHTS).read_bytes() == Path("unbroken", WEIGHTS).read_bytes()
+
+
+def interrupt(task: str, *command: str) -> None:
+    """Interrupt a training in its middle; it saves its state."""
+    wait_for(lambda: " 20/" in log_of(task))
+    run(*command, task)
+    wait_for(lambda: "after saving step" in log_of(task))
 
 
 def log_of(task: str) -> str:
