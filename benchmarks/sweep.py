@@ -1,6 +1,6 @@
 """Four checkpoints of three families by five protocols: `vitbench sweep` against one by one.
 
-VITBENCH_DATA=DIR python -m benchmarks.sweep WEIGHTS [--images 200] [--folder DIR]
+VITBENCH_DATA=DIR python -m benchmarks.sweep WEIGHTS [--images 64] [--folder DIR]
 
 WEIGHTS is a ViT as `vitbench eval` takes it, with its facts behind it. The folder of data holds
 imagenette160, davis and coco_semseg. Counts the CPU time of every process that was started, from an
@@ -29,7 +29,7 @@ COLUMNS = {  # by protocol: the words of `vitbench eval`
     "knn": ("--data", CLASSES),
     "retrieval@classes": ("--data", CLASSES),
     "logistic": ("--data", CLASSES),
-    "davis@dino-2021": ("--data", "davis", "--limit", "1"),
+    "davis@dino-2021": ("--data", "davis", "--limit", "1", "--resolution", "160"),
     "segmentation@knn": ("--data", "coco_semseg", "--limit", "8"),
 }
 
@@ -38,7 +38,7 @@ def main() -> int:
     """Run both and print what they took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights")
-    parser.add_argument("--images", type=int, default=200, help="of each split with classes")
+    parser.add_argument("--images", type=int, default=64, help="of each split with classes")
     parser.add_argument("--folder", type=Path, help="where results are kept; left out: nowhere")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as emptied:
@@ -91,7 +91,9 @@ def sweep(checkpoints: Sequence[str], lists: Sequence[str], folder: Path) -> lis
         lines += [f'[rows."{Path(checkpoint).name}"]', f'checkpoint = "{checkpoint}"']
     for protocol, words in COLUMNS.items():
         lines += [f'[columns."{protocol}"]', f'data = "{words[1]}"']
-        lines += [f"limit = {words[3]}"] if len(words) > 2 else [f"split_list = {list(lists)}"]
+        pairs = zip(words[2::2], words[3::2], strict=True)
+        lines += [f"{name.removeprefix('--')} = {value}" for name, value in pairs]
+        lines += [f"split_list = {list(lists)}"] if CLASSES in words else []
     path = folder / "sweep.toml"
     path.write_text("\n".join(lines))
     return ["sweep", str(path), "run", "--results", str(folder / "sweep")]
