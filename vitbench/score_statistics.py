@@ -159,7 +159,9 @@ def _summed_precision(
     _accumulated(np.maximum, best[::-1])
     right *= passed.shape[1]
     right += column
-    reached = passed.take(right.astype(np.intp), mode="clip")  # more than there are objects pass all
+    reached = passed.take(
+        right.astype(np.intp), mode="clip"
+    )  # more than there are objects pass all
     right[:1] = reached[:1]
     np.subtract(reached[1:], reached[:-1], out=right[1:])
     summed: NDArray[np.float64] = np.einsum("kr,kr->r", best, right)
