@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vitbench.reports.item import RunItem
 from vitbench.reports.page.pictures import read_picture
 
-WIDTH, LINE, GAP = 560, 20, 8  # px: of a picture at most, of a line of text, between pictures
+WIDTH, LINE, GAP = 600, 20, 8  # px: of a picture at most, of a line of text, between pictures
 Tile = tuple[str, Image.Image]  # what is written above a picture, and the picture
 
 
