@@ -12,7 +12,7 @@ from vitbench.cli.show import run
 from vitbench.data.dataset import data_root, open_dataset
 from vitbench.data.draw_item import draw_item
 from vitbench.errors import DatasetNotFound, SettingError, UnknownName
-from vitbench.records import Record, stem, write_record
+from vitbench.records import DatasetInfo, Record, stem, write_record
 from vitbench.reports.item_sheet import LINE, WIDTH
 from vitbench.reports.published import published_records
 
@@ -86,7 +86,7 @@ def davis_record(name: str, data: str, item: str) -> Record:
         source="measured",
         id=name.encode().hex() * 8,
         subject=replace(pattern.subject, name=name),
-        dataset=replace(pattern.dataset, name=data, split="val", kind="clips"),
+        dataset=DatasetInfo(name=data, split="val", kind="clips", items=2),
         artifacts={f"overlay {item} frame 9": f"{name}/9.png"},
     )
     return replace(record, items=f"{stem(record)}.items.npz")

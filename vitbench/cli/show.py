@@ -21,9 +21,12 @@ from vitbench.reports.select import is_named, runs_of
 from vitbench.settings import setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL.Image import Image as Picture
 
     from vitbench.data.kinds import Dataset
+    from vitbench.reports.item import RunItem
 
 ABOUT = """\
 Look at one item: of a dataset, with its truth drawn over it; or of the runs of a results folder,
@@ -88,7 +91,7 @@ def _show_runs(options: Options, records: list[Record]) -> int:
         for file in one.pictures:
             print(f"  {escape.plain(file.name)}: {file.path}")
     truths = {}
-    for of, item in dict.fromkeys((_data_of(one.record, options), one.item) for one in found):
+    for of, item in _data_of(found, options):
         try:
             dataset = open_dataset(*of)
             drawn = draw_item(dataset, find_item(dataset, item))
@@ -124,10 +127,18 @@ def _show_data(options: Options) -> int:
     return 0
 
 
-def _data_of(record: Record, options: Options) -> tuple[str, str, str]:
-    """Return where the data of a run lies, its kind and its split; a record names no URL."""
-    data = record.dataset
-    return options.data or safe_name(data.name), data.kind, data.split
+def _data_of(
+    found: "Sequence[RunItem]", options: Options
+) -> dict[tuple[tuple[str, str, str], str], None]:
+    """Return where the data of runs lies, its kind and split, and the item; each once.
+
+    A record names no address: its words make nobody download anything.
+    """
+    return {
+        ((options.data or safe_name(data.name), data.kind, data.split), one.item): None
+        for one in found
+        if (data := one.record.dataset)
+    }
 
 
 def _keep(picture: "Picture", options: Options, name: str, what: str) -> None:

@@ -143,8 +143,8 @@ def _draw_pair(pair: KeypointPair) -> Drawn:
                 (x + 6, y - 7), f"{number}", "white", font, stroke_width=1, stroke_fill="black"
             )
         drawn.append(image)
-    points = f"{len(pair.source_points)}, numbered in both images"
-    return Drawn(beside(drawn), {"category": pair.category, "key points": points})
+    told = f"{len(pair.source_points)}, numbered in both images"
+    return Drawn(beside(drawn), {"category": pair.category, "key points": told})
 
 
 def _draw_query(image: Image.Image, found: Relevance) -> Drawn:
