@@ -1,4 +1,4 @@
-"""`vitbench study NAME|FILE.toml [plan|run|show]`: a table of trainings and evaluations."""
+"""`vitbench study NAME|FILE.toml [plan|run|show|cards]`: a table of trainings and evaluations."""
 
 from vitbench.cli import study_actions
 from vitbench.cli.flags import parse, taken
@@ -6,11 +6,11 @@ from vitbench.cli.study_actions import How, action_of
 from vitbench.studies.catalog import find_study, study_names
 
 USAGE = """\
-usage: vitbench study NAME|FILE.toml [plan|run|show] [--scale NAME] [flags]
+usage: vitbench study NAME|FILE.toml [plan|run|show|cards] [--scale NAME] [flags]
 
 A study is a table: its rows are trainings and checkpoints, its columns are protocols. `plan` (the
 default) says what there is and what is left, `run` does what is left, `show` prints the table with
-the published values and judges the claims.
+the published values and judges the claims, `cards` writes a page on each network.
 
 studies: {names}
 

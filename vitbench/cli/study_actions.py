@@ -1,10 +1,10 @@
-"""What can be done with a study or a sweep: plan it, run it, show it."""
+"""What can be done with a study or a sweep: plan it, run it, show it, write cards of it."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from vitbench.cli import train
 from vitbench.cli.main import main
@@ -14,6 +14,7 @@ from vitbench.errors import UnknownName
 from vitbench.reports.render import Form
 from vitbench.reports.study_forms import render_study
 from vitbench.settings import setting
+from vitbench.studies.cards import write_cards
 from vitbench.studies.cell_state import CELLS, State, Work, states_of, works_of
 from vitbench.studies.commands import command_lines
 from vitbench.studies.faults import broken_checkpoints, missing_data, refuse
@@ -26,8 +27,9 @@ from vitbench.studies.slurm import LOGS, Cluster, jobs_of, queue, submit
 from vitbench.studies.tasks import tasks_of
 from vitbench.studies.worker import Worker
 
-Action = Literal["plan", "run", "show"]
-ACTIONS: tuple[Action, ...] = ("plan", "run", "show")
+Action = Literal["plan", "run", "show", "cards"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+CARDS = "cards"  # the folder, where none is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,10 @@ class How:
     time: str = setting("", help="time limit of the Slurm jobs, such as 4:00:00")
     gpus: int | None = setting(None, help="GPUs of a Slurm job on each of its nodes", minimum=0)
     format: Form = setting("rich", help="format of `show`; rich is a table in the terminal")
-    out: str = setting("", help="file that `show` writes to; left out: standard output")
+    out: str = setting(
+        "",
+        help="file of `show`, folder of `cards`; left out: standard output, cards",
+    )
 
 
 def action_of(words: Sequence[str], usual: Action) -> tuple[Action, list[str]]:
@@ -75,6 +80,8 @@ def act(action: Action, study: Study, how: How, words: Sequence[str]) -> int:
         return plan(study, how)
     if action == "show":
         return show(study, how)
+    if action == "cards":
+        return cards(study, how)
     return run(study, how, words)
 
 
@@ -99,6 +106,13 @@ def show(study: Study, how: How) -> int:
         write_report(text, Path(how.out))
     else:
         sys.stdout.write(text)
+    return 0
+
+
+def cards(study: Study, how: How) -> int:
+    """Write a card of each network that was measured; say where."""
+    written = list(write_cards(study, states_of(how.results, study), Path(how.out or CARDS)))
+    print("\n".join(map(str, written)) or f"{study.name}: nothing was measured yet")
     return 0
 
 

@@ -13,13 +13,15 @@ from vitbench.studies.sweep import matrix_of
 
 ABOUT = """\
 Score many checkpoints with many protocols: each network is loaded once, what has a record is not
-done again. `plan` says what is left, `run` (the default) does it, `show` prints the table.
+done again. `plan` says what is left, `run` (the default) does it, `show` prints the table, `cards`
+writes a page on each checkpoint.
 
 examples:
   vitbench sweep dino-vits16 a.pth@arch=vit_tiny_patch16_224 --on knn davis@dino-2021
   vitbench sweep plan dino-vits16 --suite frozen
   vitbench sweep a.pth b.pth --on knn retrieval@classes --data imagenette160 --limit 500
-  vitbench sweep mine.toml run --jobs 2"""
+  vitbench sweep mine.toml run --jobs 2
+  vitbench sweep mine.toml cards --out cards"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from vitbench.errors import CheckpointError
 from vitbench.models.manifest import find_manifest
 from vitbench.records import Record, RecordedScore
 from vitbench.reports import escape
-from vitbench.reports.format_scores import number
+from vitbench.reports.format_scores import number, with_interval
 from vitbench.reports.published import published_records, row_id
 from vitbench.studies.matrix import Column, Row, Study
 from vitbench.studies.sweep import with_data
@@ -107,14 +107,12 @@ def ledger(records: Iterable[Record], tolerance: float = TOLERANCE) -> str:
 
 def _row(one: Reproduction, tolerance: float) -> list[str]:
     record, score = one.record, one.measured
-    known = score.low is not None and score.high is not None
-    ends = f"{number(score.low, score.unit)}, {number(score.high, score.unit)}"
     texts = (
         record.subject.name,
         f"{record.protocol.name} {record.protocol.preset}",
         score.label,
         number(one.printed.value, score.unit),
-        number(score.value, score.unit) + (f" [{ends}]" if known else ""),
+        with_interval(score),
         "" if one.difference is None else f"{one.difference:+.1f}",
         one.verdict(tolerance),
         record.environment.git_commit[:12],

@@ -18,13 +18,12 @@ def study_table(study: Study, results: Path, states: Mapping[Work, State]) -> St
     """Return the table of a study, as far as there are records."""
     columns = tuple(pair for column in study.columns for pair in _columns_of(column))
     about = tuple(dict.fromkeys(key for row in study.rows for key in row.about))
-    printed = {record.id: record for record in published_records()}
     rows = [
         StudyRow(
             row.name,
             tuple(str(row.about.get(key, "")) for key in about),
             tuple(
-                _cell(study, row, column, metric, shown, states, printed)
+                _cell(study, row, column, metric, shown, states)
                 for column, metric, shown in columns
             ),
         )
@@ -59,11 +58,10 @@ def _cell(
     metric: str,
     shown: StudyColumn,
     states: Mapping[Work, State],
-    printed: Mapping[str, Record],
 ) -> StudyCell:
     found = [states[cell] for cell in study.cells if cell.row is row and cell.column is column]
-    known = printed.get(f"{row.printed}/{column.printed}") if row.printed else None
-    wanted = _score(known, metric)
+    known = printed_record(row, column)
+    wanted = printed_value(known, metric)
     if not found:
         return StudyCell(shown, state="", printed=wanted)
     records = [state.record for state in found if state.record is not None]
@@ -85,7 +83,14 @@ def _cell(
     )
 
 
-def _score(record: Record | None, metric: str) -> float | None:
+def printed_record(row: Row, column: Column) -> Record | None:
+    """Return what was printed for a place of a study."""
+    name = f"{row.printed}/{column.printed}"
+    return next((one for one in published_records() if one.id == name), None)
+
+
+def printed_value(record: Record | None, metric: str) -> float | None:
+    """Return one metric of a printed record."""
     if record is None:
         return None
     return next((one.value for one in record.scores if one.metric == metric), None)
