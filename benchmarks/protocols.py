@@ -150,7 +150,7 @@ def object_before_ground() -> Tensor:
     """Return drawn features (D, h, w) of one object: of two equal ones, any may be the seed."""
     generator = torch.Generator().manual_seed(0)
     ground, thing = torch.randn(2, WIDTH, generator=generator)
-    features = ground.repeat(*GRID, 1)
+    features: Tensor = ground.repeat(*GRID, 1)
     features[8:20, 10:24] = thing - 0.3 * ground
     features += 0.6 * torch.randn(features.shape, generator=generator)
     return features.permute(2, 0, 1).contiguous()
