@@ -11,17 +11,19 @@ from vitbench.reports.published import published_records
 from vitbench.reports.study_table import StudyCell, StudyColumn, StudyRow, StudyTable
 from vitbench.studies.cell_state import State, Work
 from vitbench.studies.matrix import Column, Row, Study
+from vitbench.studies.row_facts import facts_of
 from vitbench.studies.verdicts import judge
 
 
 def study_table(study: Study, results: Path, states: Mapping[Work, State]) -> StudyTable:
     """Return the table of a study, as far as there are records."""
     columns = tuple(pair for column in study.columns for pair in _columns_of(column))
-    about = tuple(dict.fromkeys(key for row in study.rows for key in row.about))
+    facts = {row.name: facts_of(row) for row in study.rows}
+    about = tuple(dict.fromkeys(name for told in facts.values() for name in told))
     rows = [
         StudyRow(
             row.name,
-            tuple(str(row.about.get(key, "")) for key in about),
+            tuple(facts[row.name].get(name, "") for name in about),
             tuple(
                 _cell(study, row, column, metric, shown, states)
                 for column, metric, shown in columns
