@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from vitbench.records import MetricSpec, Record
-from vitbench.reports.published import published_records
+from vitbench.reports.published import published_records, same_place
 from vitbench.reports.study_table import StudyCell, StudyColumn, StudyRow, StudyTable
 from vitbench.studies.cell_state import State, Work
 from vitbench.studies.matrix import Column, Row, Study
@@ -81,7 +81,7 @@ def _cell(
         spread=stdev(values) if len(values) > 1 else None,
         seeds=len(values),
         printed=wanted,
-        comparable=known is not None and all(_same_place(one, known) for one in records),
+        comparable=known is not None and all(same_place(one, known) for one in records),
     )
 
 
@@ -96,15 +96,6 @@ def printed_value(record: Record | None, metric: str) -> float | None:
     if record is None:
         return None
     return next((one.value for one in record.scores if one.metric == metric), None)
-
-
-def _same_place(measured: Record, printed: Record) -> bool:
-    """Tell whether a run followed the preset of a printed value, on as much of the same data."""
-    one, other = measured.dataset, printed.dataset
-    if measured.protocol.name != printed.protocol.name or one is None or other is None:
-        return False
-    same = (one.kind, one.split, one.items) == (other.kind, other.split, other.items)
-    return same and measured.protocol.preset == printed.protocol.preset
 
 
 def _with_best(rows: Sequence[StudyRow]) -> Iterator[StudyRow]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,9 +71,12 @@ def test_a_printed_value_stands_beside_the_measured_one_with_their_difference(
     assert [cells[0]["value"], cells[0]["printed"], cells[0]["comparable"]] == [75.0, 74.5, True]
 
 
-def test_on_other_data_no_difference_is_given(results: Path, answer: Answer) -> None:
+@pytest.mark.parametrize("data", [{}, {"name": "synthetic", "items": 50000}])
+def test_on_other_data_no_difference_is_given(
+    results: Path, answer: Answer, data: dict[str, Any]
+) -> None:
     study = read_study(CLAIMED, "two")
-    answer(study.cells[0], 75.0, protocol={"preset": "dino"})
+    answer(study.cells[0], 75.0, data=data, protocol={"preset": "dino"})
     text = shown(study, results, "markdown").replace("\\", "")
     assert "75.0 [73.0, 77.0] · 74.5 |" in text
     assert "no difference is given where settings or data are not those" in text
