@@ -1,6 +1,6 @@
 """Four checkpoints of three families by five protocols: `vitbench sweep` against one by one.
 
-VITBENCH_DATA=DIR python -m benchmarks.sweep WEIGHTS [--images 64] [--folder DIR]
+VITBENCH_DATA=DIR python -m benchmarks.sweep WEIGHTS [--images 64] [--jobs 1] [--folder DIR]
 
 WEIGHTS is a ViT as `vitbench eval` takes it, with its facts behind it. The folder of data holds
 imagenette160, davis and coco_semseg. Counts the CPU time of every process that was started, from an
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.stopwatch import conditions
@@ -40,16 +41,17 @@ def main() -> int:
     parser.add_argument("weights")
     parser.add_argument("--images", type=int, default=64, help="of each split with classes")
     parser.add_argument("--folder", type=Path, help="where results are kept; left out: nowhere")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once, of both")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as emptied:
         folder = options.folder or Path(emptied)
         folder.mkdir(parents=True, exist_ok=True)
         lists = split_lists(folder, options.images)
         checkpoints = [options.weights, *(f"random:{name}" for name in RANDOM)]
-        one_by_one = cpu_seconds(
-            by_hand(checkpoints, lists, folder / "hand"), folder / "cache-hand"
-        )
-        together = cpu_seconds([sweep(checkpoints, lists, folder)], folder / "cache-sweep")
+        commands = by_hand(checkpoints, lists, folder / "hand")
+        one_by_one = cpu_seconds(commands, folder / "cache-hand", options.jobs)
+        command = [*sweep(checkpoints, lists, folder), "--jobs", str(options.jobs)]
+        together = cpu_seconds([command], folder / "cache-sweep")
         same = scores(folder / "hand") == scores(folder / "sweep")
     ratio = one_by_one / together
     print(conditions())
@@ -73,8 +75,8 @@ def split_lists(folder: Path, images: int) -> list[str]:
 def by_hand(checkpoints: Sequence[str], lists: Sequence[str], results: Path) -> list[list[str]]:
     """Return the commands that score every checkpoint with every protocol."""
     found = []
-    for checkpoint in checkpoints:
-        for protocol, words in COLUMNS.items():
+    for protocol, words in COLUMNS.items():  # commands at once are of several checkpoints
+        for checkpoint in checkpoints:
             name, _, preset = protocol.partition("@")
             chosen = ["--preset", preset] if preset else []
             listed = ["--split-list", *lists] if CLASSES in words else []
@@ -99,15 +101,19 @@ def sweep(checkpoints: Sequence[str], lists: Sequence[str], folder: Path) -> lis
     return ["sweep", str(path), "run", "--results", str(folder / "sweep")]
 
 
-def cpu_seconds(commands: Sequence[Sequence[str]], cache: Path) -> float:
+def cpu_seconds(commands: Sequence[Sequence[str]], cache: Path, jobs: int = 1) -> float:
     """Run commands of vitbench; return the CPU time of all processes that they started."""
+    environment = {**os.environ, "VITBENCH_CACHE": str(cache)}
+
+    def run(words: Sequence[str]) -> None:
+        command = (sys.executable, "-m", "vitbench", *words)
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
     ctypes.CDLL(None).prctl(SUBREAPER, 1)
     before = _of_children()
-    for words in commands:
-        command = (sys.executable, "-m", "vitbench", *words)
-        environment = {**os.environ, "VITBENCH_CACHE": str(cache)}
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        _wait_for_all()
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(run, commands))
+    _wait_for_all()
     return _of_children() - before
 
 

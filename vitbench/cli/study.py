@@ -1,8 +1,7 @@
 """`vitbench study NAME|FILE.toml [plan|run|show|cards]`: a table of trainings and evaluations."""
 
-from vitbench.cli import study_actions
 from vitbench.cli.flags import parse, taken
-from vitbench.cli.study_actions import How, action_of
+from vitbench.cli.study_actions import How, act, action_of, command
 from vitbench.studies.catalog import find_study, study_names
 
 USAGE = """\
@@ -30,7 +29,6 @@ def run(arguments: list[str]) -> int:
     name, *rest = arguments
     scale, rest = taken(rest, "--scale")
     action, rest = action_of(rest, "plan")
-    scaled = ["--scale", scale] if scale else []
     (how,) = parse(
         {"how it runs": How},
         rest,
@@ -38,5 +36,5 @@ def run(arguments: list[str]) -> int:
         description="Plan, run or show a study; --scale small is minutes to an hour on two cores.",
     )
     study = find_study(name, scale or "full")
-    words = ["study", name, "run", *scaled, "--results", str(how.results)]
-    return study_actions.act(action, study, how, words)
+    words = command("study", name, "run", scale=scale, results=how.results)
+    return act(action, study, how, words)

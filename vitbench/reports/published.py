@@ -20,6 +20,7 @@ from vitbench.records import (
     Subject,
     safe_name,
 )
+from vitbench.reports.marks import BUILT_IN
 
 PRIMARY = {"ap_box", "miou", "jf_mean", "top1", "top1_k20", "positives_mean"}
 COUNTS = {"positives_mean", "positives_std"}
@@ -72,9 +73,15 @@ def join_measured(published: Iterable[Record], measured: Iterable[Record]) -> li
     return joined
 
 
+def same_place(measured: Record, printed: Record) -> bool:
+    """Tell whether a run followed the preset of a printed score, on as many of the same items."""
+    return _place(measured) == _place(printed)
+
+
 def _place(record: Record) -> tuple[object, ...]:
     data = record.dataset
-    where = (data.kind, data.split, data.items) if data and data.items else (record.id,)
+    known = data and data.items and data.name != BUILT_IN  # nobody printed scores of that
+    where = (data.kind, data.split, data.items) if data and known else (record.id,)
     return (record.protocol.name, record.protocol.preset, *where)
 
 

@@ -8,6 +8,7 @@ from vitbench.reports import escape
 from vitbench.reports.format_scores import number, with_interval
 from vitbench.studies.cell_state import State, Work
 from vitbench.studies.matrix import Cell, Row, Study
+from vitbench.studies.row_facts import facts_of
 from vitbench.studies.show import printed_record, printed_value
 
 HEADS = ("protocol", "data", "metric", "measured", "printed", "seed", "record")
@@ -31,7 +32,7 @@ def card(study: Study, row: Row, states: Mapping[Work, State]) -> str:
     done = [(cell, record) for cell, record in found if record is not None]
     if not done:
         return ""
-    facts = [*_facts(done[0][1]), *((name, str(value)) for name, value in row.about.items())]
+    facts = [*_facts(done[0][1]), *facts_of(row).items()]
     scores = [line for cell, record in done for line in _scores(cell, record)]
     parts = [f"# {escape.markdown(row.name)}", _table(("", ""), facts), _table(HEADS, scores)]
     left = [cell.name for cell, record in found if record is None]

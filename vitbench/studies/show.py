@@ -7,21 +7,23 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from vitbench.records import MetricSpec, Record
-from vitbench.reports.published import published_records
+from vitbench.reports.published import published_records, same_place
 from vitbench.reports.study_table import StudyCell, StudyColumn, StudyRow, StudyTable
 from vitbench.studies.cell_state import State, Work
 from vitbench.studies.matrix import Column, Row, Study
+from vitbench.studies.row_facts import facts_of
 from vitbench.studies.verdicts import judge
 
 
 def study_table(study: Study, results: Path, states: Mapping[Work, State]) -> StudyTable:
     """Return the table of a study, as far as there are records."""
     columns = tuple(pair for column in study.columns for pair in _columns_of(column))
-    about = tuple(dict.fromkeys(key for row in study.rows for key in row.about))
+    facts = {row.name: facts_of(row) for row in study.rows}
+    about = tuple(dict.fromkeys(name for told in facts.values() for name in told))
     rows = [
         StudyRow(
             row.name,
-            tuple(str(row.about.get(key, "")) for key in about),
+            tuple(facts[row.name].get(name, "") for name in about),
             tuple(
                 _cell(study, row, column, metric, shown, states)
                 for column, metric, shown in columns
@@ -79,7 +81,7 @@ def _cell(
         spread=stdev(values) if len(values) > 1 else None,
         seeds=len(values),
         printed=wanted,
-        comparable=known is not None and all(_same_place(one, known) for one in records),
+        comparable=known is not None and all(same_place(one, known) for one in records),
     )
 
 
@@ -94,15 +96,6 @@ def printed_value(record: Record | None, metric: str) -> float | None:
     if record is None:
         return None
     return next((one.value for one in record.scores if one.metric == metric), None)
-
-
-def _same_place(measured: Record, printed: Record) -> bool:
-    """Tell whether a run followed the preset of a printed value, on as much of the same data."""
-    one, other = measured.dataset, printed.dataset
-    if measured.protocol.name != printed.protocol.name or one is None or other is None:
-        return False
-    same = (one.kind, one.split, one.items) == (other.kind, other.split, other.items)
-    return same and measured.protocol.preset == printed.protocol.preset
 
 
 def _with_best(rows: Sequence[StudyRow]) -> Iterator[StudyRow]:
