@@ -126,8 +126,8 @@
   for (const run of data.runs) against.add(new Option(run, run));
   against.addEventListener("change", hold);
 
-  data.runs.forEach((run, place) => {
-    for (const [side, chosen] of [[a, 0], [b, 1]]) side.add(new Option(run, run, false, place === chosen));
+  [a, b].forEach((side, place) => {
+    for (const run of data.runs) side.add(new Option(run, run, false, run === data.pair[place]));
   });
   const change = () => {
     if (a.value === b.value) out.replaceChildren(make("p", "Choose two runs.", "soft")); else show();

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -35,8 +36,12 @@ def versus(table: Table) -> Markup | None:
         for index, board in enumerate(table.boards)
         if (found := _board(table, board, index, runs))
     ]
-    shown = [escape.plain(run) for run in runs]
-    text = json.dumps({"runs": shown, "boards": boards}, separators=(",", ":"), allow_nan=False)
+    data = {
+        "runs": [escape.plain(run) for run in runs],
+        "pair": [escape.plain(run) for run in _most_in_common(table, runs)],
+        "boards": boards,
+    }
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", " ").replace("\u2029", " "))
 
 
@@ -49,6 +54,14 @@ def _choice(table: Table) -> list[str]:
     others = [entry.name for entry in measured if not is_contestant(entry)]
     chosen = [*list(dict.fromkeys(contestants))[:MOST], *list(dict.fromkeys(others))[:MOST]]
     return list(dict.fromkeys(chosen))
+
+
+def _most_in_common(table: Table, runs: Sequence[str]) -> tuple[str, str]:
+    """Return the two runs that stand on most boards together, the first ones of several."""
+    stands = [{entry.name for entry in board.entries} for board in table.boards]
+    return max(
+        combinations(runs, 2), key=lambda pair: sum(names.issuperset(pair) for names in stands)
+    )
 
 
 def _board(
