@@ -69,6 +69,10 @@ def measured(view: Page) -> list[str]:
     return [name for name in names(view) if " · " not in name]
 
 
+def open_duels(view: Page) -> None:
+    view.locator("#versus-out > details > summary").click()
+
+
 def test_a_click_on_a_heading_sorts_and_another_turns_round(opened: Page) -> None:
     heading = opened.locator("#overview ~ .scroll thead button").nth(1)
     heading.click()
@@ -210,6 +214,12 @@ def test_the_verdict_says_who_wins_in_each_family_and_whether_that_is_sure(opene
 def test_two_runs_are_chosen_and_held_against_each_other(opened: Page) -> None:
     opened.select_option("#versus-a", "small-dino")
     opened.select_option("#versus-b", "random-ti")
+    told = opened.locator("#versus-out > p").inner_text()
+    rows = opened.locator("#versus-out > .scroll tbody tr")
+    ends = [text.split("\t")[-1] for text in rows.all_inner_texts()]
+    assert f"small-dino (A) is surely better on {ends.count('A is better')} board" in told
+    assert rows.filter(has_text="knn · shapes").count() == 1
+    open_duels(opened)
     duel = opened.locator(".duel", has_text="knn").first
     assert "small-dino is better than random-ti" in duel.locator("p").first.inner_text()
     a, b, gap = (
@@ -245,6 +255,7 @@ def test_a_reference_is_chosen_in_the_leaderboard(opened: Page) -> None:
 
 
 def test_an_item_that_changed_leads_to_its_pictures(opened: Page) -> None:
+    open_duels(opened)
     duel = opened.locator(".duel", has_text="davis").first
     duel.locator("summary").click()
     changed = duel.locator("details a").all_inner_texts()
@@ -264,6 +275,7 @@ def test_a_link_to_an_item_opens_it(chromium: Browser, page: Path) -> None:
 
 
 def test_a_family_or_protocol_is_chosen(opened: Page) -> None:
+    open_duels(opened)
     boards = opened.locator("section.board:visible")
     every = boards.count()
     opened.select_option("#protocol", "family:video")

@@ -63,7 +63,12 @@ def _of_winner(league: League, behind: Sequence[str]) -> Answer:
             f"better than the floor on {above} of {of} boards",
             False,
         )
-    why = f"better than {_names(behind)} on {_where(league)}, and nowhere worse"
+    tally = next(one.tally for one in league.standings if one.name == winner)
+    of = tally.wins + tally.ties
+    counted = f"{tally.wins} of {of}"
+    where = f"on {counted} boards" if len(behind) == 1 else f"in {counted} comparisons"
+    where = where if of > 1 else f"on {_where(league)}"
+    why = f"{SURE}ly better than {_names(behind)} {where}, and nowhere {SURE}ly worse"
     return Answer(f"{name(winner)} wins, {SURE}", why, True)
 
 

@@ -150,6 +150,18 @@ def test_a_planted_winner_is_found(make_record: MakeRecord) -> None:
     assert told == dict.fromkeys(("all protocols", "image-level", "dense"), "winner wins, sure")
 
 
+def test_a_winner_s_reason_counts_sure_differences_alone(make_record: MakeRecord) -> None:
+    leagues = {
+        "knn": planted({"one": 0.9, "other": 0.0}),
+        "segmentation": planted({"one": 0.0, "other": 0.0}, seed=3),
+    }
+    (everything, image, dense) = verdict_text.headlines(decide(make_record, leagues))
+    assert everything.said == "one wins, sure"
+    assert everything.why == "surely better than other on 1 of 2 boards, and nowhere surely worse"
+    assert image.why == "surely better than other on knn on shapes, and nowhere surely worse"
+    assert not dense.sure
+
+
 def test_a_planted_tie_is_called_a_tie(make_record: MakeRecord) -> None:
     verdict = decide(make_record, {"knn": planted({"one": 0.4, "twin": 0.4, "behind": -0.8})})
     assert verdict.overall.winner == ""

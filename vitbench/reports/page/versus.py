@@ -78,6 +78,7 @@ def _board(
     return {
         "anchor": f"board-{index}",
         "key": key_of(board),
+        "name": escape.plain(f"{board.protocol.name} · {board.data_name.partition('@')[0]}"),
         "title": escape.plain(board.title),
         "family": family(board),
         "noun": board.items_name,
