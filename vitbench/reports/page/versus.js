@@ -45,6 +45,12 @@
     return [whole, grid.createTBody()];
   };
 
+  const noted = (text, note) => {
+    const whole = make("span", text);
+    whole.append(make("small", note, "note"));
+    return whole;
+  };
+
   const changed = (board, one, other) => {
     const [left, right] = [board.items[one], board.items[other]];
     if (!left || !right) return [];
@@ -63,7 +69,7 @@
 
   const show = () => {
     const [one, other] = [a.value, b.value];
-    const [whole, lines] = table(["board", "metric", "A", "B", "B − A", "sure?"], "every board");
+    const [whole, lines] = table(["board", "A", "B", "B − A"], "every board");
     const more = make("details", undefined, "more");
     more.append(make("summary", "Every metric, and the items that changed most"));
     const duels = more.appendChild(make("div", undefined, "duels"));
@@ -80,9 +86,8 @@
       const gap = minus(right, left);
       const ahead = said && said.sure ? ((gap > 0) === (head.up !== false) ? "b" : "a") : "open";
       counts[ahead] += 1;
-      row(lines, [[board.name, "who"], [head.label, ""], [number(left, head.digits), "num", left], [number(right, head.digits), "num", right],
-        [signed(gap, head.digits), `num delta ${ahead === "open" ? "" : better(gap, head.up)}`, gap],
-        [{ a: "A is better", b: "B is better", open: "can't tell" }[ahead], ahead === "open" ? "soft" : ""]]);
+      row(lines, [[noted(board.name, head.label), "who"], [number(left, head.digits), "num", left], [number(right, head.digits), "num", right],
+        [noted(signed(gap, head.digits), { a: "A is better", b: "B is better", open: "can't tell" }[ahead]), `num delta ${ahead === "open" ? "" : better(gap, head.up)}`, gap]]);
       const [grid, body] = table(["metric", "A", "B", "B − A"], board.title);
       board.columns.forEach((column, place) => {
         const [left, right] = [board.scores[one][place], board.scores[other][place]];

@@ -200,5 +200,7 @@ def test_a_picture_that_is_the_same_for_every_run_is_shown_once(
         named = {kind: f"{name}/{kind}.png" for kind in ("image", "pca")}
         records.append(make_record(name, 50.0 + number, artifacts=named))
     page = html(build_table(records, folder=tmp_path))
-    assert page.count("<figcaption>every run<") == 1
+    assert page.count("<figcaption>image<") == 1
+    assert page.index("<figcaption>image<") < page.index("<figcaption>other<")  # in the row of pca
+    assert page.count('<div class="together">') == 1
     assert page.count('<figure class="shot">') == 3
