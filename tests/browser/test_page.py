@@ -69,6 +69,13 @@ def measured(view: Page) -> list[str]:
     return [name for name in names(view) if " · " not in name]
 
 
+def anchor(page: str, protocol: str) -> str:
+    """Return where the first board of a protocol is in a page."""
+    found = re.search(rf'<section id="(board-\d+)" class="board" data-protocol="{protocol}"', page)
+    assert found is not None
+    return found[1]
+
+
 def open_duels(view: Page) -> None:
     view.locator("#versus-out > details > summary").click()
 
@@ -263,15 +270,17 @@ def test_an_item_that_changed_leads_to_its_pictures(opened: Page) -> None:
     changed = duel.locator("details a").all_inner_texts()
     assert changed
     duel.locator("details a", has_text="camel").click()
-    item = opened.locator("[data-item='board-0/camel']")
+    board = anchor(opened.content(), "davis")
+    item = opened.locator(f"[data-item='{board}/camel']")
     item.locator("img").first.wait_for()
-    assert "#item=board-0%2Fcamel" in opened.url
+    assert f"#item={board}%2Fcamel" in opened.url
 
 
 def test_a_link_to_an_item_opens_it(chromium: Browser, page: Path) -> None:
-    for view in watched(chromium, page, 1440, fragment="#item=board-0%2Fkite-surf"):
-        view.locator("[data-item='board-0/kite-surf'] img").first.wait_for()
-        top = view.locator("[data-item='board-0/kite-surf']").bounding_box()
+    board = anchor(page.read_text(encoding="utf-8"), "davis")
+    for view in watched(chromium, page, 1440, fragment=f"#item={board}%2Fkite-surf"):
+        view.locator(f"[data-item='{board}/kite-surf'] img").first.wait_for()
+        top = view.locator(f"[data-item='{board}/kite-surf']").bounding_box()
         assert top is not None
         assert 40 <= top["y"] < 900  # below the bar that stays
 

@@ -71,6 +71,7 @@
     const [one, other] = [a.value, b.value];
     const [whole, lines] = table(["board", "A", "B", "B − A"], "every board");
     const more = make("details", undefined, "more");
+    more.open = Boolean(out.querySelector(":scope > details[open]"));
     more.append(make("summary", "Every metric, and the items that changed most"));
     const duels = more.appendChild(make("div", undefined, "duels"));
     const counts = { a: 0, b: 0, open: 0 };
