@@ -1,5 +1,6 @@
 """Records on disk: one JSON file for each run."""
 
+import hashlib
 import json
 import os
 import re
@@ -42,6 +43,11 @@ def adapter() -> TypeAdapter[Record]:
 def json_schema() -> dict[str, Any]:
     """Return the published JSON Schema of a record."""
     return adapter().json_schema()
+
+
+def failure_of(identity: str) -> str:
+    """Return the id of the record that a failed run leaves, from the one of its success."""
+    return hashlib.sha256(f"{identity} failed".encode()).hexdigest()
 
 
 def stem(record: Record) -> str:

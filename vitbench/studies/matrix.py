@@ -25,7 +25,8 @@ class Row:
     checkpoint: str = ""  # as typed on the command line, with its facts; "": trained, or none
     training: Training | None = None
     printed: str = ""  # id of the printed row, such as table3/dino
-    about: Values = field(default_factory=dict)  # further columns: parameters, epochs, data
+    about: Values = field(default_factory=dict)  # further columns, such as epochs
+    seeds: tuple[int, ...] = ()  # none: those of the study
 
     @property
     def spec(self) -> str | None:
@@ -147,12 +148,11 @@ class Study:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell, row by row."""
-        several = len(self.seeds) > 1
         return tuple(
-            Cell(row, column, seed, several)
+            Cell(row, column, seed, several=len(row.seeds or self.seeds) > 1)
             for row in self.rows
             for column in self.columns
-            for seed in self.seeds
+            for seed in row.seeds or self.seeds
             if f"{row.name}/{column.name}" not in self.left_out
         )
 

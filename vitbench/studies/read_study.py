@@ -34,6 +34,7 @@ OF_ROW = {
     "ground_truth": bool,
     "each": dict,
     "about": dict,
+    "seeds": list,
 }
 OF_TRAIN = {name: OF_ROW[name] for name in ("recipe", "preset", "data", *NUMBERS)}
 OF_COLUMN = {"on": str, "data": str, "metrics": list, "printed": str}
@@ -144,12 +145,16 @@ class _Reader:
 
     def _row(self, table: Table) -> Row:
         name = table.pop("name")
-        about, printed = table.pop("about", {}), table.pop("printed", "")
+        told = {
+            "about": table.pop("about", {}),
+            "printed": table.pop("printed", ""),
+            "seeds": tuple(table.pop("seeds", ())),
+        }
         if table.pop("ground_truth", False):
-            return Row(name, printed=printed, about=about)
+            return Row(name, **told)
         checkpoint = table.pop("checkpoint", "")
         if checkpoint:
-            return Row(name, _with_facts(checkpoint, table), printed=printed, about=about)
+            return Row(name, _with_facts(checkpoint, table), **told)
         own = {key: value for key, value in table.items() if key not in OF_TRAIN}
         if not table.get("recipe"):
             raise SettingError(["it has neither a recipe nor a checkpoint"])
@@ -163,7 +168,7 @@ class _Reader:
             **{key: table[key] for key in NUMBERS if key in table},
         )
         _ = training.made
-        return Row(name, training=training, printed=printed, about=about)
+        return Row(name, training=training, **told)
 
     def _claims(self, tables: list[Any], rows: Any, columns: Any) -> Iterator[Claim]:
         for number, table in enumerate(tables, 1):

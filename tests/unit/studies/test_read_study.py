@@ -21,6 +21,13 @@ crops.blur = [0.0, 0.0, 0.0]
 """
 
 
+def test_a_row_may_have_seeds_of_its_own() -> None:
+    text = TWO.replace("[rows.other]", "[rows.other]\nseeds = [0, 1]")
+    names = [cell.name for cell in read_study(text, "two").cells]
+    assert names[:3] == ["one/knn", "one/retrieval", "other/knn#0"]
+    assert len(names) == 6
+
+
 def test_a_product_makes_a_row_of_each_combination() -> None:
     study = read_study(TRAINED, "mine")
     assert [row.name for row in study.rows] == ["k=1 /16", "k=1 /8", "k=4 /16", "k=4 /8"]
