@@ -70,6 +70,12 @@ def test_the_choice_never_looks_at_val(folders: Path, tmp_path: Path) -> None:
     assert primary.value == 0.0
 
 
+def test_images_under_every_class_are_right_by_chance(undecided: Path, tmp_path: Path) -> None:
+    primary = run(undecided, tmp_path).record.primary()
+    assert primary is not None
+    assert primary.value == pytest.approx(100 / 3)
+
+
 def test_attention_finds_the_patch_that_the_query_asks_for() -> None:
     grid = PoolingGrid(1, 4, 2, seed=0)
     weights = {"query": torch.tensor([9.0, 0, 0, 0]), "key": torch.eye(4)}

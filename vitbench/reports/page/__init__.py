@@ -80,6 +80,7 @@ def _template() -> Template:
         "breakable": _breakable,
         "leading": _leading,
     }
+    environment.tests["startingwith"] = str.startswith
     environment.globals |= {
         "format_scores": format_scores,
         "marks": marks,
