@@ -66,7 +66,7 @@ test-lowest: install
 
 # Lines of the core that the tests reach; below the floor it fails.
 coverage: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m 'not gpu and not network and not data and not browser'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m 'not gpu and not network and not data and not browser and not slurm'
 
 # The documentation, without a network; every warning is an error.
 docs: install
