@@ -15,6 +15,7 @@ AXE := 4.14.1
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo 'installs into $(VENV): about 7 GB on disk, most of it PyTorch with its CUDA libraries'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
@@ -65,7 +66,7 @@ test-lowest: install
 
 # Lines of the core that the tests reach; below the floor it fails.
 coverage: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m 'not gpu and not network and not data and not browser'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m 'not gpu and not network and not data and not browser and not slurm'
 
 # The documentation, without a network; every warning is an error.
 docs: install
