@@ -8,6 +8,7 @@ from pathlib import Path
 from vitbench.errors import IncomparableRecords, SettingError, UnknownName
 from vitbench.records import Record, Unreadable, failure_of
 from vitbench.reports.escape import NAME, plain
+from vitbench.reports.families import FAMILIES, family
 from vitbench.reports.leaderboard import Column, Leaderboard, build_leaderboards
 from vitbench.reports.published import join_measured, published_records
 from vitbench.reports.select import (
@@ -82,7 +83,9 @@ def build_table(
         ]
         joined = join_measured(others, runs)
         shown += [new for old, new in zip(others, joined, strict=True) if new is not old]
-    boards = build_leaderboards([*runs, *shown])
+    boards = tuple(
+        sorted(build_leaderboards([*runs, *shown]), key=lambda one: FAMILIES.index(family(one)))
+    )
     if metrics:
         boards = _with_metrics(boards, metrics)
     held = _held(runs, against) if against else ()

@@ -78,6 +78,7 @@ def _board(
     return {
         "anchor": f"board-{index}",
         "key": key_of(board),
+        "name": _name(board),
         "title": escape.plain(board.title),
         "family": family(board),
         "noun": board.items_name,
@@ -113,6 +114,12 @@ def _board(
             if {one.one, one.other} <= entries.keys()
         ],
     }
+
+
+def _name(board: Leaderboard) -> str:
+    """Name a board in a line: its protocol, its preset and its data."""
+    parts = (board.protocol.name, board.protocol.preset, board.data_name.partition("@")[0])
+    return escape.plain(" · ".join(filter(None, parts)))
 
 
 def key_of(board: Leaderboard) -> str:
