@@ -15,6 +15,7 @@ AXE := 4.14.1
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo 'installs into $(VENV): about 7 GB on disk, most of it PyTorch with its CUDA libraries'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'

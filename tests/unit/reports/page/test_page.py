@@ -43,6 +43,14 @@ def test_the_page_is_one_file_that_names_no_other() -> None:
         assert value in page
 
 
+def test_the_title_counts_one_as_one(make_record: MakeRecord) -> None:
+    alone, both = (
+        html(build_table([make_record(name) for name in names])) for names in (("a",), ("a", "b"))
+    )
+    assert "1 checkpoint on 1 board<" in alone
+    assert "2 checkpoints on 1 board<" in both
+
+
 def test_a_hostile_record_adds_no_tag_and_no_handler(make_record: MakeRecord) -> None:
     tame, rogue = make_record("tame"), make_record(HOSTILE)
     rogue = replace(
