@@ -23,14 +23,15 @@ def _casts(layer: Linear, x: torch.Tensor) -> int:
     """Return how often a pass under autocast casts something of the weight's size."""
     with torch.autocast("cpu", torch.bfloat16), Copies() as copies:
         layer(x)
-    return copies.of.count(layer.weight.shape)
+    shapes: list[torch.Size] = copies.of
+    return shapes.count(layer.weight.shape)
 
 
-class Copies(TorchDispatchMode):
+class Copies(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps the shapes of what is cast."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.of: list[torch.Size] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
