@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -180,6 +181,7 @@ class Trials:
 
     def _fail(self, kind: str, job: Unbroken, text: str) -> None:
         self.failures.append(f"{kind}, {job.name}: {text}")
+        print(f"failed: {self.failures[-1]}", file=sys.stderr, flush=True)
 
 
 def _clear_runs(_: Data, folder: Path) -> None:
