@@ -12,7 +12,7 @@ from vitbench.folder_lock import lock_file
 PART = ".part"  # ending of what is being written
 BUILDING = ".building-"  # beginning of the name of a folder that is being made
 REMOVED = ".removed-"  # and of one that is being removed
-SETTLED = 1.0  # seconds after which whoever makes a file has locked it
+SETTLED = 1.0  # seconds in which whoever makes a file has locked it
 ABANDONED = 24 * 3600  # seconds after which a file counts as left over, locked or not
 
 
@@ -52,8 +52,10 @@ def sweep(folder: Path, pattern: str = f".*{PART}") -> None:
         pattern: Which of its files are temporary.
     """
     with suppress(OSError):  # a folder that can't be written is nobody's to clean
-        for path in folder.glob(pattern):
-            if not path.is_symlink() and _is_left_over(path):
+        found = list(folder.glob(pattern))
+        settled = time.time() + SETTLED
+        for path in found:
+            if not path.is_symlink() and path.is_file() and _is_left_over(path, settled):
                 path.unlink(missing_ok=True)
 
 
@@ -65,9 +67,10 @@ def sweep_folders(folder: Path, pattern: str, *, age: float) -> None:
                 shutil.rmtree(path)
 
 
-def _is_left_over(path: Path) -> bool:
+def _is_left_over(path: Path, settled: float) -> bool:
+    """Tell whether nobody writes a file; if it is new, once its maker must have locked it."""
     age = time.time() - path.stat().st_mtime
-    if not path.is_file() or age < SETTLED:
-        return False
+    if age < SETTLED:
+        time.sleep(max(0.0, settled - time.time()))
     with path.open("rb") as stream:
         return age > ABANDONED or lock_file(stream, wait=False) is True

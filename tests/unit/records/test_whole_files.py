@@ -1,9 +1,11 @@
 import os
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from vitbench.cli.main import main
+from vitbench.folder_lock import lock_file
 from vitbench.records import atomic, sweep, sweep_folders
 
 
@@ -38,10 +40,14 @@ def test_what_a_killed_run_left_is_swept_and_what_is_being_written_stays(tmp_pat
     assert names(tmp_path) == ["data.part", "y"]
 
 
-def test_what_was_made_a_moment_ago_may_not_be_locked_yet(tmp_path: Path) -> None:
-    (tmp_path / ".x.part").touch()
-    sweep(tmp_path)
-    assert names(tmp_path) == [".x.part"]
+def test_what_was_made_a_moment_ago_may_be_locked_a_moment_later(tmp_path: Path) -> None:
+    with (tmp_path / ".x.part").open("w") as stream:
+        (tmp_path / ".y.part").touch()
+        maker = threading.Timer(0.1, lock_file, [stream], {"wait": False})
+        maker.start()
+        sweep(tmp_path)
+        maker.join()
+        assert names(tmp_path) == [".x.part"]
 
 
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
