@@ -51,10 +51,12 @@ def sweep(folder: Path, pattern: str = f".*{PART}") -> None:
         folder: Where they may lie; there need not be one.
         pattern: Which of its files are temporary.
     """
-    with suppress(OSError):  # a folder that can't be written is nobody's to clean
-        found = list(folder.glob(pattern))
-        settled = time.time() + SETTLED
-        for path in found:
+    found = list(folder.glob(pattern))
+    settled = time.time() + SETTLED
+    for path in found:
+        with suppress(
+            OSError
+        ):  # it is gone, or in a folder that can't be written: nobody's to clean
             if not path.is_symlink() and path.is_file() and _is_left_over(path, settled):
                 path.unlink(missing_ok=True)
 
