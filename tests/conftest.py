@@ -1,6 +1,7 @@
 """What every test may use: a private cache, small data, the real data when it is asked for."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -49,4 +50,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = generator.integers(0, 120, (40, 48, 3), dtype=np.uint8)
                 pixels[..., 2 - number] += 100
                 Image.fromarray(pixels).save(root / split / name / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def undecided(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return these folders with every val image in every class: a third of answers is right."""
+    root = tmp_path_factory.mktemp("undecided")
+    (root / "train").symlink_to(folders / "train")
+    for name in ("blue", "green", "red"):
+        (root / "val" / name).mkdir(parents=True)
+        for path in (folders / "val").rglob("*.png"):
+            shutil.copy(path, root / "val" / name / f"{path.parent.name}-{path.name}")
     return root

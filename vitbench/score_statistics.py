@@ -80,54 +80,99 @@ def average_precision(items: Items, kind: str, ious: slice) -> Statistic:
     groups = np.split(order, np.searchsorted(category[order], np.arange(1, truths.shape[1])))
 
     def evaluate(counts: Counts) -> NDArray[np.float64]:
-        objects, by_image = (counts @ truths).T.copy(), counts.T.copy()
+        objects, by_image = (counts @ truths).T.copy(), counts.T.astype(np.int32)
         found = np.empty((matched.shape[1], *objects.shape))  # (IoUs, categories, R)
         for index, group in enumerate(groups):
-            drawn = by_image[image[group]]  # (detections, R)
-            seen = _running_sums(drawn.copy())
-            for level in range(matched.shape[1]):
-                skipped = ignored[group, level]
-                hits = np.flatnonzero(matched[group, level] & ~skipped)
-                counted = seen[hits] - _seen_of(drawn, np.flatnonzero(skipped), hits)
-                found[level, index] = _precision_at_recalls(drawn[hits], counted, objects[index])
+            found[:, index] = _average_precisions(
+                by_image[image[group]], matched[group], ignored[group], objects[index]
+            )
         return 100 * _mean_defined(found, axis=(0, 1))
 
     return Statistic(evaluate, 1_000)
 
 
-def _seen_of(
-    drawn: NDArray[np.float64], some: NDArray[np.intp], hits: NDArray[np.intp]
+def _average_precisions(
+    drawn: NDArray[np.int32],
+    matched: NDArray[np.bool_],
+    ignored: NDArray[np.bool_],
+    objects: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Count how often some detections were drawn up to each of the hits; (d, R) -> (hits, R)."""
-    sums = np.zeros((len(some) + 1, drawn.shape[1]))
-    sums[1:] = drawn[some]
-    return _running_sums(sums)[np.searchsorted(some, hits)]
+    """Return the AP of one category at each IoU, (IoUs, R); NaN where it has no objects.
 
-
-def _precision_at_recalls(
-    hits: NDArray[np.float64], counted: NDArray[np.float64], objects: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Average the best precision at or beyond each recall; (d, R), (d, R), (R,) -> (R,).
-
-    Given are how often each of the d right detections was drawn, how many detections count up to
-    it, and the objects. Recall and the best precision change at right detections alone.
+    Args:
+        drawn: How often each detection occurs in each resample, the best one first, (d, R).
+        matched: Whether it was matched at each IoU, (d, IoUs).
+        ignored: Whether it does not count there, (d, IoUs).
+        objects: How many there are to be found, (R,).
     """
-    right = _running_sums(hits)
-    best = _divide(right, counted, otherwise=0.0)
-    for row in range(len(best) - 1, 0, -1):
-        np.maximum(best[row - 1], best[row], out=best[row - 1])
-    some = np.maximum(objects, 1.0)
-    below = (100 * right / some).astype(np.intp)  # recalls below; the next may be equal
-    passed = below + (RECALLS.take(below, mode="clip") <= right / some)
-    summed = (best * np.diff(passed, axis=0, prepend=0)).sum(axis=0)
-    values: NDArray[np.float64] = np.where(objects > 0, summed / len(RECALLS), np.nan)
-    return values
+    hit = matched & ~ignored
+    rows = np.flatnonzero(hit.any(axis=1))
+    times = drawn[rows].astype(np.float64)
+    seen = _accumulated(np.add, drawn.copy())[rows].astype(np.float64)
+    distinct, column = np.unique(objects, return_inverse=True)
+    most = min(times.sum(axis=0).max(initial=0), objects.max())
+    passed = _recalls_passed(int(most), distinct)
+    found = np.empty((hit.shape[1], len(objects)))
+    for level in range(hit.shape[1]):
+        hits = np.flatnonzero(hit[rows, level])
+        counted = seen[hits]
+        if ignored[:, level].any():
+            counted -= _seen_of(drawn, np.flatnonzero(ignored[:, level]), rows[hits])
+        found[level] = _summed_precision(times[hits], counted, passed, column)
+    return np.where(objects > 0, found / len(RECALLS), np.nan)
 
 
-def _running_sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Add to each row those above it, in place; with long rows far quicker than `cumsum`."""
-    for row in range(1, len(rows)):
-        np.add(rows[row - 1], rows[row], out=rows[row])
+def _seen_of(
+    drawn: NDArray[np.int32], some: NDArray[np.intp], hits: NDArray[np.intp]
+) -> NDArray[np.int32]:
+    """Count how often some detections were drawn up to each of the hits; (d, R) -> (hits, R)."""
+    sums = np.zeros((len(some) + 1, drawn.shape[1]), dtype=np.int32)
+    sums[1:] = drawn[some]
+    return _accumulated(np.add, sums)[np.searchsorted(some, hits)]
+
+
+def _recalls_passed(most: int, objects: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Count the recalls that 0, 1, … `most` right detections reach; (n,) -> (most + 1, n)."""
+    reached = np.arange(most + 1)[:, None] / np.maximum(objects, 1.0)
+    return np.searchsorted(RECALLS, reached, side="right").astype(np.float64)
+
+
+def _summed_precision(
+    times: NDArray[np.float64],
+    counted: NDArray[np.float64],
+    passed: NDArray[np.float64],
+    column: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Sum the best precision at or beyond each recall that is reached; (hits, R) -> (R,).
+
+    Recall and the best precision change at right detections alone. Arrays are used up: this is the
+    inner loop of a report.
+
+    Args:
+        times: How often each right detection occurs, (hits, R).
+        counted: How many detections count up to it, (hits, R).
+        passed: How many recalls are passed by 0, 1, … right ones.
+        column: The column of `passed` for each resample, (R,).
+    """
+    right = _accumulated(np.add, times)
+    best = np.divide(right, np.maximum(counted, 1.0, out=counted), out=counted)
+    _accumulated(np.maximum, best[::-1])
+    right *= passed.shape[1]
+    right += column
+    reached = passed.take(
+        right.astype(np.intp), mode="clip"
+    )  # more than there are objects pass all
+    right[:1] = reached[:1]
+    np.subtract(reached[1:], reached[:-1], out=right[1:])
+    summed: NDArray[np.float64] = np.einsum("kr,kr->r", best, right)
+    return summed
+
+
+def _accumulated(combine: np.ufunc, rows: NDArray[Any]) -> NDArray[Any]:
+    """Combine each row with those above it, in place; far quicker than `combine.accumulate`."""
+    above = None
+    for row in rows:
+        above = row if above is None else combine(row, above, out=row)
     return rows
 
 

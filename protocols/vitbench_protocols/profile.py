@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench.api import Context, DataKind, MetricSpec, Need, Outcome, Presets, Score, setting
-from vitbench.kit import atomic, distributed
+from vitbench.kit import atomic, distributed, write_curve
 
 if TYPE_CHECKING:
     import torch
@@ -56,10 +56,15 @@ class Profile:
         MetricSpec("flops", "GFLOPs an image", "", higher_is_better=False),
         MetricSpec("parameters", "parameters (millions)", "", higher_is_better=False),
     )
-    presets: ClassVar[Presets] = {"native": {}, "resolutions": {"sizes": (224, 384, 512, 768)}}
+    presets: ClassVar[Presets] = {
+        "native": {},
+        "resolutions": {"sizes": (224, 384, 512, 768)},
+        "small": {"batch_size": 4, "rounds": 5},
+    }
     preset_notes: ClassVar[Mapping[str, str]] = {
         "native": "ours: images of 224 px",
         "resolutions": "ours: images of 224, 384, 512 and 768 px",
+        "small": "ours: 5 rounds of 4 images; seconds on a CPU",
     }
     examples: ClassVar[tuple[str, ...]] = (
         "vitbench eval profile dino-vits16",
@@ -98,7 +103,7 @@ class Profile:
         )
         ids = np.array([f"round {number:03}" for number in range(len(scored))])
         items = {"ids": ids, "images_per_second": scored}
-        return Outcome(scores, items, _write(rows, context.output / "resolutions.csv"))
+        return Outcome(scores, items, _write(rows, context.output))
 
     def _measure(
         self, backbone: "Backbone", context: Context, size: int
@@ -170,15 +175,26 @@ def _device_name(device: "torch.device") -> str:
     return torch.cuda.get_device_name(device)
 
 
-def _write(rows: Sequence[dict[str, Any]], path: Path) -> dict[str, Path]:
-    """Write the sizes as CSV."""
-    if distributed.is_main():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["size, px", "images/s", "latency, ms", "memory, MiB", "GFLOPs"])
-            for row in rows:
-                values = (row[key] for key in ("images/s", "latency", "memory", "flops"))
-                cells = ["" if value is None else f"{value:.4g}" for value in values]
-                writer.writerow([row["size"], *cells])
-    return {"resolutions": path}
+def _write(rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, Path]:
+    """Write the sizes as CSV and, of several, the speeds as a curve."""
+    paths = {"resolutions": folder / "resolutions.csv"}
+    sizes = sorted({row["size"]: row["images/s"] for row in rows}.items())
+    if len(sizes) > 1:
+        paths["speed by size"] = folder / "speed.svg"
+    if not distributed.is_main():
+        return paths
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        atomic(paths["resolutions"]) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["size, px", "images/s", "latency, ms", "memory, MiB", "GFLOPs"])
+        for row in rows:
+            values = (row[key] for key in ("images/s", "latency", "memory", "flops"))
+            cells = ["" if value is None else f"{value:.4g}" for value in values]
+            writer.writerow([row["size"], *cells])
+    if len(sizes) > 1:
+        points = np.array(sizes, dtype=np.float64).T
+        write_curve(paths["speed by size"], "speed", ("side, px", "images/s"), *points)
+    return paths

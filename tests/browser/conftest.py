@@ -206,9 +206,9 @@ def _picture(path: Path, missed: float, step: int, text: str) -> None:
 
 @pytest.fixture(scope="session")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with 2,000 records."""
+    """Return a folder with 10,000 records."""
     folder = tmp_path_factory.mktemp("crowd")
-    for number in range(2000):
+    for number in range(10_000):
         values = {"top1_k20": np.array([number / 20])}
         write_record(_record(f"run-{number}", number, "knn", _images(), values, "top-1"), folder)
     return folder

@@ -24,7 +24,7 @@ def vitbench(tmp_path: Path) -> Command:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1200,  # the quick demo on a busy machine
             check=False,
         )
 

@@ -45,6 +45,14 @@ def test_a_sweep_is_planned_done_cell_by_cell_and_shown(
     page = (empty / "page.html").read_text()
     assert page.count('scope="row"') == 2
     assert "missing" not in page
+    ends(0, *sweep(folders, "cards"), "--out", "cards")
+    written = capsys.readouterr().out.split()
+    assert [Path(name).parent.name for name in written] == ["cards", "cards"]
+    text = Path(written[0]).read_text()
+    assert f"# {RANDOM}\n" in text
+    assert "| architecture | vit_" in text
+    assert "| knn | " in text
+    assert "| retrieval@classes | " in text
 
 
 def test_a_record_of_eval_answers_a_cell(

@@ -1,12 +1,15 @@
 """What the pages tell people to type is typed: every python and console block, page by page."""
 
 import shlex
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.docs.pages import DOCS, blocks, written
 from vitbench.cli.main import main
+from vitbench.engine.protocol import protocols
 
 RUN = {"python", "console"}
 PAGES = [page for page in written() if any(block.language in RUN for block in blocks(page))]
@@ -30,6 +33,35 @@ def test_what_a_page_tells_to_type_works(
                 assert _typed(command) == code, command
                 shown = " ".join(capsys.readouterr().out.split())
                 assert all(" ".join(line.split()) in shown for line in lines), command
+
+
+def test_the_package_on_the_page_of_a_protocol_passes_its_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = list(blocks(DOCS / "tutorials" / "protocol.md"))
+    source, table = (block.text for block in page if block.language == "python")
+    (project,) = (block.text for block in page if block.language == "toml")
+    (tmp_path / "spread.py").write_text(source.partition("\nfound = ")[0] + table)
+    _installed(tomllib.loads(project)["project"], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    protocols.__dict__.pop("_entries", None)
+    try:
+        assert main(["check-plugin", "spread"]) == 0, capsys.readouterr()
+    finally:
+        protocols.__dict__.pop("_entries", None)
+
+
+def _installed(project: dict[str, Any], site: Path) -> None:
+    """Leave what `pip install` leaves of a distribution's entry points."""
+    folder = site / f"{project['name']}-{project['version']}.dist-info"
+    folder.mkdir()
+    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (folder / "METADATA").write_text(head)
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
+    (folder / "entry_points.txt").write_text("\n".join(lines))
 
 
 def _typed(command: str) -> int:

@@ -29,6 +29,7 @@ def test_a_run_times_every_size_and_needs_no_data(tmp_path: Path) -> None:
     folder = found.path.parent
     table = (folder / found.record.artifacts["resolutions"]).read_text().splitlines()
     assert [line.split(",")[0] for line in table[1:]] == ["64", "32"]
+    assert "<polyline" in (folder / found.record.artifacts["speed by size"]).read_text()
     assert any(note.startswith("timed on cpu") for note in found.record.notes)
 
 

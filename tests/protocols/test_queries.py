@@ -79,6 +79,16 @@ def test_images_of_other_colors_are_all_taken_for_others(
 
 
 @every
+def test_images_under_every_class_are_right_by_chance(
+    name: str, folders: Path, undecided: Path, tmp_path: Path
+) -> None:
+    scores = values(run(name, folders, tmp_path, queries=str(undecided / "val")))
+    primary = "top1_k20" if name == "knn" else "top1"
+    assert scores[primary] == pytest.approx(100 / 3)
+    assert scores["clean_top1"] == 100.0
+
+
+@every
 def test_classes_that_the_queries_lack_do_not_compete(
     name: str, folders: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from vitbench.kit import distributed
 from vitbench_protocols.correspondence import Correspondence
 from vitbench_protocols.discovery import Discovery
 from vitbench_protocols.health import Health
+from vitbench_protocols.knn import Knn
+from vitbench_protocols.layers import Layers
 from vitbench_protocols.logistic import Logistic
 from vitbench_protocols.retrieval import Retrieval
 from vitbench_protocols.segmentation import Segmentation
@@ -30,6 +32,8 @@ def protocols(folders: Path) -> dict[str, tuple[EvaluationProtocol, str]]:
         ),
         "correspondence": (Correspondence(size=64), "synthetic"),
         "discovery": (Discovery(split="val", method="tokencut"), "synthetic"),
+        "knn": (Knn(queries=str(folders), **crop), str(folders)),
+        "layers": (Layers(of="correspondence", of_preset="small"), "synthetic"),
         "health": (Health(images=40, view_images=4, views=3, **crop), "synthetic"),
         "retrieval": (Retrieval(size=48), "synthetic"),
         "segmentation": (

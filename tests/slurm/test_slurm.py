@@ -1,109 +1,94 @@
 """A study on a real Slurm, on this machine; `make test-slurm` starts it."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import vitbench
+
 pytestmark = pytest.mark.slurm
-STUDY = """
-title = "Two trainings and a floor, on Slurm"
-[train]
-preset = "small"
-data = "synthetic"
-arch = "vit_micro_patch16_64"
-batch_size = 4
-steps = {steps}
-[rows.DINO]
-recipe = "dino"
-[rows.SelfPatch]
-recipe = "selfpatch"
-[rows.floor]
-checkpoint = "random:vit_micro_patch16_64"
-[columns.knn]
-data = "synthetic"
-limit = 40
-[[claims]]
-better = "SelfPatch"
-than = "floor"
-"""
-PATIENCE = 1800  # seconds
+STUDY = ("study", "table3", "--scale", "tiny")
+PACKAGES = ("vitbench", "protocols", "checkpoints")
+PATIENCE = 1800  # seconds; half a minute each on an idle machine
+WEIGHTS = "backbone.safetensors"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    return tmp_path
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the code of now from a commit of its own, so that jobs can be submitted."""
+    code, here = Path(vitbench.__file__).parent.parent, tmp_path / "code"
+    for name in PACKAGES:
+        shutil.copytree(code / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
+    git = ("git", "-C", str(here))
+    run(*git, "init", "-q")
+    run(*git, "add", "--all")
+    run(*git, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "all")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(str(here / name) for name in ("", *PACKAGES)))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
 
 
 def run(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def study(*words: str) -> str:
-    return run(sys.executable, "-m", "vitbench", "study", "study.toml", *words)
+def run_vitbench(*words: str) -> str:
+    return run(sys.executable, "-m", "vitbench", *words)
 
 
-def submitted() -> str:
-    """Hand a study to Slurm and return the number of its trainings.
-
-    The scripts are printed, and given to it here: a tree with changes would not be submitted.
-    """
-    scripts = study("run", "--slurm=print").split("#!/bin/bash\n")[1:]
-    number = first = ""
-    for script in scripts:
-        waits = [f"--dependency=aftercorr:{number}"] if "DINO/knn" in script else []
-        number = subprocess.run(
-            ["sbatch", "--parsable", *waits],
-            input=f"#!/bin/bash\n{script}",
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        first = first or number
-    return first
+def states(job: str = "") -> list[str]:
+    """Return the states of the tasks in the queue, of one job or of all."""
+    return run("squeue", "-h", "-r", "-o", "%T", *(["-j", job] if job else [])).split()
 
 
-def wait_until_empty() -> None:
+def wait_for(what: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
-    while run("squeue", "-h").strip():
-        assert time.monotonic() < deadline, run("squeue")
-        time.sleep(1)
-
-
-def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one(
-    folder: Path,
-) -> None:
-    (folder / "study.toml").write_text(STUDY.format(steps=60))
-    (folder / "results" / ".cells" / "slurm").mkdir(parents=True)
-    _stop_the_first_training(folder, submitted())
-    wait_until_empty()
-    assert "nothing to do" in study("run")
-    shown = study("show", "--format", "markdown")
-    assert "missing" not in shown
-    trained = next((folder / "runs" / "study").glob("DINO-*"))
-    command = [sys.executable, "-m", "vitbench", "train", "dino", "--preset", "small"]
-    more = ["--data", "synthetic", "--steps", "60", "--device", "auto", "--out", "unbroken"]
-    run(*command, *more, "--arch", "vit_micro_patch16_64", "--batch-size", "4")
-    name = "backbone.safetensors"
-    assert (trained / name).read_bytes() == (folder / "unbroken" / name).read_bytes()
-
-
-def _stop_the_first_training(folder: Path, number: str) -> None:
-    """Warn the first training as Slurm does before it preempts; it saves and is queued again."""
-    deadline = time.monotonic() + PATIENCE
-    while not any((folder / "runs").glob("*/DINO-*/metrics.jsonl")):
+    while not what():
         assert time.monotonic() < deadline, run("squeue")
         time.sleep(0.5)
-    run("scancel", "--batch", "--signal=USR1", f"{number}_0")
-    while "RUNNING" in (state := run("squeue", "-h", "-j", f"{number}_0", "-o", "%T")):
-        assert time.monotonic() < deadline, state
-        time.sleep(0.2)
-    log = next((folder / "results" / ".cells" / "slurm").glob("*_0.log"))
-    assert "stopped by SIGUSR1 after saving" in log.read_text()
+
+
+def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one() -> None:
+    submitted = run_vitbench(*STUDY, "run", "--slurm")
+    trainings = submitted.split()[1].rstrip(":")
+    wait_for(lambda: states(trainings).count("RUNNING") == 2)
+    interrupt(f"{trainings}_0", "scancel", "--batch", "--signal=USR1")
+    interrupt(f"{trainings}_1", "scontrol", "requeue")
+    plan = run_vitbench(*STUDY, "plan")
+    assert f"in the queue: {trainings}" in plan
+    wait_for(lambda: not states())
+    for number in (0, 1):
+        assert " Restarts=1 " in run("scontrol", "show", "job", f"{trainings}_{number}")
+    done = run_vitbench(*STUDY, "run")
+    assert "nothing to do, 2 trainings: 2 done; 6 cells: 6 done" in done
+    assert "missing" not in run_vitbench(*STUDY, "show", "--format", "markdown")
+    *words, out = words_of("DINO")
+    run_vitbench("train", *words, "unbroken", "--device", "auto")
+    assert Path(out, WEIGHTS).read_bytes() == Path("unbroken", WEIGHTS).read_bytes()
+
+
+def interrupt(task: str, *command: str) -> None:
+    """Interrupt a training in its middle; it saves its state."""
+    wait_for(lambda: " 20/" in log_of(task))
+    run(*command, task)
+    wait_for(lambda: "after saving step" in log_of(task))
+
+
+def log_of(task: str) -> str:
+    logs = Path("results", ".cells", "slurm").glob(f"*-{task}.log")
+    return "".join(path.read_text() for path in logs)
+
+
+def words_of(row: str) -> list[str]:
+    """Return the words of `vitbench train …` that trained a row."""
+    kept = [json.loads(path.read_text()) for path in Path("results").rglob("cell.json")]
+    return next(one["request"]["training"] for one in kept if one["name"] == row)

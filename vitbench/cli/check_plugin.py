@@ -8,7 +8,8 @@ USAGE = """usage: vitbench check-plugin NAME [--preset NAME] [--data DATA]
 Check that a plug-in keeps its contract. NAME is the name of a protocol, scorer, backbone, reader or
 recipe; if several have it, each is checked. Exit code 2 if a check fails.
 
-  --preset NAME  preset of the protocol to run it with, for a run that is short
+  --preset NAME  preset of the protocol to run it with, for a run that is short (default: small, if
+                 there is one)
   --data DATA    small data set that the protocol runs on or the reader reads (default synthetic)
 
 example:

@@ -1,4 +1,4 @@
-"""`vitbench data list|get|check|layout|pack`: data sets by name, and small copies of images."""
+"""`vitbench data VERB`: data sets by name, and small copies of images."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -10,6 +10,7 @@ VERBS: Mapping[str, tuple[str, str]] = {  # module and what the verb does
     "get": ("data_sets", "download a published set, and put it where readers look"),
     "check": ("data_sets", "compare a folder with the published set: counts, sizes, names"),
     "layout": ("data_sets", "print the folders and files that a set or a kind of data has"),
+    "convert": ("data_convert", "write nyuv2, which is a MATLAB file, as images"),
     "pack": ("data_pack", "write small copies of images as WebDataset shards"),
 }
 EXAMPLES = """\

@@ -17,6 +17,7 @@ from vitbench.testing import (
 )
 from vitbench.training.recipes import recipes
 
+SHORT = "small"  # the preset that a protocol is run with, if it has one and no other is asked for
 REGISTRIES: Mapping[str, Registry[object]] = {
     "protocol": protocols,
     "scorer": scorers,
@@ -30,7 +31,7 @@ def findings(kind: str, name: str, preset: str | None, data: str | None) -> Iter
     """Yield the finding of each check of one component."""
     if kind == "protocol":
         protocol = protocols.get(name)
-        chosen = preset_settings(protocol, preset)
+        chosen = preset_settings(protocol, preset or (SHORT if SHORT in protocol.presets else None))
         return check_protocol(protocol, data=data or "synthetic", **chosen)
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
         "scorer": lambda: check_scorer(scorers.get(name)),

@@ -25,7 +25,7 @@ examples:
   vitbench report
   vitbench report --compare dino selfpatch --format markdown
   vitbench report --against dino
-  vitbench report --bundle ours
+  vitbench report --bundle ours --push me/my-runs
   vitbench report ours theirs
   vitbench report --format html --open"""
 
@@ -75,6 +75,11 @@ class Options:
         help="new folder to write the page, the runs' records and files, their schema and a list of"
         " hashes to, so that others can put them beside theirs: vitbench report MINE THEIRS",
     )
+    push: str = setting(
+        "",
+        help="with --bundle: data set of the Hugging Face Hub, OWNER/NAME, to upload the bundle to;"
+        " made private if it is not there",
+    )
     open: bool = setting(False, help="open the report's file in the browser")
 
 
@@ -97,6 +102,8 @@ def run(arguments: list[str]) -> int:
         )
     if options.open and not options.out and options.format != "html":
         raise SettingError(["--open needs a file to open"], hint="--format html, or --out FILE")
+    if options.push and options.bundle is None:
+        raise SettingError(["--push needs a bundle to upload"], hint="--bundle DIR")
     records, folders = read_folders(places)
     table = build_table(
         records,
@@ -114,6 +121,10 @@ def run(arguments: list[str]) -> int:
 
         count = write_bundle(table, options.bundle)
         sys.stdout.write(f"{count} records in {options.bundle}\n")
+        if options.push:
+            from vitbench.reports.hub import upload
+
+            sys.stdout.write(f"{upload(options.bundle, options.push)}\n")
     elif options.to is not None:
         sent = send(table, options.to, options.out)
         sys.stdout.write(f"{sent} new runs sent to {options.to}\n")

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitbench.cli import study_actions
 from vitbench.cli.flags import parse
 from vitbench.cli.report import write_report
-from vitbench.cli.study_actions import How, action_of
+from vitbench.cli.study_actions import How, act, action_of, command
 from vitbench.errors import SettingError
 from vitbench.records import Record, read_records
 from vitbench.settings import setting
-from vitbench.studies.reproduction import TOLERANCE, ledger, reproduction_of
+from vitbench.studies.reproduction import TOLERANCE, ledger, official_scores, reproduction_of
 
 ABOUT = """\
 Measure every score that the authors of a checkpoint printed and vitbench has the protocol of.
@@ -48,7 +47,7 @@ def run(arguments: list[str]) -> int:
     )
     if what.ledger:
         found = [one for one in read_records(how.results) if isinstance(one, Record)]
-        text = ledger(found, what.tolerance)
+        text = ledger(found, official_scores(how.results), what.tolerance)
         if how.out:
             write_report(text, Path(how.out))
         else:
@@ -57,6 +56,5 @@ def run(arguments: list[str]) -> int:
     if not what.checkpoint:
         raise SettingError(["no checkpoint is named"], hint="vitbench reproduce dino-vits16 plan")
     study = reproduction_of(what.checkpoint, what.data)
-    data = ["--data", *what.data] if what.data else []
-    words = ["reproduce", what.checkpoint, "run", *data, "--results", str(how.results)]
-    return study_actions.act(action, study, how, words)
+    words = command("reproduce", what.checkpoint, "run", data=what.data, results=how.results)
+    return act(action, study, how, words)

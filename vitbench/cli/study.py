@@ -1,16 +1,15 @@
-"""`vitbench study NAME|FILE.toml [plan|run|show]`: a table of trainings and evaluations."""
+"""`vitbench study NAME|FILE.toml [plan|run|show|cards]`: a table of trainings and evaluations."""
 
-from vitbench.cli import study_actions
 from vitbench.cli.flags import parse, taken
-from vitbench.cli.study_actions import How, action_of
+from vitbench.cli.study_actions import How, act, action_of, command
 from vitbench.studies.catalog import find_study, study_names
 
 USAGE = """\
-usage: vitbench study NAME|FILE.toml [plan|run|show] [--scale NAME] [flags]
+usage: vitbench study NAME|FILE.toml [plan|run|show|cards] [--scale NAME] [flags]
 
 A study is a table: its rows are trainings and checkpoints, its columns are protocols. `plan` (the
 default) says what there is and what is left, `run` does what is left, `show` prints the table with
-the published values and judges the claims.
+the published values and judges the claims, `cards` writes a page on each network.
 
 studies: {names}
 
@@ -30,7 +29,6 @@ def run(arguments: list[str]) -> int:
     name, *rest = arguments
     scale, rest = taken(rest, "--scale")
     action, rest = action_of(rest, "plan")
-    scaled = ["--scale", scale] if scale else []
     (how,) = parse(
         {"how it runs": How},
         rest,
@@ -38,5 +36,5 @@ def run(arguments: list[str]) -> int:
         description="Plan, run or show a study; --scale small is minutes to an hour on two cores.",
     )
     study = find_study(name, scale or "full")
-    words = ["study", name, "run", *scaled, "--results", str(how.results)]
-    return study_actions.act(action, study, how, words)
+    words = command("study", name, "run", scale=scale, results=how.results)
+    return act(action, study, how, words)

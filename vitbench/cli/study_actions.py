@@ -1,10 +1,10 @@
-"""What can be done with a study or a sweep: plan it, run it, show it."""
+"""What can be done with a study or a sweep: plan it, run it, show it, write cards of it."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from vitbench.cli import train
 from vitbench.cli.main import main
@@ -13,21 +13,24 @@ from vitbench.cli.reporter import speaking
 from vitbench.errors import UnknownName
 from vitbench.reports.render import Form
 from vitbench.reports.study_forms import render_study
-from vitbench.settings import setting
+from vitbench.settings import flag, setting
+from vitbench.studies.cards import write_cards
 from vitbench.studies.cell_state import CELLS, State, Work, states_of, works_of
 from vitbench.studies.commands import command_lines
 from vitbench.studies.faults import broken_checkpoints, missing_data, refuse
 from vitbench.studies.local import Local, slots
-from vitbench.studies.matrix import Study
+from vitbench.studies.matrix import Cell, Study
 from vitbench.studies.plan import plan_lines, summary
 from vitbench.studies.processes import call
 from vitbench.studies.show import study_table
 from vitbench.studies.slurm import LOGS, Cluster, jobs_of, queue, submit
 from vitbench.studies.tasks import tasks_of
+from vitbench.studies.training_row import Training
 from vitbench.studies.worker import Worker
 
-Action = Literal["plan", "run", "show"]
-ACTIONS: tuple[Action, ...] = ("plan", "run", "show")
+Action = Literal["plan", "run", "show", "cards"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+CARDS = "cards"  # the folder, where none is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,10 @@ class How:
     time: str = setting("", help="time limit of the Slurm jobs, such as 4:00:00")
     gpus: int | None = setting(None, help="GPUs of a Slurm job on each of its nodes", minimum=0)
     format: Form = setting("rich", help="format of `show`; rich is a table in the terminal")
-    out: str = setting("", help="file that `show` writes to; left out: standard output")
+    out: str = setting(
+        "",
+        help="file of `show`, folder of `cards`; left out: standard output, cards",
+    )
 
 
 def action_of(words: Sequence[str], usual: Action) -> tuple[Action, list[str]]:
@@ -69,24 +75,38 @@ def action_of(words: Sequence[str], usual: Action) -> tuple[Action, list[str]]:
     return usual, words
 
 
+def command(*head: str, **told: object) -> list[str]:
+    """Write the command that runs a study: its first words, then the flags that were told.
+
+    Args:
+        head: Such as `sweep`, `run` and its checkpoints.
+        told: Values by the names of their flags; empty ones are left out.
+    """
+    words = list(head)
+    for name, value in told.items():
+        values = value if isinstance(value, tuple) else (value,) if value else ()
+        words += [flag(name), *map(str, values)] if values else []
+    return words
+
+
 def act(action: Action, study: Study, how: How, words: Sequence[str]) -> int:
     """Do what was asked for; `words` is the command that runs the study."""
     if action == "plan":
         return plan(study, how)
     if action == "show":
         return show(study, how)
+    if action == "cards":
+        return cards(study, how)
     return run(study, how, words)
 
 
 def plan(study: Study, how: How) -> int:
     """Print what there is and what is left."""
     states = states_of(how.results, study)
-    left = [cell for cell in study.cells if states[cell].kind != "done"]
-    waiting = [one for one in study.trainings if states[one].kind != "done"]
     print("\n".join(plan_lines(study, how.results, states)))
     for line in queue(study):
         print(line)
-    for fault in missing_data(left, waiting):
+    for fault in missing_data(*_left(study, states)):
         print(f"missing: {fault}")
     return 0
 
@@ -102,6 +122,13 @@ def show(study: Study, how: How) -> int:
     return 0
 
 
+def cards(study: Study, how: How) -> int:
+    """Write a card of each network that was measured; say where."""
+    written = list(write_cards(study, states_of(how.results, study), Path(how.out or CARDS)))
+    print("\n".join(map(str, written)) or f"{study.name}: nothing was measured yet")
+    return 0
+
+
 def run(study: Study, how: How, words: Sequence[str]) -> int:
     """Do what is left of a study; nothing to do is one line."""
     if how.cell:
@@ -110,17 +137,22 @@ def run(study: Study, how: How, words: Sequence[str]) -> int:
     if all(state.kind == "done" for state in states.values()):
         print(f"{study.name}: nothing to do, {summary(states)}")
         return 0
-    left = [cell for cell in study.cells if states[cell].kind != "done"]
-    waiting = [one for one in study.trainings if states[one].kind != "done"]
-    specs = {cell.row.name: cell.row.checkpoint for cell in left if cell.row.checkpoint}
+    cells, trainings = _left(study, states)
+    specs = {cell.row.name: cell.row.checkpoint for cell in cells if cell.row.checkpoint}
     broken = call(broken_checkpoints, specs) if specs else []
-    refuse([*missing_data(left, waiting), *broken])
+    refuse([*missing_data(cells, trainings), *broken])
     if how.commands or how.slurm:
         return _handed_over(study, how, words, states)
     places = slots(how.jobs, how.devices)
     code = Local(study, how.results, main, words, places, _say).run()
     print(summary(states_of(how.results, study)))
     return code
+
+
+def _left(study: Study, states: Mapping[Work, State]) -> tuple[list[Cell], list[Training]]:
+    """Return the cells and the trainings that are not done."""
+    cells = [one for one in study.cells if states[one].kind != "done"]
+    return cells, [one for one in study.trainings if states[one].kind != "done"]
 
 
 def _handed_over(study: Study, how: How, words: Sequence[str], states: Mapping[Work, State]) -> int:

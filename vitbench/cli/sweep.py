@@ -2,24 +2,25 @@
 
 from dataclasses import dataclass
 
-from vitbench.cli import study_actions
 from vitbench.cli.flags import parse
-from vitbench.cli.study_actions import How, action_of
+from vitbench.cli.study_actions import How, act, action_of, command
 from vitbench.errors import SettingError
-from vitbench.settings import flag, setting
+from vitbench.settings import setting
 from vitbench.studies.catalog import ENDING, find_study
 from vitbench.studies.matrix import Study
 from vitbench.studies.sweep import matrix_of
 
 ABOUT = """\
 Score many checkpoints with many protocols: each network is loaded once, what has a record is not
-done again. `plan` says what is left, `run` (the default) does it, `show` prints the table.
+done again. `plan` says what is left, `run` (the default) does it, `show` prints the table, `cards`
+writes a page on each checkpoint.
 
 examples:
   vitbench sweep dino-vits16 a.pth@arch=vit_tiny_patch16_224 --on knn davis@dino-2021
   vitbench sweep plan dino-vits16 --suite frozen
   vitbench sweep a.pth b.pth --on knn retrieval@classes --data imagenette160 --limit 500
-  vitbench sweep mine.toml run --jobs 2"""
+  vitbench sweep mine.toml run --jobs 2
+  vitbench sweep mine.toml cards --out cards"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def run(arguments: list[str]) -> int:
         description=ABOUT,
         positional=("checkpoints",),
     )
-    return study_actions.act(action, _study(what), how, _words(what, how))
+    return act(action, _study(what), how, _words(what, how))
 
 
 def _study(what: What) -> Study:
@@ -83,15 +84,14 @@ def _study(what: What) -> Study:
 
 def _words(what: What, how: How) -> list[str]:
     """Return the words of the command that runs the sweep."""
-    told: dict[str, tuple[object, ...]] = {
-        "on": what.on,
-        "suite": (what.suite,) if what.suite else (),
-        "data": what.data,
-        "limit": (what.limit,) if what.limit else (),
-        "seeds": what.seeds,
-        "skip": what.skip,
-        "scale": (what.scale,),
-        "results": (how.results,),
-    }
-    flags = [word for name, values in told.items() if values for word in (flag(name), *values)]
-    return ["sweep", "run", *what.checkpoints, *map(str, flags)]
+    return command(
+        *("sweep", "run", *what.checkpoints),
+        on=what.on,
+        suite=what.suite,
+        data=what.data,
+        limit=what.limit,
+        seeds=what.seeds,
+        skip=what.skip,
+        scale=what.scale,
+        results=how.results,
+    )

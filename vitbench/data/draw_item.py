@@ -10,7 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vitbench.data.clips import Clip, palette
 from vitbench.data.instances import Instances, decode_mask
+from vitbench.data.keypoint_pairs import KeypointPair
 from vitbench.data.kinds import Dataset, Sample
+from vitbench.data.retrieval import GRADES, Relevance
 from vitbench.errors import SettingError, UnknownName
 
 TINT = 0.5  # of a label's color over the image
@@ -55,12 +57,18 @@ def draw_item(dataset: Dataset[Any], index: int) -> Drawn:
     item = dataset[index]
     if isinstance(item, Clip):
         return _draw_clip(item)
+    if isinstance(item, KeypointPair):
+        return _draw_pair(item)
     if not isinstance(item, Sample):
         raise SettingError([f"items of kind {dataset.info.kind!r} can't be drawn"])
     names = getattr(dataset, "categories", {})
     target: Any = item.target
     if isinstance(target, Instances):
         return _draw_objects(item.image, target, names)
+    if isinstance(target, Relevance):
+        return _draw_query(item.image, target)
+    if isinstance(target, np.ndarray) and target.ndim == 2 and target.dtype.kind == "f":
+        return _draw_depth(item.image, target)
     if isinstance(target, np.ndarray) and target.ndim == 2:
         return _draw_labels(item.image, target, names)
     if isinstance(target, int | np.integer) and len(dataset.class_names):
@@ -77,15 +85,12 @@ def _draw_clip(clip: Clip) -> Drawn:
         if place < len(clip.masks):
             pixels = _tinted(pixels, clip.mask(place), palette())
         frames.append(Image.fromarray(np.ascontiguousarray(pixels)))
-    whole = Image.new("RGB", (sum(frame.width for frame in frames), clip.height))
-    for number, frame in enumerate(frames):
-        whole.paste(frame, (sum(other.width for other in frames[:number]), 0))
     known = "every frame" if clip.annotated else "the first frame"
     told = {
         "frames": f"{len(clip.frames)}; drawn: {', '.join(map(str, places))}",
         "objects": f"{clip.objects}, with masks of {known}",
     }
-    return Drawn(whole, told)
+    return Drawn(beside(frames), told)
 
 
 def _draw_objects(image: Image.Image, found: Instances, names: Mapping[int, str]) -> Drawn:
@@ -116,6 +121,48 @@ def _draw_labels(image: Image.Image, labels: NDArray[Any], names: Mapping[int, s
         for place in order
     ]
     return Drawn(Image.fromarray(pixels), {"labels": ", ".join(told)})
+
+
+def _draw_depth(image: Image.Image, depth: NDArray[np.floating]) -> Drawn:
+    """Draw an image beside its depth: the nearest bright, what is not known black."""
+    known = depth > 0
+    near, far = (float(end(depth[known])) if known.any() else 0.0 for end in (np.min, np.max))
+    bright = np.where(known, 255 - 215 * (depth - near) / max(far - near, 1e-9), 0)
+    told = f"{near:.2f} to {far:.2f} m, {100 * known.mean():.0f} % of the pixels known"
+    return Drawn(beside([image, Image.fromarray(bright.astype(np.uint8))]), {"depth": told})
+
+
+def _draw_pair(pair: KeypointPair) -> Drawn:
+    """Draw both images with their points; the same number is the same point."""
+    drawn = []
+    for image, points in zip(pair.images(), (pair.source_points, pair.target_points), strict=True):
+        pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=13)
+        for number, (x, y) in enumerate(points.tolist(), start=1):
+            pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill="yellow", outline="black")
+            pen.text(
+                (x + 6, y - 7), f"{number}", "white", font, stroke_width=1, stroke_fill="black"
+            )
+        drawn.append(image)
+    told = f"{len(pair.source_points)}, numbered in both images"
+    return Drawn(beside(drawn), {"category": pair.category, "key points": told})
+
+
+def _draw_query(image: Image.Image, found: Relevance) -> Drawn:
+    if found.box is not None:
+        ImageDraw.Draw(image).rectangle(found.box, outline="yellow", width=3)
+    grades = {grade: getattr(found, grade) for grade in GRADES}
+    told = {name: f"{len(ids)}: {', '.join(ids[:NAMED])}" for name, ids in grades.items() if ids}
+    return Drawn(image, told)
+
+
+def beside(images: Sequence[Image.Image]) -> Image.Image:
+    """Put pictures beside one another, their tops at one height."""
+    size = (sum(image.width for image in images), max(image.height for image in images))
+    whole, left = Image.new("RGB", size), 0
+    for image in images:
+        whole.paste(image, (left, 0))
+        left += image.width
+    return whole
 
 
 def _tinted(

@@ -1,11 +1,12 @@
 """Take some items of a split: those that a list names, then the first N of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from vitbench.bounds import LARGEST_LIST
+from vitbench.data.image_files import ImageFiles
 from vitbench.data.kinds import ClassificationDataset, Dataset
 from vitbench.errors import DatasetError, SettingError, listed
 from vitbench.outside_files import parsing, read_text
@@ -14,6 +15,7 @@ EVERY = ""  # in the place of a split's name
 SHIPPED = Path(__file__).parent / "split_lists"  # named without their folder and ending
 TWICE = -1  # in the place of an item's number: a short name that several items have
 
+AnyDataset = TypeVar("AnyDataset", bound=Dataset[Any])
 Limit = int | tuple[str, ...] | None  # of every split, or `train=1000`, `val=500`
 
 
@@ -25,7 +27,7 @@ class Selection:
     lists: Mapping[str, Path] = field(default_factory=dict)  # likewise
     first: str = ""  # the split that a list of images is of, where none is named
 
-    def of(self, dataset: Dataset[Any]) -> tuple[Dataset[Any], Sequence[str]]:
+    def of(self, dataset: AnyDataset) -> tuple[AnyDataset, Sequence[str]]:
         """Return the items that are taken, and what the reader of a record must know of it.
 
         Raises:
@@ -42,7 +44,7 @@ class Selection:
         most = self.limits.get(split, self.limits.get(EVERY, len(dataset)))
         return (dataset if most >= len(dataset) else dataset.subset(range(most))), notes
 
-    def _listed(self, dataset: Dataset[Any], path: Path) -> Dataset[Any]:
+    def _listed(self, dataset: AnyDataset, path: Path) -> AnyDataset:
         """Take what a list names: classes of every split, or items of one."""
         lines = _read(path)
         names = {line.split()[0]: None for line in lines}
@@ -50,7 +52,28 @@ class Selection:
             return dataset.of_classes([name for name in dataset.class_names if name in names])
         if dataset.info.split not in self.lists and dataset.info.split != self.first:
             return dataset  # a list of images of another split
-        return dataset.subset(_slots(dataset, path, lines))
+        return dataset.subset(_slots(dataset.ids, dataset.info.split, path, lines))
+
+
+def listed_images(images: ImageFiles, file: str) -> ImageFiles:
+    """Take the training images that a list names, or those in the folders of classes that it names.
+
+    Args:
+        images: All of them.
+        file: As in `--split-list FILE`.
+
+    Raises:
+        DatasetError: The list can't be read, or names what is not there.
+    """
+    path = _path_of(file)
+    lines = _read(path)
+    names = {line.split()[0] for line in lines}
+    folders = [PurePosixPath(one).parts[0] for one in images.ids]
+    if names <= {*folders}:
+        kept = [place for place, folder in enumerate(folders) if folder in names]
+    else:
+        kept = _slots(images.ids, "train", path, lines)
+    return replace(images, ids=tuple(images.ids[place] for place in kept))
 
 
 def selection(limit: Limit, split_list: Sequence[str], splits: Sequence[str]) -> Selection:
@@ -108,14 +131,14 @@ def _read(path: Path) -> list[str]:
     return lines
 
 
-def _slots(dataset: Dataset[Any], path: Path, lines: Sequence[str]) -> list[int]:
-    """Find the items that lines name; they are taken in the order of the dataset.
+def _slots(ids: Sequence[str], split: str, path: Path, lines: Sequence[str]) -> list[int]:
+    """Find the items of a split that lines name; they are taken in the order of the split.
 
     Raises:
         DatasetError: A line names no item, or several.
     """
     short: dict[str, int] = {}
-    for place, name in enumerate(dataset.ids):
+    for place, name in enumerate(ids):
         for key in _names_of(name):
             short[key] = place if key not in short else TWICE
     found = [short.get(line, short.get(line.split()[0])) for line in map(_plain, lines)]
@@ -123,8 +146,8 @@ def _slots(dataset: Dataset[Any], path: Path, lines: Sequence[str]) -> list[int]
     if wrong:
         several = short.get(_plain(wrong[0])) == TWICE
         raise DatasetError(
-            f"{len(wrong)} lines of {str(path)!r} name no one item of {dataset.info.split}.",
-            expected=f"names such as {dataset.ids[0]!r}, or those of classes in every line",
+            f"{len(wrong)} lines of {str(path)!r} name no one item of {split}.",
+            expected=f"names such as {ids[0]!r}, or those of classes in every line",
             found=listed(wrong) + (", which several items are called" if several else ""),
             hint="a list of another split is given with its name: --split-list val=FILE",
         )

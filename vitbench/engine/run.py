@@ -32,6 +32,7 @@ from vitbench.records import (
     Record,
     RecordedScore,
     Subject,
+    failure_of,
     find_record,
     make_folder,
     safe_name,
@@ -237,7 +238,7 @@ class Run:
         message = str(error) if isinstance(error, VitbenchError) else repr(error)
         reference = ErrorRef(kind=type(error).__name__, message=message)
         with suppress(VitbenchError):
-            identity = digest([self.identity(), "failed"])
+            identity = failure_of(self.identity())
             write_record(self._record(identity, "failed", error=reference), self.options.results)
 
     def _write(self, record: Record, outcome: Outcome) -> Evaluation:

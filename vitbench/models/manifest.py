@@ -48,6 +48,7 @@ class PublishedScore:
     metric: Line  # our key, such as top1_k20
     value: Annotated[float, Field(allow_inf_nan=False)]  # in the metric's unit; percent is 0 to 100
     source: str  # where it is printed
+    setup: str = ""  # preset and data, by their name in the report's published.toml
     note: str = ""  # what differs from our protocol of that name
 
 

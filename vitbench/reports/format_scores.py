@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vitbench.records import Unit
+from vitbench.records import RecordedScore, Unit
 from vitbench.reports import escape, marks
 from vitbench.reports.leaderboard import Column, Comparison, Entry, Leaderboard
 
@@ -26,6 +26,14 @@ def number(value: float | None, unit: Unit) -> str:
     if not unit:
         return f"{value:.4g}"
     return f"{round(value, DIGITS[unit]) + 0.0:.{DIGITS[unit]}f}"
+
+
+def with_interval(score: RecordedScore) -> str:
+    """Write a score, and its interval in brackets where it has one."""
+    value = number(score.value, score.unit)
+    if score.low is None or score.high is None:
+        return value
+    return f"{value} [{number(score.low, score.unit)}, {number(score.high, score.unit)}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,9 @@ def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
         },
         "disagreements": [asdict(one) for one in verdict.disagreements],
         "undecidable": dict(verdict.undecidable),
-        "above_floor": {run: list(counts) for run, counts in verdict.overall.floors.items()},
+        "above_floor": {
+            run: [tally.wins, tally.of] for run, tally in verdict.overall.floors.items()
+        },
         "against": verdict.against,
         "comparisons": verdict.comparisons,
     }

@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
-from vitbench.models.manifest import Manifest, find_manifest, manifest_names
+from vitbench.models.manifest import Manifest, PublishedScore, find_manifest, manifest_names
 from vitbench.records import (
     Cost,
     DatasetInfo,
@@ -20,9 +20,11 @@ from vitbench.records import (
     Subject,
     safe_name,
 )
+from vitbench.reports.marks import BUILT_IN
 
 PRIMARY = {"ap_box", "miou", "jf_mean", "top1", "top1_k20", "positives_mean"}
 COUNTS = {"positives_mean", "positives_std"}
+METERS = {"rmse"}
 UNKNOWN = {"name": "as printed", "split": "val", "kind": "classification", "items": 0}
 NOWHERE = Environment(
     vitbench="", python="", platform="", packages={}, device="", precision="", processes=0
@@ -71,9 +73,15 @@ def join_measured(published: Iterable[Record], measured: Iterable[Record]) -> li
     return joined
 
 
+def same_place(measured: Record, printed: Record) -> bool:
+    """Tell whether a run followed the preset of a printed score, on as many of the same items."""
+    return _place(measured) == _place(printed)
+
+
 def _place(record: Record) -> tuple[object, ...]:
     data = record.dataset
-    where = (data.kind, data.split, data.items) if data and data.items else (record.id,)
+    known = data and data.items and data.name != BUILT_IN  # nobody printed scores of that
+    where = (data.kind, data.split, data.items) if data and known else (record.id,)
     return (record.protocol.name, record.protocol.preset, *where)
 
 
@@ -111,18 +119,17 @@ def _of_manifest(document: Mapping[str, Any], manifest: Manifest) -> Iterator[Re
         method=manifest.method,
         arch=manifest.arch,
     )
-    for (name, note), group in groupby(
-        sorted(manifest.published, key=lambda one: (one.protocol, one.note)),
-        key=lambda one: (one.protocol, one.note),
+    for (name, setup, note), group in groupby(
+        sorted(manifest.published, key=_belongs), key=_belongs
     ):
         scores = list(group)
-        key = document["manifests"].get(name, "")
+        key = setup or document["manifests"].get(name, "")
         known = document["protocols"].get(key, {"dataset": UNKNOWN})
         protocol = ProtocolRef(
             name=name, version=0, spec_id=f"published:{note}", settings={"as printed": note}
         )
         yield _record(
-            "/".join(filter(None, (manifest.name, name, safe_name(note) if note else ""))),
+            "/".join(filter(None, (manifest.name, name, setup, safe_name(note) if note else ""))),
             subject,
             f"{scores[0].source}; {manifest.source}",
             protocol if note or not key else _protocol(document, key),
@@ -130,6 +137,10 @@ def _of_manifest(document: Mapping[str, Any], manifest: Manifest) -> Iterator[Re
             {score.metric: score.value for score in scores},
             document["labels"],
         )
+
+
+def _belongs(score: PublishedScore) -> tuple[str, str, str]:
+    return score.protocol, score.setup, score.note
 
 
 def _protocol(document: Mapping[str, Any], key: str) -> ProtocolRef:
@@ -167,8 +178,8 @@ def _record(
                 metric=metric,
                 label=labels.get(metric, metric),
                 value=value,
-                unit="count" if metric in COUNTS else "%",
-                higher_is_better=None if metric in COUNTS else True,
+                unit="count" if metric in COUNTS else "" if metric in METERS else "%",
+                higher_is_better=None if metric in COUNTS else metric not in METERS,
                 primary=metric == primary,
                 items=dataset["items"],
             )

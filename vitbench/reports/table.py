@@ -1,13 +1,14 @@
 """The content of a report: boards of comparable scores, and records that can't be shown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vitbench.errors import IncomparableRecords, SettingError, UnknownName
-from vitbench.records import Record, Unreadable
+from vitbench.records import Record, Unreadable, failure_of
 from vitbench.reports.escape import NAME, plain
+from vitbench.reports.families import FAMILIES, family
 from vitbench.reports.leaderboard import Column, Leaderboard, build_leaderboards
 from vitbench.reports.published import join_measured, published_records
 from vitbench.reports.select import (
@@ -82,7 +83,9 @@ def build_table(
         ]
         joined = join_measured(others, runs)
         shown += [new for old, new in zip(others, joined, strict=True) if new is not old]
-    boards = build_leaderboards([*runs, *shown])
+    boards = tuple(
+        sorted(build_leaderboards([*runs, *shown]), key=lambda one: FAMILIES.index(family(one)))
+    )
     if metrics:
         boards = _with_metrics(boards, metrics)
     held = _held(runs, against) if against else ()
@@ -91,13 +94,21 @@ def build_table(
     return Table(
         boards=boards,
         compared=tuple(compare),
-        failed=tuple(record for record in chosen if record.status == "failed"),
+        failed=tuple(_unanswered(chosen)),
         skipped=tuple(item for item in found if isinstance(item, Unreadable)),
         folders=folders,
         hidden=_hidden(known, compare, rows, read),
         verdict=judge(boards, against=bool(against)),
         against=against,
     )
+
+
+def _unanswered(records: Sequence[Record]) -> Iterator[Record]:
+    """Yield the runs that failed, but those that succeeded in another try."""
+    answered = {failure_of(record.id) for record in records if record.status == "ok"}
+    for record in records:
+        if record.status == "failed" and record.id not in answered:
+            yield record
 
 
 def _with_metrics(boards: Sequence[Leaderboard], wanted: Sequence[str]) -> tuple[Leaderboard, ...]:

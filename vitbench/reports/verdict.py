@@ -39,6 +39,11 @@ class Tally:
     ties: int = 0
     losses: int = 0
 
+    @property
+    def of(self) -> int:
+        """All of them."""
+        return self.wins + self.ties + self.losses
+
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.wins + other.wins, self.ties + other.ties, self.losses + other.losses)
 
@@ -61,7 +66,7 @@ class League:
     standings: tuple[Standing, ...]
     shared: int  # boards that the ranks are means over
     ahead: Mapping[str, frozenset[str]]  # by run: whom it beats somewhere, and nowhere loses to
-    floors: Mapping[str, tuple[int, int]]  # by run: boards where it beats the floor, of how many
+    floors: Mapping[str, Tally]  # by run: how it did against the best floor of each board
 
     @property
     def leaders(self) -> tuple[str, ...]:
@@ -175,7 +180,7 @@ def league(boards: Sequence[Leaderboard], contestants: set[str], *, ranked: bool
         for run in runs
     ]
     ordered = tuple(sorted(standings, key=_order))
-    floors = _above_floors(boards, contestants)
+    floors = _against_floors(boards, contestants)
     return League(tuple(boards), ordered, len(shared), ahead, floors)
 
 
@@ -275,21 +280,19 @@ def undecided(board: Leaderboard) -> str:
     return f"no scores of single {board.items_name} were kept: can't tell"
 
 
-def _above_floors(
-    boards: Sequence[Leaderboard], contestants: set[str]
-) -> dict[str, tuple[int, int]]:
-    """Count on how many boards each run is better than the floors it was held against."""
-    found: dict[str, tuple[int, int]] = {}
+def _against_floors(boards: Sequence[Leaderboard], contestants: set[str]) -> dict[str, Tally]:
+    """Count on how many boards each run beats the floors it was held against, or one beats it."""
+    found: dict[str, Tally] = {}
     for board in boards:
         playing: dict[str, Entry] = {entry.name: entry for entry in board.entries}
-        beaten: dict[str, bool] = {}
+        duels: dict[str, list[str]] = {}  # by run: who is surely better, run or floor, or nobody
         for comparison in board.comparisons:
             best = comparison.better_first
             for run, other in ((best.one, best.other), (best.other, best.one)):
                 if run in contestants and not is_contestant(playing[other]):
-                    won = best.distinct and best.one == run
-                    beaten[run] = beaten.get(run, True) and won
-        for run, won in beaten.items():
-            above, of = found.get(run, (0, 0))
-            found[run] = (above + won, of + 1)
+                    duels.setdefault(run, []).append(best.one if best.distinct else "")
+        for run, better in duels.items():
+            lost = any(name not in {run, ""} for name in better)
+            one = Tally(1) if {*better} == {run} else Tally(0, 0, 1) if lost else Tally(0, 1)
+            found[run] = found.get(run, Tally()) + one
     return found

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from vitbench.reports.families import Family
 from vitbench.reports.format_scores import ABSENT, name
 from vitbench.reports.leaderboard import LEVEL
-from vitbench.reports.verdict import Band, Disagreement, League, Standing, Verdict, short
+from vitbench.reports.verdict import Band, Disagreement, League, Standing, Tally, Verdict, short
 
 SURE = "sure"
 MANY = 4  # names in a sentence
@@ -56,14 +56,19 @@ def answer(verdict: Verdict, league: League) -> Answer:
 
 
 def _of_winner(league: League, behind: Sequence[str]) -> Answer:
-    winner, (above, of) = league.winner, league.floors.get(league.winner, (0, 0))
-    if above < of:
-        return Answer(
-            f"{name(winner)} is ahead of the others, but not surely above the floor",
-            f"better than the floor on {above} of {of} boards",
-            False,
-        )
-    why = f"better than {_names(behind)} on {_where(league)}, and nowhere worse"
+    winner = league.winner
+    floor = league.floors.get(winner, Tally())
+    above = f"above the floor on {floor.wins} of {floor.of} board{'s' if floor.of > 1 else ''}"
+    if floor.losses or (floor.of and not floor.wins):
+        said = f"{name(winner)} is ahead of the others, but not surely above the floor"
+        below = f", below it on {floor.losses}" if floor.losses else ""
+        return Answer(said, f"{SURE}ly {above}{below}", False)
+    tally = next(one.tally for one in league.standings if one.name == winner)
+    counted = f"{tally.wins} of {tally.of}"
+    where = f"on {counted} boards" if len(behind) == 1 else f"in {counted} comparisons"
+    where = where if tally.of > 1 else f"on {_where(league)}"
+    why = f"{SURE}ly better than {_names(behind)} {where}, nowhere {SURE}ly worse"
+    why += f"; {above}" if floor.of else ""
     return Answer(f"{name(winner)} wins, {SURE}", why, True)
 
 
@@ -144,8 +149,8 @@ def table(verdict: Verdict) -> tuple[list[str], list[list[str]]]:
         row = [name(one.name), *([_band(one.rank)] if ranked else [])]
         row += [str(count) for count in (tally.wins, tally.ties, tally.losses)]
         row += [in_family(verdict.families[kind], one.name) for kind in families]
-        above, of = verdict.overall.floors.get(one.name, (0, 0))
-        row += [f"{above} of {of}" if of else ABSENT] if floors else []
+        floor = verdict.overall.floors.get(one.name, Tally())
+        row += [f"{floor.wins} of {floor.of}" if floor.of else ABSENT] if floors else []
         rows.append(row)
     return [*heads, *families, *(["above the floor"] if floors else [])], rows
 

@@ -1,6 +1,5 @@
 """How long the rest of a study takes, by what is finished of it and by the work of each network."""
 
-import re
 from collections.abc import Mapping
 from statistics import median
 
@@ -8,9 +7,9 @@ from vitbench.data.multicrop import GLOBAL_CROPS
 from vitbench.models.constants import VIT_SIZES
 from vitbench.studies.cell_state import State, Work
 from vitbench.studies.matrix import Cell
+from vitbench.studies.row_facts import VIT
 from vitbench.studies.training_row import Training
 
-VIT = re.compile(r"vit_([a-z]+)_patch(\d+)_(\d+)")
 STUDENT = 3  # passes of a step: forward, and backward as twice of it
 
 

@@ -148,6 +148,8 @@ class Local:
         self.say(f"started {task.title}  ({log})")
         self.tried.update(task.works)
         self.running.append(_Running(task, process, slot))
+        if self.stopped:  # while it was being started
+            process.terminate()
 
     def _reaped(self) -> list[Task]:
         """Take account of the processes that have ended; return what is left of their tasks."""

@@ -1,43 +1,64 @@
 """Published scores of a manifest against ours: the study of one checkpoint, and the ledger."""
 
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from vitbench.errors import CheckpointError
+from pydantic import TypeAdapter, ValidationError
+
+from vitbench.errors import CheckpointError, SettingError
 from vitbench.models.manifest import find_manifest
 from vitbench.records import Record, RecordedScore
 from vitbench.reports import escape
-from vitbench.reports.format_scores import number
+from vitbench.reports.format_scores import number, with_interval
 from vitbench.reports.published import published_records, row_id
 from vitbench.studies.matrix import Column, Row, Study
 from vitbench.studies.sweep import with_data
 
-TOLERANCE = 0.5  # points by which a score may differ from the printed one
+TOLERANCE = 0.5  # points by which a score may differ from the expected one
+OFFICIAL = "official.toml"  # in a folder of records: what official scripts gave on the same files
 TITLE = "# Published scores, and what vitbench measures"
 ABOUT = (
     "Generated from the records beside it by `vitbench reproduce --ledger`; a test fails where the"
     " table and the records differ."
 )
 HEADS = (
-    *("checkpoint", "protocol", "metric", "printed", "measured", "difference"),
+    *("checkpoint", "protocol", "metric", "expected", "by", "measured", "difference"),
     *("verdict", "commit", "date", "device"),
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A score that runs are held against."""
+
+    checkpoint: str  # a manifest's name, or the sha256 of a backbone's tensors
+    protocol: str
+    preset: str
+    items: int  # of the split that is scored
+    metric: str
+    value: float
+    source: str
+
+    @property
+    def place(self) -> tuple[str | int, ...]:
+        """What a run must share with it."""
+        return (self.checkpoint, self.protocol, self.preset, self.items, self.metric)
+
+
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """One printed score with the measured one."""
+    """One expected score with the measured one."""
 
     record: Record
-    printed: RecordedScore
+    expected: Expected
     measured: RecordedScore
 
     @property
     def difference(self) -> float | None:
-        """Measured minus printed."""
-        if self.measured.value is None or self.printed.value is None:
-            return None
-        return self.measured.value - self.printed.value
+        """Measured minus expected."""
+        return None if self.measured.value is None else self.measured.value - self.expected.value
 
     def verdict(self, tolerance: float = TOLERANCE) -> str:
         """Say whether the difference is within the tolerance, in points."""
@@ -79,25 +100,65 @@ def reproduction_of(name: str, data: Sequence[str] = ()) -> Study:
     )
 
 
-def reproductions(records: Iterable[Record]) -> Iterator[Reproduction]:
-    """Yield every measured score that a manifest has a printed one for."""
-    printed = {
-        (row_id(record), record.protocol.name, record.protocol.preset): record
-        for record in published_records()
-    }
+def printed_scores() -> Iterator[Expected]:
+    """Yield every score of a manifest whose protocol and data vitbench has."""
+    for record in published_records():
+        if record.protocol.preset and record.dataset:
+            for score in record.scores:
+                if score.value is not None:
+                    yield Expected(
+                        checkpoint=row_id(record),
+                        protocol=record.protocol.name,
+                        preset=record.protocol.preset,
+                        items=record.dataset.items,
+                        metric=score.metric,
+                        value=score.value,
+                        source=record.citation.partition(";")[0],
+                    )
+
+
+def official_scores(folder: Path) -> tuple[Expected, ...]:
+    """Read what official scripts gave, where a folder of records has such a file.
+
+    Raises:
+        SettingError: It can't be read.
+    """
+    path = folder / OFFICIAL
+    if not path.exists():
+        return ()
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+        return TypeAdapter(tuple[Expected, ...]).validate_python(document.get("scores", ()))
+    except (OSError, ValueError, ValidationError) as error:
+        raise SettingError(
+            [f"{str(path)!r} can't be read"],
+            expected=f"[[scores]] with {', '.join(Expected.__dataclass_fields__)}",
+            found=str(error),
+        ) from error
+
+
+def reproductions(
+    records: Iterable[Record], expected: Iterable[Expected]
+) -> Iterator[Reproduction]:
+    """Yield every measured score with the expected one of its checkpoint, preset and items."""
+    by_place = {one.place: one for one in expected}
     for record in records:
-        if record.status != "ok" or record.source != "measured":
+        if record.status != "ok" or record.source != "measured" or record.dataset is None:
             continue
-        found = printed.get((record.subject.name, record.protocol.name, record.protocol.preset))
-        for score in found.scores if found else ():
-            measured = next((one for one in record.scores if one.metric == score.metric), None)
-            if measured is not None:
-                yield Reproduction(record, score, measured)
+        run = (record.protocol.name, record.protocol.preset, record.dataset.items)
+        for score in record.scores:
+            for checkpoint in (record.subject.name, record.subject.sha256):
+                found = by_place.get((checkpoint, *run, score.metric))
+                if found is not None:
+                    yield Reproduction(record, found, score)
 
 
-def ledger(records: Iterable[Record], tolerance: float = TOLERANCE) -> str:
+def ledger(
+    records: Iterable[Record], official: Sequence[Expected] = (), tolerance: float = TOLERANCE
+) -> str:
     """Return the ledger as Markdown, sorted by checkpoint, protocol and metric."""
-    rows = sorted((_row(one, tolerance) for one in reproductions(records)), key=lambda row: row[:3])
+    found = reproductions(records, [*printed_scores(), *official])
+    rows = sorted((_row(one, tolerance) for one in found), key=lambda row: row[:3])
     lines = [HEADS, ["---"] * len(HEADS), *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     none = "" if rows else "\nNothing has been measured yet.\n"
@@ -107,14 +168,13 @@ def ledger(records: Iterable[Record], tolerance: float = TOLERANCE) -> str:
 
 def _row(one: Reproduction, tolerance: float) -> list[str]:
     record, score = one.record, one.measured
-    known = score.low is not None and score.high is not None
-    ends = f"{number(score.low, score.unit)}, {number(score.high, score.unit)}"
     texts = (
         record.subject.name,
         f"{record.protocol.name} {record.protocol.preset}",
         score.label,
-        number(one.printed.value, score.unit),
-        number(score.value, score.unit) + (f" [{ends}]" if known else ""),
+        number(one.expected.value, score.unit),
+        one.expected.source,
+        with_interval(score),
         "" if one.difference is None else f"{one.difference:+.1f}",
         one.verdict(tolerance),
         record.environment.git_commit[:12],

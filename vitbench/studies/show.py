@@ -7,24 +7,25 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from vitbench.records import MetricSpec, Record
-from vitbench.reports.published import published_records
+from vitbench.reports.published import published_records, same_place
 from vitbench.reports.study_table import StudyCell, StudyColumn, StudyRow, StudyTable
 from vitbench.studies.cell_state import State, Work
 from vitbench.studies.matrix import Column, Row, Study
+from vitbench.studies.row_facts import facts_of
 from vitbench.studies.verdicts import judge
 
 
 def study_table(study: Study, results: Path, states: Mapping[Work, State]) -> StudyTable:
     """Return the table of a study, as far as there are records."""
     columns = tuple(pair for column in study.columns for pair in _columns_of(column))
-    about = tuple(dict.fromkeys(key for row in study.rows for key in row.about))
-    printed = {record.id: record for record in published_records()}
+    facts = {row.name: facts_of(row) for row in study.rows}
+    about = tuple(dict.fromkeys(name for told in facts.values() for name in told))
     rows = [
         StudyRow(
             row.name,
-            tuple(str(row.about.get(key, "")) for key in about),
+            tuple(facts[row.name].get(name, "") for name in about),
             tuple(
-                _cell(study, row, column, metric, shown, states, printed)
+                _cell(study, row, column, metric, shown, states)
                 for column, metric, shown in columns
             ),
         )
@@ -59,11 +60,10 @@ def _cell(
     metric: str,
     shown: StudyColumn,
     states: Mapping[Work, State],
-    printed: Mapping[str, Record],
 ) -> StudyCell:
     found = [states[cell] for cell in study.cells if cell.row is row and cell.column is column]
-    known = printed.get(f"{row.printed}/{column.printed}") if row.printed else None
-    wanted = _score(known, metric)
+    known = printed_record(row, column)
+    wanted = printed_value(known, metric)
     if not found:
         return StudyCell(shown, state="", printed=wanted)
     records = [state.record for state in found if state.record is not None]
@@ -81,23 +81,21 @@ def _cell(
         spread=stdev(values) if len(values) > 1 else None,
         seeds=len(values),
         printed=wanted,
-        comparable=known is not None and all(_same_place(one, known) for one in records),
+        comparable=known is not None and all(same_place(one, known) for one in records),
     )
 
 
-def _score(record: Record | None, metric: str) -> float | None:
+def printed_record(row: Row, column: Column) -> Record | None:
+    """Return what was printed for a place of a study."""
+    name = f"{row.printed}/{column.printed}"
+    return next((one for one in published_records() if one.id == name), None)
+
+
+def printed_value(record: Record | None, metric: str) -> float | None:
+    """Return one metric of a printed record."""
     if record is None:
         return None
     return next((one.value for one in record.scores if one.metric == metric), None)
-
-
-def _same_place(measured: Record, printed: Record) -> bool:
-    """Tell whether a run followed the preset of a printed value, on as much of the same data."""
-    one, other = measured.dataset, printed.dataset
-    if measured.protocol.name != printed.protocol.name or one is None or other is None:
-        return False
-    same = (one.kind, one.split, one.items) == (other.kind, other.split, other.items)
-    return same and measured.protocol.preset == printed.protocol.preset
 
 
 def _with_best(rows: Sequence[StudyRow]) -> Iterator[StudyRow]:

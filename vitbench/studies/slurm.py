@@ -101,7 +101,8 @@ def submit(jobs: Sequence[Job]) -> Iterator[str]:
         )
     number = ""
     for job in jobs:
-        after = [f"--dependency=aftercorr:{number}"] if job.waits else []
+        wait = [f"--dependency=aftercorr:{number}", "--kill-on-invalid-dep=yes"]
+        after = wait if job.waits else []  # and no longer than for a training that failed
         waits = f", each after its task of job {number}" if job.waits else ""
         number = _run(["sbatch", "--parsable", *after], job.script).split(";")[0].strip()
         yield f"job {number}: {job.title}, {job.tasks} tasks{waits}"

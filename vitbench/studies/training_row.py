@@ -63,7 +63,11 @@ class Training:
     def key(self) -> str:
         """The hash of all that is learned from, as far as it is known before any work."""
         recipe, options = self.made
-        facts = {"data": self.data, "steps": self.steps}
+        facts = {
+            "data": self.data,
+            "split_list": options.inputs.split_list,
+            "steps": self.steps,
+        }
         return digest(identity_of(recipe, *options.parts, data=facts))[:16]
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -109,6 +109,31 @@ class FineTuneContext:
     output: Path  # for the metric log
     progress: Callable[[str, int, int, str], None]
     saving: CheckpointConfig = CheckpointConfig()
+
+    @classmethod
+    def of(cls, run: "_Run") -> Self:
+        """Return those of a protocol's run: its `Context`."""
+        return cls(
+            device=run.device,
+            workers=run.workers,
+            scratch=run.scratch,
+            output=run.output,
+            progress=run.progress,
+        )
+
+
+class _Run(Protocol):
+    """What a fine-tuning takes of the run that it is part of."""
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def scratch(self) -> Path: ...
+    @property
+    def output(self) -> Path: ...
+    def progress(self, task: str, done: int, total: int, unit: str = "") -> None: ...
 
 
 class FineTuning(Task[list[SampleT]]):

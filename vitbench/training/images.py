@@ -10,9 +10,11 @@ from typing import Any
 from vitbench import distributed
 from vitbench.data.content import Digests
 from vitbench.data.image_files import ImageFiles, find_images
+from vitbench.data.selection import listed_images
 from vitbench.data.shards import Shards, open_training_images
 from vitbench.data.synthetic import NAME as SYNTHETIC
 from vitbench.data.synthetic import synthetic_folder
+from vitbench.errors import DatasetError
 
 LOCAL = "file://"
 STORE_FACTS = ("size", "ETag", "etag", "md5Hash")  # what a store says of an object's content
@@ -45,16 +47,30 @@ class TrainingImages:
         return {"images": len(self.images), "fingerprint": mark}
 
 
-def open_images(data: str) -> TrainingImages:
+def open_images(data: str, split_list: str = "") -> TrainingImages:
     """Open the training images of a dataset's name or path, or shards.
 
+    Args:
+        data: The name, path or URL.
+        split_list: List of the images or classes to take; empty: all.
+
     Raises:
-        DatasetError: There are none, or they can't be read.
+        DatasetError: There are none, they can't be read, or the list does not fit.
     """
-    if data == SYNTHETIC:
-        return TrainingImages(find_images(synthetic_folder("classification")))
-    found: Any = open_training_images(data)  # files or shards
-    return TrainingImages(found)
+    found: Any = (  # files or shards
+        find_images(synthetic_folder("classification"))
+        if data == SYNTHETIC
+        else open_training_images(data)
+    )
+    if not split_list:
+        return TrainingImages(found)
+    if not isinstance(found, ImageFiles):
+        raise DatasetError(
+            f"a split list can't be taken of the shards {data!r}.",
+            expected="a folder of images",
+            hint="leave out --split-list, and name shards that hold these images alone",
+        )
+    return TrainingImages(listed_images(found, split_list))
 
 
 def data_fingerprint(images: ImageFiles | Shards, log: Log) -> str:

@@ -23,6 +23,12 @@ class Inputs:
         " URL, x-{0..9}.tar), or synthetic",
         identity=False,  # the fingerprint of the images stands for it
     )
+    split_list: str = setting(
+        "",
+        help="text file that names the images to learn from, or their classes, one a line;"
+        " imagenet-10: the classes of ImageNet-10",
+        identity=False,  # likewise
+    )
     probe_data: str = setting(
         "",
         help="data set with classes for the 20-NN score during training; left out: the training"

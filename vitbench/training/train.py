@@ -10,6 +10,7 @@ import torch
 
 from vitbench import distributed
 from vitbench.data.dataset import open_dataset
+from vitbench.data.selection import selection
 from vitbench.data.training_loader import TrainingLoader
 from vitbench.errors import DatasetNotFound, SettingError, TrainingError
 from vitbench.models.factory import assemble, find_architecture
@@ -73,7 +74,7 @@ def train(
     check_options(options, recipe.batch_size, steps)
     device = torch.device(device)
     options = replace(options, computing=options.computing.on(device))
-    found = open_images(options.inputs.data)
+    found = open_images(options.inputs.data, options.inputs.split_list)
     log(f"training on {found}")
     log(about or recipe.name)
     loader = TrainingLoader(
@@ -218,10 +219,12 @@ def open_probe(options: Options) -> OnlineKnn | None:
     if not options.watching.probe_every:
         return None
     inputs = options.inputs
-    name, most = inputs.probe_data or inputs.data, inputs.probe_images
+    name = inputs.probe_data or inputs.data
+    listed = () if inputs.probe_data or not inputs.split_list else (inputs.split_list,)
+    chosen = selection(inputs.probe_images, listed, ("train", "val"))
     try:
-        bank = open_dataset(name, "classification", "train", limit=most)
-        queries = open_dataset(name, "classification", "val", limit=most)
+        bank, _ = chosen.of(open_dataset(name, "classification", "train"))
+        queries, _ = chosen.of(open_dataset(name, "classification", "val"))
     except DatasetNotFound:
         if inputs.probe_data:
             raise

@@ -16,6 +16,8 @@ SMALL = {
     "steps": 200,
     "warmup_steps": 20,
     "batch_size": 64,
+    "resize": 128,
+    "crop": 112,
 }
 
 
@@ -52,7 +54,7 @@ class AttentiveProbe:
     preset_notes: ClassVar[Mapping[str, str]] = {
         "capi": "as CAPI (Darcet et al., 2025): 12,500 steps of random crops, 128 on each GPU;"
         " taken to be 8 of them, which the paper does not say; 30 classifiers",
-        "small": "ours: 200 steps of 64 crops, 3 classifiers; minutes on a CPU",
+        "small": "ours: 200 steps of 64 crops of 112 px, 3 classifiers; minutes on a CPU",
     }
     examples: ClassVar[tuple[str, ...]] = (
         "vitbench eval attentive-probe dino-vits16 --data imagenet",

@@ -126,14 +126,7 @@ def train_grid(settings: "AttentiveProbe", task: GridTask, context: Context) -> 
         shares=shares,
         decays=decays,
     )
-    around = FineTuneContext(
-        device=context.device,
-        workers=context.workers,
-        scratch=context.scratch,
-        output=context.output,
-        progress=context.progress,
-    )
-    FineTuning(task, config, around).finish()
+    FineTuning(task, config, FineTuneContext.of(context)).finish()
 
 
 def points(settings: "AttentiveProbe") -> list[tuple[float, float]]:

@@ -161,11 +161,4 @@ def learn(settings: "Depth", task: DepthTask, images: int, context: Context) -> 
         ),
         weight_decay=settings.weight_decay,
     )
-    around = FineTuneContext(
-        device=context.device,
-        workers=context.workers,
-        scratch=context.scratch,
-        output=context.output,
-        progress=context.progress,
-    )
-    FineTuning(task, config, around).finish()
+    FineTuning(task, config, FineTuneContext.of(context)).finish()

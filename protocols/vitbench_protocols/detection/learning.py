@@ -96,14 +96,9 @@ def learn(detector: Detector, problem: Problem, views: Views, learning: Learning
     context = problem.context
     task = ViewTask(detector, problem, views)
     layers = {} if learning.layer_decay == 1 else detector.taps.parameter_layers()
-    around = FineTuneContext(
-        device=context.device,
-        workers=context.workers,
-        scratch=context.scratch,
-        output=context.output,
-        progress=context.progress,
-    )
-    FineTuning(task, learning.course(len(task.places), layers), around).finish()
+    FineTuning(
+        task, learning.course(len(task.places), layers), FineTuneContext.of(context)
+    ).finish()
 
 
 def learn_and_detect(

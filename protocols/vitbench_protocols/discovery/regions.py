@@ -9,6 +9,7 @@ from torch import Tensor
 
 WEAK = 1e-5  # weight between patches that are not joined
 CLOSE = 1e-9  # relative exactness of an eigenvector
+AT_ONCE = 200  # rows whose products are held
 ALIKE = 1e-6  # relative difference of entries that count as equal: the first is the seed
 
 Mask = NDArray[np.bool_]
@@ -45,13 +46,22 @@ def lost(features: Tensor, seeds: int) -> Region:
     """
     grid = features.shape[1:]
     rows = features.flatten(1).T  # (N, D)
-    similar = rows @ rows.T
-    degrees = (similar > 0).sum(dim=1) - (similar.diagonal() > 0).int()
-    order = degrees.sort(stable=True).indices
+    order = _degrees(rows).sort(stable=True).indices
     seed, likely = order[0], order[:seeds]
-    grown = likely[similar[seed, likely] > 0]
-    inside = (similar[grown].sum(dim=0) > 0).view(*grid).cpu().numpy()
+    grown = likely[rows[likely] @ rows[seed] > 0]
+    inside = (rows @ rows[grown].sum(dim=0) > 0).view(*grid).cpu().numpy()
     return _component(inside, int(seed))
+
+
+def _degrees(rows: Tensor) -> Tensor:
+    """Count the rows (N, D) that each is similar to, itself left out: (N,), of each pair once."""
+    counts = rows.new_zeros(len(rows))
+    for start in range(0, len(rows), AT_ONCE):
+        products = rows[start : start + AT_ONCE] @ rows[start:].T
+        positive = torch.gt(products, 0, out=products)  # 1 or 0: counted faster than bools
+        counts[start : start + AT_ONCE] += positive.sum(dim=1) - positive.diagonal()
+        counts[start + AT_ONCE :] += positive[:, AT_ONCE:].sum(dim=0)
+    return counts
 
 
 def token_cut(features: Tensor, threshold: float) -> Region:

@@ -56,9 +56,13 @@ class Health:
         MetricSpec("shift", "change by half a patch's shift", higher_is_better=False),
         MetricSpec("scale", "change by a zoom of 5/4", higher_is_better=False),
     )
-    presets: ClassVar[Presets] = {"default": {}}
+    presets: ClassVar[Presets] = {
+        "default": {},
+        "small": {"images": 64, "view_images": 16, "views": 4},
+    }
     preset_notes: ClassVar[Mapping[str, str]] = {
         "default": "ours: 512 images, and 10 views of 100 of them",
+        "small": "ours: 64 images, and 4 views of 16 of them; seconds on a CPU",
     }
     examples: ClassVar[tuple[str, ...]] = (
         "vitbench eval health dino-vits16 --data imagenet",

@@ -19,6 +19,7 @@ from vitbench.kit import (
     distributed,
     gap_scores,
     write_class_table,
+    write_curve,
 )
 from vitbench_protocols.logistic.fitting import Classifiers, fit
 from vitbench_protocols.logistic.subsets import Rows, few, held_out
@@ -173,14 +174,22 @@ def _deviation(hits: Tensor) -> Score:
 def _write_sweep(
     protocol: "Logistic", right: dict[tuple[int, int], float], context: Context
 ) -> dict[str, Path]:
-    """Write the held-out accuracy of every C as CSV."""
-    path = context.output / "sweep.csv"
-    if distributed.is_main():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["C", "held-out top-1"])
-            for place, c in enumerate(protocol.c_values):
-                mean = np.mean([right[draw, place] for draw in range(protocol.draws)])
-                writer.writerow([f"{c:g}", f"{mean:.4f}"])
-    return {"sweep": path}
+    """Write the held-out accuracy of every C, the mean over draws, as CSV and as a curve."""
+    paths = {"sweep": context.output / "sweep.csv", "curve": context.output / "sweep.svg"}
+    if not distributed.is_main():
+        return paths
+    draws, places = range(protocol.draws), range(len(protocol.c_values))
+    means = np.array([np.mean([right[draw, place] for draw in draws]) for place in places])
+    paths["sweep"].parent.mkdir(parents=True, exist_ok=True)
+    with (
+        atomic(paths["sweep"]) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["C", "held-out top-1"])
+        writer.writerows(
+            [f"{c:g}", f"{mean:.4f}"] for c, mean in zip(protocol.c_values, means, strict=True)
+        )
+    words = ("log10 of C", "held-out top-1, %")
+    write_curve(paths["curve"], "sweep", words, np.log10(protocol.c_values), means)
+    return paths

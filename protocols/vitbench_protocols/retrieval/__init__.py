@@ -104,6 +104,9 @@ class Retrieval:
         help="number of places of the ranking that count; 0: all",
         minimum=0,
     )
+    pictures: int = setting(
+        8, help="number of queries whose rankings are drawn", minimum=0, artifact=True
+    )
 
     @property
     def data(self) -> DataKind:

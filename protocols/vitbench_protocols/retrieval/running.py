@@ -1,6 +1,7 @@
 """One run: features, rankings, and how well they answer the queries."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.nn.functional import normalize
 from vitbench.api import Backbone, ClassificationDataset, Context, Outcome, Score, errors
 from vitbench.kit import Relevance, distributed
 from vitbench_protocols.retrieval.describing import Whitening, describe
+from vitbench_protocols.retrieval.pictures import Rankings
 from vitbench_protocols.retrieval.precision import Judged, Places, judge
 
 if TYPE_CHECKING:
@@ -34,11 +36,13 @@ def rank_and_score(settings: "Retrieval", backbone: Backbone, context: Context) 
         database, asked = whiten(database), whiten(asked)
     rows = {name: row for row, name in enumerate(context.dataset("database").ids)}
     _note_missing(answers, rows, context)
-    judged = [
-        _grades(ranking, answer, rows, settings.shown)
-        for (ranking, _), answer in zip(_rankings(database, asked, context), answers, strict=True)
-    ]
-    return _outcome(settings, queries.ids, judged)
+    drawn = Rankings(settings.pictures, queries, context.dataset("database"), boxes, context)
+    judged = []
+    for (ranking, place), answer in zip(_rankings(database, asked, context), answers, strict=True):
+        judged.append(_grades(ranking, answer, rows, settings.shown))
+        right = _rows_of((*answer.easy, *answer.hard), rows)
+        drawn.add(place, ranking, right, _rows_of(answer.junk, rows))
+    return _outcome(settings, queries.ids, judged, drawn.artifacts)
 
 
 def _score_classes(settings: "Retrieval", backbone: Backbone, context: Context) -> Outcome:
@@ -47,12 +51,14 @@ def _score_classes(settings: "Retrieval", backbone: Backbone, context: Context) 
     features = describe(settings, backbone, context, "val")
     targets = np.asarray(dataset.targets)
     of_class = [np.flatnonzero(targets == number) for number in range(len(dataset.class_names))]
+    drawn = Rankings(settings.pictures, dataset, dataset, (), context)
     judged = []
     for ranking, place in _rankings(features, features, context):
         itself = np.array([place])
         right = np.setdiff1d(of_class[targets[place]], itself)
         judged.append(_named(judge(ranking, right, itself, AT, shown=settings.shown)))
-    return _outcome(settings, dataset.ids, judged)
+        drawn.add(place, ranking, right, itself)
+    return _outcome(settings, dataset.ids, judged, drawn.artifacts)
 
 
 def _rankings(database: Tensor, queries: Tensor, context: Context) -> Iterator[tuple[Places, int]]:
@@ -69,10 +75,7 @@ def _grades(
     ranking: Places, answer: Relevance, rows: Mapping[str, int], shown: int
 ) -> dict[str, float]:
     """Judge a ranking by each grade of the revisited benchmarks."""
-    easy, hard, junk = (
-        np.array([rows[name] for name in names if name in rows], dtype=np.int64)
-        for names in (answer.easy, answer.hard, answer.junk)
-    )
+    easy, hard, junk = (_rows_of(names, rows) for names in (answer.easy, answer.hard, answer.junk))
     whole = judge(ranking, np.concatenate([easy, hard]), junk, AT, shown=shown)
     found = _named(whole)
     if answer.hard or answer.junk:
@@ -82,12 +85,20 @@ def _grades(
     return found
 
 
+def _rows_of(names: Sequence[str], rows: Mapping[str, int]) -> Places:
+    """Return the rows of those images that the database has."""
+    return np.array([rows[name] for name in names if name in rows], dtype=np.int64)
+
+
 def _named(found: Judged) -> dict[str, float]:
     return {"map": found.average, "precision1": found.at[0], "precision10": found.at[1]}
 
 
 def _outcome(
-    settings: "Retrieval", ids: Sequence[str], judged: Sequence[Mapping[str, float]]
+    settings: "Retrieval",
+    ids: Sequence[str],
+    judged: Sequence[Mapping[str, float]],
+    artifacts: Mapping[str, Path],
 ) -> Outcome:
     items: dict[str, Any] = {}
     scores = []
@@ -98,7 +109,7 @@ def _outcome(
             items[metric.name] = values
         mean = float(defined.mean()) if len(defined) else None
         scores.append(Score(metric.name, mean, len(defined)))
-    return Outcome(tuple(scores), {"ids": np.array(ids), **items})
+    return Outcome(tuple(scores), {"ids": np.array(ids), **items}, artifacts)
 
 
 def _check(settings: "Retrieval") -> None:

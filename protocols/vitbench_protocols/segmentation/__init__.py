@@ -72,6 +72,7 @@ class Segmentation:
         "knn": {},
         "linear": {"method": LinearProbe()},
         "hummingbird": {"method": Hummingbird(), "inference": Squared()},
+        "hummingbird-504": {"method": Hummingbird(), "inference": Squared(size=504)},
         "semfpn-40k": {"method": FineTune()},
         "semfpn-40k-intended": {"method": FineTune(undecayed="positions-and-norms")},
         "semfpn-xcit-80k": {
@@ -95,6 +96,7 @@ class Segmentation:
         " forward pass over train and val",
         "hummingbird": "labels retrieved from a memory of training patches, as"
         " open-hummingbird-eval does on VOC (Balazevic et al., NeurIPS 2023), frozen backbone",
+        "hummingbird-504": "as hummingbird, with images of 504 px, for patches of 14 px",
         "linear": "linear layer on frozen patches (DINOv2, Oquab et al., TMLR 2024), 4,000 steps",
         "semfpn-40k": "Semantic FPN, fine-tuned for 40,000 steps (SelfPatch, Yun et al., CVPR 2022,"
         " table 1)",

@@ -96,12 +96,5 @@ def learn(
     """
     context = problem.context
     task = CropTask(network, problem, learning)
-    around = FineTuneContext(
-        device=context.device,
-        workers=context.workers,
-        scratch=context.scratch,
-        output=context.output,
-        progress=context.progress,
-    )
-    FineTuning(task, learning.course(undecayed), around).finish()
+    FineTuning(task, learning.course(undecayed), FineTuneContext.of(context)).finish()
     return task.segmenter

@@ -33,6 +33,15 @@ def test_equal_maps_find_every_point_and_shuffled_ones_few() -> None:
     assert np.mean(np.linalg.norm(found - corners, axis=1) < 9.6) < 0.15
 
 
+def test_a_map_turned_round_finds_no_point_of_a_corner() -> None:
+    generator = torch.Generator().manual_seed(0)
+    cells = torch.nn.functional.normalize(torch.randn(32, 12, 12, generator=generator), dim=0)
+    corner = np.argwhere(np.ones((4, 4)))[:, ::-1].astype(np.float64) * 8
+    pair = KeypointPair("0", "cat", 0, Path("a"), Path("b"), corner * 12 / 11, corner, 96.0)
+    found = find_points(pair, cells, cells.flip(1, 2), (96, 96))
+    assert (np.linalg.norm(found - corner, axis=1) > 9.6).all()
+
+
 def test_a_run_scores_by_pair_by_point_and_by_category(tmp_path: Path) -> None:
     found = run(tmp_path)
     scores = {score.metric: score.value or 0 for score in found.record.scores}

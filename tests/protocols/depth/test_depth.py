@@ -69,6 +69,14 @@ def test_a_perfect_a_worst_and_a_known_error() -> None:
     assert torch.isnan(depth_scores(truth, torch.zeros_like(truth))["d1"]).all()
 
 
+def test_depth_by_chance_is_right_as_often_as_two_draws_are_near() -> None:
+    """Of ln(10) wide logarithms, two even draws differ by less than ln(1.25) in 18.4 %."""
+    drawn = 10 ** torch.rand(2, 300, 300, generator=torch.Generator().manual_seed(0))
+    near = float(np.log(1.25) / np.log(10))
+    expected = 100 * (1 - (1 - near) ** 2)
+    assert float(depth_scores(drawn[:1], drawn[1:])["d1"]) == pytest.approx(expected, abs=1)
+
+
 def test_the_central_square_is_taken_of_image_and_depth_alike() -> None:
     depth = np.arange(6 * 10, dtype=np.float32).reshape(6, 10) / np.float32(10)
     image = Image.fromarray(np.repeat((10 * depth).astype(np.uint8)[..., None], 3, axis=2))

@@ -7,7 +7,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitbench.api import Backbone, Evaluation, RunOptions, errors, evaluate, read_items, resolve
+from vitbench.api import (
+    Backbone,
+    Evaluation,
+    RunOptions,
+    errors,
+    evaluate,
+    open_dataset,
+    read_items,
+    resolve,
+)
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
 from vitbench_protocols.discovery import Discovery, running
 from vitbench_protocols.discovery.regions import Region, lost, token_cut
@@ -97,6 +106,42 @@ def test_regions_of_a_few_patches_are_told_of(
     monkeypatch.setattr(running, "find_region", lambda *_: Region(one, (3, 4)))
     record = run(tmp_path).record
     assert any("half of the regions hold less than 0.1 %" in note for note in record.notes)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_boxes_of_objects_are_all_found_and_single_patches_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    samples = open_dataset("synthetic", "instances", "val")
+    boxes = {
+        np.asarray(sample.image).tobytes(): max(
+            (item.box for item in sample.target.items if not item.crowd),
+            key=lambda box: box[2] * box[3],
+            default=(0.0, 0.0, 1.0, 1.0),  # such an image does not count
+        )
+        for sample in (samples[place] for place in range(6))
+    }
+
+    def perfect(_s: Any, _b: Any, _c: Any, image: Image.Image) -> Region:
+        left, top, width, height = boxes[np.asarray(image).tobytes()]
+        mask = np.zeros((100, 100), dtype=bool)
+        end = -int(-(top + height) // 8) if whole else int(top) // 8 + 1
+        side = -int(-(left + width) // 8) if whole else int(left) // 8 + 1
+        mask[int(top) // 8 : end, int(left) // 8 : side] = True
+        return Region(mask, (int(top) // 8, int(left) // 8))
+
+    monkeypatch.setattr(running, "find_region", perfect)
+    scores = {score.metric: score.value for score in run(tmp_path).record.scores}
+    assert scores["corloc"] == (100.0 if whole else 0.0)
+
+
+def test_of_two_equal_objects_the_first_is_found() -> None:
+    """Patches of both are similar to equally many; the reference takes any of them as its seed."""
+    directions = torch.eye(16)
+    features = directions[0].repeat(20, 30, 1)
+    features[2:12, 3:15] = directions[1] - 0.3 * directions[0]
+    features[8:18, 17:29] = directions[2] - 0.3 * directions[0]
+    assert lost(features.permute(2, 0, 1), 100).box == (3, 2, 15, 12)
 
 
 def test_the_box_of_the_whole_image_is_scored_beside_it(

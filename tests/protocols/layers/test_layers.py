@@ -55,6 +55,20 @@ def test_the_last_block_scores_as_the_protocol_itself_and_one_pass_serves_all(
     assert "<polyline" in curve.read_text()
 
 
+def test_perfect_worst_and_chance_classes_are_so_for_the_last_block(
+    folders: Path, undecided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Layers, "protocol", property(lambda _: Knn(resize=32, crop=32)))
+    turned = tmp_path / "turned"
+    (turned / "val").mkdir(parents=True)
+    (turned / "train").symlink_to(folders / "train")
+    for name, other in (("red", "blue"), ("blue", "green"), ("green", "red")):
+        (turned / "val" / other).symlink_to(folders / "val" / name)
+    found = [values(run(Layers(), tmp_path, str(data))) for data in (folders, turned, undecided)]
+    assert [one["last"] for one in found] == [100.0, 0.0, pytest.approx(100 / 3)]
+    assert found[0]["gain"] == 0.0
+
+
 def test_a_dense_protocol_sees_every_block_too(tmp_path: Path) -> None:
     found = run(Layers(of="correspondence", of_preset="small"), tmp_path, "synthetic")
     last, best = values(found)["last"], values(found)["best"]

@@ -31,6 +31,7 @@ def test_classes_of_one_color_are_told_apart(folders: Path, tmp_path: Path) -> N
     table = (found.path.parent / found.record.artifacts["sweep"]).read_text().splitlines()
     assert table[0] == "C,held-out top-1"
     assert len(table) == 4
+    assert "<polyline" in (found.path.parent / found.record.artifacts["curve"]).read_text()
 
 
 def test_labels_that_say_nothing_are_guessed_by_chance_and_shifted_ones_never() -> None:

@@ -71,6 +71,8 @@ def test_landmarks_are_found_by_random_weights_too(landmarks: Path, tmp_path: Pa
     assert items["ids"].tolist()[0] == "jpg/landmark0_query.png"
     for name, score in scores.items():
         assert np.nanmean(items[name]) == score
+    drawn = [name for name in found.record.artifacts if name.startswith("ranking jpg/")]
+    assert len(drawn) == min(8, len(items["ids"]))
 
 
 def test_a_query_may_be_cut_to_its_object(landmarks: Path, tmp_path: Path) -> None:
@@ -102,6 +104,12 @@ def test_images_of_a_class_find_one_another(folders: Path, tmp_path: Path) -> No
     assert values(found)["map"] == 100.0
     assert len(read_items(found.record, tmp_path)["ids"]) == 12
     assert found.record.cost.feature_cache == "miss"  # one pass that others share
+    path = found.record.artifacts[f"ranking {read_items(found.record, tmp_path)['ids'][0]}"]
+    with Image.open(found.path.parent / path) as picture:
+        assert picture.size == (96 * 8, 96)
+        frames = [picture.getpixel((96 * place + 1, 1)) for place in range(8)]
+    green, red = (40, 160, 60), (214, 40, 40)
+    assert frames == [(255, 255, 255), *[green] * 3, *[red] * 4]  # three others of its class
     several = run(folders, tmp_path, **{**settings, "scales": (1.0, 0.5)})
     assert several.record.cost.feature_cache == ""
     assert (values(several)["map"] or 0) > 90

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vitbench.errors import IncomparableRecords, UnknownName
-from vitbench.records import Record, Unreadable
+from vitbench.records import Record, Unreadable, failure_of
 from vitbench.reports.format_scores import write
 from vitbench.reports.table import build_table
 
@@ -94,6 +94,14 @@ def test_strict_refuses_runs_that_differ_and_names_the_setting(make_record: Make
 def test_an_unknown_name_is_refused_with_a_near_one(make_record: MakeRecord) -> None:
     with pytest.raises(UnknownName, match="Did you mean 'selfpatch'"):
         build_table([make_record()], compare=("selfpach",))
+
+
+def test_a_failed_run_is_told_of_until_another_try_succeeds(make_record: MakeRecord) -> None:
+    done = make_record()
+    failed = replace(done, id=failure_of(done.id), status="failed")
+    other = replace(done, id=failure_of("another"), status="failed")
+    assert build_table([failed, other]).failed == (failed, other)
+    assert build_table([failed, done, other]).failed == (other,)
 
 
 def test_files_that_are_no_records_and_failed_runs_are_kept_aside(make_record: MakeRecord) -> None:

@@ -14,7 +14,7 @@ from vitbench.reports import formats, verdict_text
 from vitbench.reports.families import BY_PROTOCOL, family
 from vitbench.reports.leaderboard import Comparison, Leaderboard, build_leaderboards
 from vitbench.reports.table import Table, build_table
-from vitbench.reports.verdict import Verdict, judge
+from vitbench.reports.verdict import Tally, Verdict, judge
 from vitbench_protocols import PROTOCOLS, SCORERS
 
 MakeRecord = Callable[..., Record]
@@ -150,6 +150,18 @@ def test_a_planted_winner_is_found(make_record: MakeRecord) -> None:
     assert told == dict.fromkeys(("all protocols", "image-level", "dense"), "winner wins, sure")
 
 
+def test_a_winner_s_reason_counts_sure_differences_alone(make_record: MakeRecord) -> None:
+    leagues = {
+        "knn": planted({"one": 0.9, "other": 0.0}),
+        "segmentation": planted({"one": 0.0, "other": 0.0}, seed=3),
+    }
+    (everything, image, dense) = verdict_text.headlines(decide(make_record, leagues))
+    assert everything.said == "one wins, sure"
+    assert everything.why == "surely better than other on 1 of 2 boards, nowhere surely worse"
+    assert image.why == "surely better than other on knn on shapes, nowhere surely worse"
+    assert not dense.sure
+
+
 def test_a_planted_tie_is_called_a_tie(make_record: MakeRecord) -> None:
     verdict = decide(make_record, {"knn": planted({"one": 0.4, "twin": 0.4, "behind": -0.8})})
     assert verdict.overall.winner == ""
@@ -176,10 +188,27 @@ def test_boards_that_rank_two_runs_the_other_way_round_are_named(make_record: Ma
 def test_a_floor_is_a_line_of_reference_and_no_contestant(make_record: MakeRecord) -> None:
     verdict = decide(make_record, {"knn": planted({"one": 0.5, "two": -2.0, "floor": -2.0})})
     assert {one.name for one in verdict.overall.standings} == {"one", "two"}
-    assert verdict.overall.floors == {"one": (1, 1), "two": (0, 1)}
+    assert verdict.overall.floors == {"one": Tally(wins=1), "two": Tally(ties=1)}
     heads, rows = verdict_text.table(verdict)
     assert heads[-1] == "above the floor"
     assert [row[-1] for row in rows] == ["1 of 1", "0 of 1"]
+
+
+def test_a_winner_is_above_the_floor_somewhere_and_nowhere_below_it(
+    make_record: MakeRecord,
+) -> None:
+    knn = planted({"one": 0.9, "two": 0.0, "floor": -2.0})
+    near = planted({"one": 0.0, "two": 0.0, "floor": 0.0}, seed=4)
+    far = planted({"one": 0.0, "two": 0.0, "floor": 1.5}, seed=5)
+    tie = verdict_text.headlines(decide(make_record, {"knn": knn, "segmentation": near}))[0]
+    assert (tie.said, tie.sure) == ("one wins, sure", True)
+    assert tie.why.endswith("; above the floor on 1 of 2 boards")
+    loss = verdict_text.headlines(decide(make_record, {"knn": knn, "segmentation": far}))[0]
+    assert (loss.said.endswith("not surely above the floor"), loss.sure) == (True, False)
+    assert loss.why == "surely above the floor on 1 of 2 boards, below it on 1"
+    none = planted({"one": 0.9, "two": 0.0, "floor": 0.9}, seed=6)
+    (level,) = verdict_text.headlines(decide(make_record, {"knn": none}))
+    assert level.why == "surely above the floor on 0 of 1 board"
 
 
 def test_one_clip_can_not_tell(make_record: MakeRecord) -> None:

@@ -3,12 +3,15 @@
 import os
 import signal
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.reports.conftest import knn_record
 from tests.unit.studies.conftest import TWO
+from vitbench.errors import STOPPED_AFTER_SAVING
 from vitbench.records import write_record
 from vitbench.studies import processes
 from vitbench.studies.cell_state import Kept, folder_of, keep, state_of
@@ -36,7 +39,7 @@ def child(words: list[str]) -> int:
             if behavior == "dies" and name == "one/retrieval":
                 os.write(1, b"the last words\n")
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(0.2 if behavior == "slow" else 0)
+            time.sleep({"slow": 0.2, "waits": 5}.get(behavior, 0))
             record = knn_record(cell.row.name, 50.0, protocol={"name": cell.column.protocol.name})
             write_record(record, Path("results"))
             kept = Kept("two", name, cell.request, record.id, mark_of(cell))
@@ -85,3 +88,16 @@ def test_two_commands_at_once_never_do_a_cell_twice(two: Study, results: Path) -
 
 def _command(_: list[str]) -> int:
     return local(read_study(TWO, "two"), "slow", []).run()
+
+
+def test_a_process_that_is_being_started_when_the_signal_comes_is_ended_too(
+    two: Study, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signalled(*arguments: Any) -> BaseProcess:
+        process = processes.start(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr("vitbench.studies.local.start", signalled)
+    assert local(two, "waits", []).run() == STOPPED_AFTER_SAVING
+    assert "done" not in {state_of(results, cell).kind for cell in two.cells}

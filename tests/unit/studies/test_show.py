@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from vitbench.reports.study_forms import render_study
 from vitbench.studies.cell_state import states_of
 from vitbench.studies.matrix import Study
 from vitbench.studies.read_study import read_study
+from vitbench.studies.row_facts import facts_of, parameters
 from vitbench.studies.show import study_table
 
 CLAIMED = (
@@ -64,14 +66,17 @@ def test_a_printed_value_stands_beside_the_measured_one_with_their_difference(
     study = read_study(CLAIMED, "two")
     leave(study, answer, 75.0, 40.0)
     text = shown(study, results, "markdown").replace("\\", "")
-    assert "| one | 300 | **75.0 [73.0, 77.0] · 74.5 · +0.5** | missing |" in text
+    assert "| one | 0.2 M | 300 | **75.0 [73.0, 77.0] · 74.5 · +0.5** | missing |" in text
     cells = json.loads(shown(study, results, "json"))["rows"][0]["cells"]
     assert [cells[0]["value"], cells[0]["printed"], cells[0]["comparable"]] == [75.0, 74.5, True]
 
 
-def test_on_other_data_no_difference_is_given(results: Path, answer: Answer) -> None:
+@pytest.mark.parametrize("data", [{}, {"name": "synthetic", "items": 50000}])
+def test_on_other_data_no_difference_is_given(
+    results: Path, answer: Answer, data: dict[str, Any]
+) -> None:
     study = read_study(CLAIMED, "two")
-    answer(study.cells[0], 75.0, protocol={"preset": "dino"})
+    answer(study.cells[0], 75.0, data=data, protocol={"preset": "dino"})
     text = shown(study, results, "markdown").replace("\\", "")
     assert "75.0 [73.0, 77.0] · 74.5 |" in text
     assert "no difference is given where settings or data are not those" in text
@@ -94,3 +99,27 @@ def test_hostile_names_are_harmless_in_every_form(form: str, results: Path) -> N
     if form == "html":
         assert "&lt;script&gt;" in found
         assert found.count("<tr>") == 3
+
+
+def test_a_training_tells_its_own_length_and_data_whatever_the_file_says() -> None:
+    text = """
+[rows.trained]
+recipe = "dino"
+preset = "imagenet"
+data = "imagenet"
+split_list = "imagenet-10"
+about = { epochs = 7, lab = "ours" }
+[rows.published]
+checkpoint = "dino-vits16"
+about = { epochs = 800 }
+[columns.knn]
+"""
+    trained, published = map(facts_of, read_study(text, "facts").rows)
+    assert trained == {
+        "parameters": "21.7 M",
+        "pre-training": "imagenet (imagenet-10)",
+        "epochs": "200",
+        "lab": "ours",
+    }
+    assert published == {"parameters": "21.7 M", "epochs": "800"}
+    assert parameters("vit_small_patch16_224") == 21_665_664  # as timm counts them

@@ -96,7 +96,7 @@ def test_jobs_are_submitted_with_their_dependencies(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(slurm, "git_state", lambda: ("c" * 40, False))
     said = list(submit(made()[0]))
     assert asked[1:] == [
-        ["sbatch", "--parsable", "--dependency=aftercorr:41"],
+        ["sbatch", "--parsable", "--dependency=aftercorr:41", "--kill-on-invalid-dep=yes"],
         ["sbatch", "--parsable"],
     ]
     assert said[1] == "job 42: cells of the trainings, 2 tasks, each after its task of job 41"

@@ -7,7 +7,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from vitbench.data.image_files import ImageFiles
 from vitbench.data.packing import Packing, pack_folder
+from vitbench.errors import DatasetError
 from vitbench.training import images
 from vitbench.training.images import TrainingImages, open_images
 
@@ -90,3 +92,27 @@ def test_images_say_their_number_and_their_folder(folders: Path) -> None:
     found = open_images(str(folders))
     assert isinstance(found, TrainingImages)
     assert str(found) == f"24 images of {folders / 'train'}"
+
+
+def test_a_split_list_takes_classes_or_images(folders: Path, tmp_path: Path) -> None:
+    chosen = tmp_path / "list.txt"
+    chosen.write_text("# a color\nred\n")
+    found = open_images(str(folders), str(chosen))
+    assert isinstance(found.images, ImageFiles)
+    assert {one.partition("/")[0] for one in found.images.ids} == {"red"}
+    assert found.facts()["fingerprint"] != fingerprint(folders)
+    chosen.write_text("red/0.png\nblue/1.png\n")
+    two = open_images(str(folders), str(chosen)).images
+    assert isinstance(two, ImageFiles)
+    assert set(two.ids) == {"red/0.png", "blue/1.png"}
+
+
+def test_a_split_list_that_names_what_is_not_there_is_refused(folders: Path) -> None:
+    with pytest.raises(DatasetError, match="name no one item of train"):
+        open_images(str(folders), "imagenet-10")
+
+
+def test_a_split_list_of_shards_is_refused(folders: Path, tmp_path: Path) -> None:
+    pack_folder(folders, tmp_path / "one", Packing(size=32, shard_megabytes=1))
+    with pytest.raises(DatasetError, match="can't be taken of the shards"):
+        open_images(str(tmp_path / "one"), "imagenet-10")

@@ -80,6 +80,7 @@ def _template() -> Template:
         "breakable": _breakable,
         "leading": _leading,
     }
+    environment.tests["startingwith"] = str.startswith
     environment.globals |= {
         "format_scores": format_scores,
         "marks": marks,
@@ -116,7 +117,11 @@ def _title(table: Table) -> str:
     if table.compared:
         return " · ".join(format_scores.name(name) for name in table.compared)
     subjects = {line.name for board in table.boards for line in board.entries}
-    return f"{len(subjects)} checkpoints on {len(table.boards)} boards"
+    return f"{_counted(len(subjects), 'checkpoint')} on {_counted(len(table.boards), 'board')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _command(table: Table) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vitbench.reports import format_scores
+from vitbench.reports.families import JUDGED, family
 from vitbench.reports.leaderboard import Entry, Leaderboard
 from vitbench.reports.page.charts import Chart, Dot, scatter
 from vitbench.reports.table import Table
@@ -54,7 +55,7 @@ def cost_charts(
     The speed of the feature pass stands in for the profile's where no run was profiled.
     """
     column = board.primary
-    if column is None or board.protocol.name == PROFILE:
+    if column is None or family(board) not in JUDGED:
         return ()
     scored = [
         (entry, value, costs.of(entry))

@@ -96,6 +96,12 @@ def item_of(name: str, ids: Container[str]) -> str:
 
 def _thumbnail(path: Path) -> Image | None:
     """Decode a picture and write it anew, so that nothing of a stranger's file gets through."""
+    picture = read_picture(path)
+    return None if picture is None else _webp(picture)
+
+
+def read_picture(path: Path) -> "Picture | None":
+    """Read a picture, at most as large as pages show it; None where it can't be read."""
     from PIL import Image as Pillow
 
     bombs = (Pillow.DecompressionBombWarning, Pillow.DecompressionBombError)
@@ -104,7 +110,7 @@ def _thumbnail(path: Path) -> Image | None:
             warnings.simplefilter("error", Pillow.DecompressionBombWarning)
             side = DRAWN_SIDE if path.suffix.lower() in DRAWINGS else SIDE
             image.thumbnail((side, side))
-            return _webp(image.convert("RGB"))
+            return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, *bombs):
         return None
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vitbench.reports.page.sections import Picture
+    from vitbench.reports.page.shots import Picture
 
 SIDE = 28  # cells in each direction by which pictures are matched
 

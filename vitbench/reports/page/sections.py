@@ -1,7 +1,7 @@
 """One board of the page: its lines with their intervals, and what lies behind the scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from vitbench.reports import escape, format_scores
@@ -13,6 +13,7 @@ from vitbench.reports.page.cost import Costs, cost_charts
 from vitbench.reports.page.overview import COLORS, LINES
 from vitbench.reports.page.pictures import Album
 from vitbench.reports.page.recolor import align_colors
+from vitbench.reports.page.shots import Picture, Row, side_by_side
 from vitbench.reports.page.versus import values_of
 from vitbench.reports.significance import readable_items
 from vitbench.reports.table import Table
@@ -40,18 +41,6 @@ class Line:
 
     label: str
     place: float
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of one run; no image where it has no room in the page."""
-
-    run: str
-    image: pictures.Image | None
-    alt: str
-
-
-Row = tuple[str, tuple[Picture | None, ...]]  # what the pictures show, and one for each run
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +227,7 @@ class _Details:
         for label, row in rows.items():
             if label.partition(" ")[0] == COMPONENTS:
                 rows[label] = align_colors(row)
-        return tuple((label, _once(row)) for label, row in rows.items())
+        return side_by_side(rows)
 
     def _embed(self, run: int, file: pictures.File, item: str) -> Picture:
         line, score = self._runs[run], self._values[run].get(item)
@@ -249,14 +238,6 @@ class _Details:
             image=self._album.embed(file.path),
             alt=f"{file.name}, by {line.name}{told}",
         )
-
-
-def _once(row: Sequence[Picture | None]) -> tuple[Picture | None, ...]:
-    """Keep one picture of those that are the same for every run, such as the image itself."""
-    there = [picture for picture in row if picture and picture.image]
-    if len(there) == len(row) > 1 and len({picture.image for picture in there}) == 1:
-        return (replace(there[0], run="every run"),)
-    return tuple(row)
 
 
 def _reference_lines(lines: Sequence[Entry], column: Column | None) -> dict[str, float]:

@@ -45,6 +45,12 @@
     return [whole, grid.createTBody()];
   };
 
+  const noted = (text, note) => {
+    const whole = make("span", text);
+    whole.append(make("small", note, "note"));
+    return whole;
+  };
+
   const changed = (board, one, other) => {
     const [left, right] = [board.items[one], board.items[other]];
     if (!left || !right) return [];
@@ -63,7 +69,12 @@
 
   const show = () => {
     const [one, other] = [a.value, b.value];
-    out.replaceChildren();
+    const [whole, lines] = table(["board", "A", "B", "B − A"], "every board");
+    const more = make("details", undefined, "more");
+    more.open = Boolean(out.querySelector(":scope > details[open]"));
+    more.append(make("summary", "Every metric, and the items that changed most"));
+    const duels = more.appendChild(make("div", undefined, "duels"));
+    const counts = { a: 0, b: 0, open: 0 };
     for (const board of data.boards) {
       const section = document.getElementById(board.anchor);
       if (!board.scores[one] || !board.scores[other] || (section && !fits(section))) continue;
@@ -71,6 +82,13 @@
       part.append(make("h3", board.title));
       const said = board.said.find(({ runs }) => runs.includes(one) && runs.includes(other));
       part.append(make("p", said ? said.text : "not compared item by item: can't tell", said && said.sure ? "fine sure" : "fine soft"));
+      const head = board.columns[board.place];
+      const [left, right] = [board.scores[one][board.place], board.scores[other][board.place]];
+      const gap = minus(right, left);
+      const ahead = said && said.sure ? ((gap > 0) === (head.up !== false) ? "b" : "a") : "open";
+      counts[ahead] += 1;
+      row(lines, [[noted(board.name, head.label), "who"], [number(left, head.digits), "num", left], [number(right, head.digits), "num", right],
+        [noted(signed(gap, head.digits), { a: "A is better", b: "B is better", open: "can't tell" }[ahead]), `num delta ${ahead === "open" ? "" : better(gap, head.up)}`, gap]]);
       const [grid, body] = table(["metric", "A", "B", "B − A"], board.title);
       board.columns.forEach((column, place) => {
         const [left, right] = [board.scores[one][place], board.scores[other][place]];
@@ -93,9 +111,17 @@
         more.append(list);
         part.append(more);
       }
-      out.append(part);
+      duels.append(part);
     }
-    if (!out.children.length) out.append(make("p", one === other ? "Choose two runs." : "These two stand on no board together.", "soft"));
+    if (!duels.children.length) {
+      out.replaceChildren(make("p", "These two stand on no board together.", "soft"));
+      return;
+    }
+    const boards = (count) => `${count} board${count === 1 ? "" : "s"}`;
+    out.replaceChildren(
+      make("p", `${one} (A) is surely better on ${boards(counts.a)}, ${other} (B) on ${boards(counts.b)}; on ${boards(counts.open)} nobody can tell.`),
+      whole, more,
+    );
   };
 
   // The leaderboard's differences to one run; those that the comparisons call sure are marked.
@@ -126,8 +152,8 @@
   for (const run of data.runs) against.add(new Option(run, run));
   against.addEventListener("change", hold);
 
-  data.runs.forEach((run, place) => {
-    for (const [side, chosen] of [[a, 0], [b, 1]]) side.add(new Option(run, run, false, place === chosen));
+  [a, b].forEach((side, place) => {
+    for (const run of data.runs) side.add(new Option(run, run, false, run === data.pair[place]));
   });
   const change = () => {
     if (a.value === b.value) out.replaceChildren(make("p", "Choose two runs.", "soft")); else show();

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -35,8 +36,12 @@ def versus(table: Table) -> Markup | None:
         for index, board in enumerate(table.boards)
         if (found := _board(table, board, index, runs))
     ]
-    shown = [escape.plain(run) for run in runs]
-    text = json.dumps({"runs": shown, "boards": boards}, separators=(",", ":"), allow_nan=False)
+    data = {
+        "runs": [escape.plain(run) for run in runs],
+        "pair": [escape.plain(run) for run in _most_in_common(table, runs)],
+        "boards": boards,
+    }
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", " ").replace("\u2029", " "))
 
 
@@ -49,6 +54,14 @@ def _choice(table: Table) -> list[str]:
     others = [entry.name for entry in measured if not is_contestant(entry)]
     chosen = [*list(dict.fromkeys(contestants))[:MOST], *list(dict.fromkeys(others))[:MOST]]
     return list(dict.fromkeys(chosen))
+
+
+def _most_in_common(table: Table, runs: Sequence[str]) -> tuple[str, str]:
+    """Return the two runs that stand on most boards together, the first ones of several."""
+    stands = [{entry.name for entry in board.entries} for board in table.boards]
+    return max(
+        combinations(runs, 2), key=lambda pair: sum(names.issuperset(pair) for names in stands)
+    )
 
 
 def _board(
@@ -65,6 +78,7 @@ def _board(
     return {
         "anchor": f"board-{index}",
         "key": key_of(board),
+        "name": _name(board),
         "title": escape.plain(board.title),
         "family": family(board),
         "noun": board.items_name,
@@ -100,6 +114,12 @@ def _board(
             if {one.one, one.other} <= entries.keys()
         ],
     }
+
+
+def _name(board: Leaderboard) -> str:
+    """Name a board in a line: its protocol, its preset and its data."""
+    parts = (board.protocol.name, board.protocol.preset, board.data_name.partition("@")[0])
+    return escape.plain(" · ".join(filter(None, parts)))
 
 
 def key_of(board: Leaderboard) -> str:

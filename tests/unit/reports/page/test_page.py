@@ -43,6 +43,14 @@ def test_the_page_is_one_file_that_names_no_other() -> None:
         assert value in page
 
 
+def test_the_title_counts_one_as_one(make_record: MakeRecord) -> None:
+    alone, both = (
+        html(build_table([make_record(name) for name in names])) for names in (("a",), ("a", "b"))
+    )
+    assert "1 checkpoint on 1 board<" in alone
+    assert "2 checkpoints on 1 board<" in both
+
+
 def test_a_hostile_record_adds_no_tag_and_no_handler(make_record: MakeRecord) -> None:
     tame, rogue = make_record("tame"), make_record(HOSTILE)
     rogue = replace(
@@ -67,6 +75,25 @@ def test_hostile_names_stay_in_the_data_of_the_script(make_record: MakeRecord) -
     (data,) = re.findall(r'id="versus-data">(.*?)</script>', page, flags=re.S)
     assert len(json.loads(data)["runs"]) == 2
     assert "<" not in data
+
+
+def test_face_to_face_begins_with_the_runs_that_share_most_boards(make_record: MakeRecord) -> None:
+    records = [make_record(name, value) for name, value in (("a", 9.0), ("b", 8.0), ("c", 7.0))]
+    other = {"name": "retrieval", "spec_id": "r"}
+    records += [make_record(name, 5.0, protocol=other) for name in ("b", "c")]
+    page = html(build_table(records))
+    (data,) = re.findall(r'id="versus-data">(.*?)</script>', page, flags=re.S)
+    assert json.loads(data)["pair"] == ["b", "c"]
+
+
+def test_boards_stand_in_the_order_of_their_families(make_record: MakeRecord) -> None:
+    names = ("profile", "davis", "adjacency", "knn", "health", "correspondence")
+    records = [make_record("a", protocol={"name": name, "spec_id": name}) for name in names]
+    order = [board.protocol.name for board in build_table(records).boards]
+    assert order == ["knn", "adjacency", "correspondence", "davis", "health", "profile"]
+    page = html(build_table(records))
+    places = [page.index(f'-title">{name} ') for name in order]
+    assert places == sorted(places)
 
 
 def test_the_policy_names_the_one_script_of_the_page(make_record: MakeRecord) -> None:
@@ -181,5 +208,7 @@ def test_a_picture_that_is_the_same_for_every_run_is_shown_once(
         named = {kind: f"{name}/{kind}.png" for kind in ("image", "pca")}
         records.append(make_record(name, 50.0 + number, artifacts=named))
     page = html(build_table(records, folder=tmp_path))
-    assert page.count("<figcaption>every run<") == 1
+    assert page.count("<figcaption>image<") == 1
+    assert page.index("<figcaption>image<") < page.index("<figcaption>other<")  # in the row of pca
+    assert page.count('<div class="together">') == 1
     assert page.count('<figure class="shot">') == 3

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vitbench.reports.page import pictures
 from vitbench.reports.page.recolor import align_colors
-from vitbench.reports.page.sections import Picture
+from vitbench.reports.page.shots import Picture
 
 
 def picture(pixels: NDArray[np.float64]) -> Picture:
