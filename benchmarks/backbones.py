@@ -122,7 +122,7 @@ def _shorter(
         try:
             with torch.device("meta"):
                 small: Any = timm.create_model(name, num_classes=0, **options)
-        except (TypeError, IndexError, AssertionError, KeyError):
+        except (TypeError, ValueError, IndexError, AssertionError, KeyError):
             continue
         native = size or tuple(small.pretrained_cfg["input_size"][1:])
         try:

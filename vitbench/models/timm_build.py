@@ -164,7 +164,9 @@ def _resized(architecture: TimmArchitecture, state: State, other: Any) -> State 
 def _runs(network: Any, size: Size) -> bool:
     with torch.device("meta"), torch.no_grad():
         try:
-            network.forward_intermediates(torch.empty(1, 3, *size), intermediates_only=True)
+            final, _ = network.forward_intermediates(torch.empty(1, 3, *size))
+            if hasattr(network, "forward_head"):  # it may want more of a size than the blocks
+                network.forward_head(final, pre_logits=True)
         except REFUSALS as error:
             return "meta tensor" in str(error)  # what needs numbers can't be tried so
     return True

@@ -276,6 +276,14 @@ def test_a_size_that_can_not_be_taken_is_said_before_any_work(
     backbone.check_images(height, width)
 
 
+def test_a_size_that_only_the_pooling_can_not_take_is_said_before_any_work() -> None:
+    shape = TimmArchitecture(timm_name="qwen3_vit_88m_merge", options=(("depth", 2),))
+    backbone = assemble(shape)
+    backbone.check_images(96, 64)
+    with pytest.raises(MissingAbility, match="can't take images of 80 x 64"):  # it merges 2 x 2
+        backbone.check_images(80, 64)
+
+
 def test_what_exceeds_a_multiple_of_the_patch_is_cropped() -> None:
     backbone = build("vit_tiny_patch16_dinov3_qkvb", seed=0).eval()
     wide = images((32, 79))
