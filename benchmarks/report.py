@@ -55,7 +55,11 @@ def read(folder: Path) -> tuple[list[Record], Table]:
 
 
 def compare_detections(images: int) -> None:
-    """Time the comparisons of three records of detection, twice: the second finds kept draws."""
+    """Time the comparisons of three records of detection, twice.
+
+    The first report is one of somebody else's records; an evaluation keeps the draws of its own, so
+    every report of those is like the second.
+    """
     with tempfile.TemporaryDirectory() as name:
         os.environ["VITBENCH_CACHE"] = f"{name}/cache"
         folder = Path(name) / "results"

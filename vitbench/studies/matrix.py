@@ -27,11 +27,13 @@ class Row:
     printed: str = ""  # id of the printed row, such as table3/dino
     about: Values = field(default_factory=dict)  # further columns, such as epochs
     seeds: tuple[int, ...] = ()  # none: those of the study
+    facts: str = ""  # behind the path of a trained checkpoint when it is scored: @NAME=VALUE
 
     @property
     def spec(self) -> str | None:
         """The checkpoint to score, as typed; None: the ground truth."""
-        return self.checkpoint or (str(self.training.folder) if self.training else None)
+        trained = f"{self.training.folder}{self.facts}" if self.training else None
+        return self.checkpoint or trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ class Cell:
         """The checkpoint, paths from the root on; the same before and after it is trained."""
         training = self.row.training
         if training is not None:
-            return str(training.folder.absolute())
+            return f"{training.folder.absolute()}{self.row.facts}"
         return _absolute(self.row.checkpoint or "ground truth")
 
     @cached_property

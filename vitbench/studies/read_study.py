@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.errors import SettingError, UnknownName, VitbenchError
+from vitbench.models.spec_facts import split_facts
 from vitbench.records import safe_name
 from vitbench.studies.matrix import Claim, Column, Row, Study
 from vitbench.studies.training_row import Training, flattened
@@ -35,6 +36,7 @@ OF_ROW = {
     "each": dict,
     "about": dict,
     "seeds": list,
+    "facts": dict,  # of a trained checkpoint when it is scored; those of another stand beside it
 }
 OF_TRAIN = {name: OF_ROW[name] for name in ("recipe", "preset", "data", *NUMBERS)}
 OF_COLUMN = {"on": str, "data": str, "metrics": list, "printed": str}
@@ -152,9 +154,9 @@ class _Reader:
         }
         if table.pop("ground_truth", False):
             return Row(name, **told)
-        checkpoint = table.pop("checkpoint", "")
+        checkpoint, facts = table.pop("checkpoint", ""), table.pop("facts", {})
         if checkpoint:
-            return Row(name, _with_facts(checkpoint, table), **told)
+            return Row(name, _with_facts(checkpoint, {**table, **facts}), **told)
         own = {key: value for key, value in table.items() if key not in OF_TRAIN}
         if not table.get("recipe"):
             raise SettingError(["it has neither a recipe nor a checkpoint"])
@@ -167,8 +169,8 @@ class _Reader:
             data=table.get("data", "synthetic"),
             **{key: table[key] for key in NUMBERS if key in table},
         )
-        _ = training.made
-        return Row(name, training=training, **told)
+        _ = training.made, split_facts(name + _with_facts("", facts))
+        return Row(name, training=training, facts=_with_facts("", facts), **told)
 
     def _claims(self, tables: list[Any], rows: Any, columns: Any) -> Iterator[Claim]:
         for number, table in enumerate(tables, 1):
@@ -280,7 +282,7 @@ def _with_facts(checkpoint: str, facts: Table) -> str:
         f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in facts.items()
     ]
-    spec = f"{checkpoint}{',' if re.search(r'@[A-Za-z_]+=', checkpoint) else '@'}"
+    spec = f"{checkpoint}{',' if re.search(r'@[A-Za-z_-]+=', checkpoint) else '@'}"
     return spec + ",".join(written)
 
 

@@ -138,9 +138,13 @@ def _draw(
 
 
 def _write_heat(pixels: Tensor, weights: Tensor, path: Path) -> None:
-    """Write an image, uint8 (3, S, S), with the weights of its patches, (N,), in red."""
+    """Write an image, uint8 (3, S, S), in red where patches weigh more than evenly, (N,).
+
+    The heaviest is all red, if it has twice the even weight or more.
+    """
     side = round(len(weights) ** 0.5)
-    share = (weights / weights.max()).view(side, side).numpy()
+    above = (weights * len(weights) - 1).clamp(min=0)
+    share = (above / above.max().clamp(min=1)).view(side, side).numpy()
     light = Image.fromarray((200 * share).astype(np.uint8))
     light = light.resize((SHOWN_PX, SHOWN_PX), Image.Resampling.BILINEAR)
     picture = Image.fromarray(pixels.permute(1, 2, 0).numpy()).convert("L").convert("RGB")

@@ -11,6 +11,7 @@ from vitbench.api import Evaluation, RunOptions, errors, evaluate, read_items, r
 from vitbench.kit import distributed
 from vitbench_protocols.attentive_probe import AttentiveProbe
 from vitbench_protocols.attentive_probe.pooling import PoolingGrid, attention_heads
+from vitbench_protocols.attentive_probe.running import _write_heat
 
 SMALL: dict[str, Any] = {
     "resize": 32,
@@ -86,6 +87,20 @@ def test_attention_finds_the_patch_that_the_query_asks_for() -> None:
     assert found.shape == (1, 1, 1, 4)
     assert found[0, 0, 0, 0] > 0.999
     torch.testing.assert_close(found.sum(dim=-1), torch.ones(1, 1, 1))
+
+
+def test_even_attention_is_drawn_gray_and_a_heavy_patch_red(tmp_path: Path) -> None:
+    pixels = torch.full((3, 32, 32), 100, dtype=torch.uint8)
+    even, heavy = torch.full((16,), 1 / 16), torch.full((16,), 0.5 / 15)
+    heavy[0] = 0.5
+    for name, weights in (("even", even), ("heavy", heavy)):
+        _write_heat(pixels, weights, tmp_path / f"{name}.png")
+    with Image.open(tmp_path / "even.png") as picture:
+        assert picture.getcolors() == [(224 * 224, (100, 100, 100))]
+    with Image.open(tmp_path / "heavy.png") as picture:
+        red, _, blue = np.asarray(picture)[5, 5].tolist()
+        assert red > blue + 80
+        assert np.asarray(picture)[200, 200].tolist() == [100, 100, 100]
 
 
 def test_heads_have_64_channels_where_the_width_allows_it() -> None:

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vitbench import kept_resamples
+from vitbench.bootstrap import score_interval
+from vitbench.kept_resamples import KeptResamples
 from vitbench.records import Record
 from vitbench.reports import formats
 from vitbench.reports.table import build_table
@@ -46,6 +49,26 @@ def report(folder: Path, make_record: MakeRecord, items: Mapping[str, Items], *c
         for record in keep(folder, make_record, items)
     ]
     return formats.markdown(build_table(records, compare=compare, folder=folder))
+
+
+def test_a_report_draws_nothing_that_the_evaluation_drew(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    items = {
+        name: {**arrays, "weights": np.arange(1, 401)}  # no plain mean: resampled as AP is
+        for name, arrays in planted(real=True).items()
+    }
+    for arrays in items.values():  # as `engine.run` does for the record's interval
+        assert score_interval(arrays, "top1_k20", resample=KeptResamples())
+    records = keep(tmp_path, make_record, items)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("resampled again")
+
+    monkeypatch.setattr(kept_resamples, "resampled_score", never)
+    (board,) = build_table(records, folder=tmp_path).boards
+    assert [one.distinct for one in board.comparisons] == [True]
 
 
 def test_a_real_difference_is_called_one(make_record: MakeRecord, tmp_path: Path) -> None:

@@ -144,3 +144,17 @@ def test_printed_rows_of_the_shipped_studies_exist() -> None:
     rows = {row_id(record) for record in published_records()}
     for name in study_names():
         assert {row.printed for row in find_study(name).rows if row.printed} <= rows
+
+
+def test_a_trained_checkpoint_is_scored_with_the_facts_of_its_row() -> None:
+    cell = next(c for c in find_study("table3", "small").cells if c.name == "EsViT/davis")
+    assert cell.row.training is not None
+    assert cell.row.spec == f"{cell.row.training.folder}@position-rule=dino"
+    assert str(cell.request["checkpoint"]).endswith("@position-rule=dino")
+    assert cell.row.training.made[0].position_rule == "esvit"
+
+
+def test_a_mistyped_fact_of_a_training_is_refused() -> None:
+    text = TRAINED.replace('patch.k = "{k}"', 'patch.k = "{k}"\nfacts = { position-rul = "dino" }')
+    with pytest.raises(SettingError, match="position-rul"):
+        read_study(text, "facts")
