@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+ANYWHERE := not gpu and not network and not data and not browser and not slurm and not container
 FAST := tests/unit/data tests/unit/reports tests/unit/test_records.py tests/unit/test_registry.py tests/unit/test_settings.py tests/unit/test_neighbors.py tests/cli/test_help.py
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/protocols:$(CURDIR)/checkpoints
 
 AXE := 4.14.1
-.PHONY: install demo test test-data test-browser test-slurm test-faults test-lowest check coverage docs wheel sdist benchmarks
+.PHONY: install demo test test-data test-browser test-container test-slurm test-faults test-lowest check coverage docs wheel sdist benchmarks
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -25,7 +26,7 @@ demo: install
 	$(BIN)/python -m vitbench demo
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not gpu and not network and not data and not browser and not slurm'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m '$(ANYWHERE)'
 
 test-data: install
 	@test -n "$(VITBENCH_DATA)" || { echo 'test-data: set VITBENCH_DATA to the folder with the real files'; exit 2; }
@@ -38,6 +39,10 @@ test-browser: install
 	command -v npm >/dev/null || { $(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends npm; }
 	test -f build/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-save --prefix build/axe axe-core@$(AXE)
 	$(BIN)/python -m pytest -m browser
+
+# The image of the Dockerfile: built, then used as somebody else than root.
+test-container: install
+	$(BIN)/python -m pytest -m container
 
 # Studies on a Slurm of this machine alone, from the distribution's packages; its daemons need root.
 test-slurm: install
@@ -61,12 +66,12 @@ benchmarks: install
 # The same tests with the oldest versions that pyproject.toml allows, in an environment of their own.
 test-lowest: install
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
-	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable . 'pytest>=8.3'
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -m 'not gpu and not network and not data and not browser' $(FAST)
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[mlflow,parquet,shards]' 'pytest>=8.3'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -m '$(ANYWHERE)' $(FAST)
 
 # Lines of the core that the tests reach; below the floor it fails.
 coverage: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m 'not gpu and not network and not data and not browser and not slurm'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov -m '$(ANYWHERE)'
 
 # The documentation, without a network; every warning is an error.
 docs: install

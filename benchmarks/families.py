@@ -1,6 +1,6 @@
 """Our pass through networks of a dozen families beside timm's own call, on the same batch.
 
-    python benchmarks/families.py [--rounds N] [--threads N] [--images N] [--match PATTERN …]
+    python -m benchmarks.families [--rounds N] [--threads N] [--images N] [--match PATTERN …]
 
 Both sides have equal random weights and give the map of the last layer and the network's features,
 in float32 and in bfloat16 (autocast). They take turns; a figure is the CPU time of the fastest
@@ -8,7 +8,6 @@ round, a ratio above 1 says that ours is faster.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +18,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.stopwatch import conditions, race
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import load_backbone, resolve
 
@@ -49,17 +49,6 @@ def both(name: str) -> tuple[Any, Backbone]:
     return network, ours.eval().requires_grad_(False)
 
 
-def turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the least CPU seconds of each run; all take turns."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds + 1):  # the first warms up, and is rarely the fastest
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            best[name] = min(best[name], time.process_time() - start)
-    return best
-
-
 def under_autocast(run: Callable[[], object]) -> Callable[[], object]:
     """Return the run in bfloat16."""
 
@@ -84,11 +73,11 @@ def compare(name: str, images: int, rounds: int) -> str:
         return maps[-1], network.forward_head(final, pre_logits=True)
 
     with torch.inference_mode():
-        single = turns({"ours": ours, "timm": theirs}, rounds)
-        low = turns({"ours": under_autocast(ours), "timm": under_autocast(theirs)}, rounds)
+        single = race({"ours": ours, "timm": theirs}, rounds)
+        low = race({"ours": under_autocast(ours), "timm": under_autocast(theirs)}, rounds)
     cells = [
-        f"{found['timm'] / images * 1e3:.1f} | {found['ours'] / images * 1e3:.1f}"
-        f" | {found['timm'] / found['ours']:.2f}"
+        f"{found['timm'].least / images * 1e3:.1f} | {found['ours'].least / images * 1e3:.1f}"
+        f" | {found['timm'].least / found['ours'].least:.2f}"
         for found in (single, low)
     ]
     return f"| {name} | {' | '.join(cells)} |"
@@ -97,14 +86,13 @@ def compare(name: str, images: int, rounds: int) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--images", type=int, default=8, help="images in the batch")
     parser.add_argument("--match", nargs="*", default=["*"], help="patterns of names")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print(f"timm {timm.__version__}, torch {torch.__version__}, {given.threads} threads, "
-          f"batches of {given.images}")  # fmt: skip
+    print(f"{conditions()}; {given.threads} threads, batches of {given.images}\n")
     print("| network | timm, ms | ours | ratio, fp32 | timm, ms | ours | ratio, bf16 |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in FAMILIES:

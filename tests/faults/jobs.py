@@ -86,6 +86,17 @@ def _trained(recipe: str) -> Work:
     return work
 
 
+def _swept(given: Data, folder: Path) -> None:
+    """Do the cells of a sweep, as each of its processes does."""
+    checkpoints, columns = (MINI, f"{MINI}?seed=1"), ("knn", "retrieval@classes")
+    cells = [f"{checkpoint}/{column}" for checkpoint in checkpoints for column in columns]
+    data, results = str(given.root / "folders"), str(folder / "results")
+    words = [*checkpoints, "--on", *columns, "--data", data, "--results", results]
+    code = main(["sweep", "run", *words, "--device", "cpu", "--cell", *cells])
+    if code:
+        raise SystemExit(code)
+
+
 def _segmented(method: str) -> Work:
     protocol = Segmentation(method=METHODS[method], inference=Inference(short=48, long=256))
     return _scored(protocol, "maps")
@@ -105,6 +116,7 @@ def jobs() -> Mapping[str, Work]:
         "segmentation, fine-tuned": _segmented("fine-tuning"),
         "detection": _scored(replace(DETECTION, learning=replace(DETECTION.learning, epochs=1)),
                              "coco"),
+        "sweep": _swept,
     }  # fmt: skip
     return found | {f"train {recipe}": _trained(recipe) for recipe in RECIPES}
 
@@ -121,7 +133,7 @@ def outcome(folder: Path) -> dict[str, str]:
     """Return what a job has made, without times: file, of a document each key, -> digest."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in {"log", "page.html"}:
+        if path.is_file() and path.name not in {"log", "page.html"} and ".cells" not in path.parts:
             for key, content in _contents(path):
                 name = f"{path.relative_to(folder).as_posix()} {key}".rstrip()
                 found[name] = hashlib.sha256(content).hexdigest()

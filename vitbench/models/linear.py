@@ -1,17 +1,51 @@
-"""The linear layer of our networks: PyTorch's, which may read weights that are lent to it."""
+"""The linear layer of our networks: PyTorch's, which casts frozen weights only once."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+Weights = tuple[Tensor, Tensor | None]  # weight and bias
+
 
 class Linear(nn.Linear):
-    """A linear layer."""
+    """A linear layer.
 
-    lent: tuple[Tensor, Tensor | None] | None = None  # weight and bias to read instead of its own
+    Under autocast, frozen weights are kept in its type: PyTorch casts them again in every pass. The
+    numbers are equal.
+    """
+
+    lent: Weights | None = None  # to read instead of its own
+    _kept: tuple[object, Weights, Weights] | None = None  # what was cast when, it, and its casts
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., n) to (..., m)."""
-        return functional.linear(x, *(self.lent or (self.weight, self.bias)))
+        return functional.linear(x, *(self.lent or self._frozen(x) or (self.weight, self.bias)))
+
+    def _frozen(self, x: Tensor) -> Weights | None:
+        """Return the weights in autocast's type, or None where they may change or need no cast."""
+        weight, bias, device = self.weight, self.bias, x.device.type
+        if (
+            torch.compiler.is_compiling()
+            or weight.requires_grad
+            or weight.is_inference()  # can't tell whether it was changed
+            or not torch.is_autocast_enabled(device)
+            or (dtype := torch.get_autocast_dtype(device)) == weight.dtype
+        ):
+            return None
+        parts = (weight,) if bias is None else (weight, bias)
+        state = (dtype, *((part.data_ptr(), part._version) for part in parts))
+        if self._kept is None or self._kept[0] != state:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                own = (
+                    weight.detach(),
+                    None if bias is None else bias.detach(),
+                )  # holds the address
+                self._kept = (
+                    state,
+                    own,
+                    (weight.to(dtype), None if bias is None else bias.to(dtype)),
+                )
+        return self._kept[2]
 
 
 def put_linear_layers(module: nn.Module) -> None:

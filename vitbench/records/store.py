@@ -113,17 +113,25 @@ def read_record(path: Path) -> Record:
     """
     with refused_as(lambda error: RecordError(f"{path.name} is no record.", found=_reason(error))):
         raw = read_bytes(path, LARGEST_RECORD)
-        document = json.loads(raw)
-        schema = document.get("schema") if isinstance(document, dict) else None
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise RecordError(
-                f"{path.name} was written by a newer vitbench.",
-                expected=f"schema {SCHEMA} or older",
-                found=f"schema {schema}",
-            )
-        record = adapter().validate_json(raw)
+        try:
+            record = adapter().validate_json(raw)
+        except ValidationError:
+            _check_schema(json.loads(raw), path)
+            raise
+        _check_schema({"schema": record.schema}, path)
         _check_paths(record)
         return record
+
+
+def _check_schema(document: object, path: Path) -> None:
+    """Refuse a record of a later version, whatever else is the matter with it."""
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise RecordError(
+            f"{path.name} was written by a newer vitbench.",
+            expected=f"schema {SCHEMA} or older",
+            found=f"schema {schema}",
+        )
 
 
 def read_records(folder: Path) -> Iterator[Record | Unreadable]:
@@ -134,7 +142,7 @@ def read_records(folder: Path) -> Iterator[Record | Unreadable]:
 
 def read_files(folder: Path) -> Iterator[tuple[Path, Record | Unreadable]]:
     """Read every record below a folder, each with the file that it lies in."""
-    for path in sorted(folder.glob("*/*.json")):
+    for path in sorted(folder.glob("*/*.json"), key=lambda path: path.parts):
         try:
             yield path, read_record(path)
         except RecordError as error:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vitbench.errors import MissingDependency, RecordError
+from vitbench.errors import RecordError
 from vitbench.outside_files import reason, refused_as
 from vitbench.reports.folders import RECORDS
 
@@ -18,13 +18,10 @@ def upload(bundle: Path, repository: str) -> str:
         The repository's address.
 
     Raises:
-        MissingDependency: huggingface_hub is not installed.
         RecordError: The Hub can't be reached, or refuses the name or the login.
     """
-    try:
-        from huggingface_hub import HfApi
-    except ImportError as error:
-        raise MissingDependency("huggingface_hub", needed_for="--push", extra="hf") from error
+    from huggingface_hub import HfApi
+
     hub = HfApi(library_name="vitbench")
     with refused_as(
         lambda found: RecordError(

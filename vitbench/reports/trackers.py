@@ -14,7 +14,7 @@ from vitbench.reports import escape, marks
 from vitbench.reports.leaderboard import Entry, Leaderboard
 from vitbench.reports.table import Table
 
-Target = Literal["tensorboard", "mlflow", "wandb"]
+Target = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 PROJECT = "vitbench"
 VALUE = 500  # characters of a fact that are sent
 UNSAFE = re.compile(r"[^A-Za-z0-9_.\- /]+")
@@ -37,8 +37,8 @@ def send(table: Table, target: Target, place: str) -> int:
     Args:
         table: Published rows of it stay at home.
         target: The tool.
-        place: Folder for TensorBoard; tracking address for MLflow, project for wandb: those that
-            their own environment variables name if it is empty.
+        place: Folder for TensorBoard; tracking address for MLflow, project for wandb and trackio:
+            those that their own environment variables name if it is empty.
 
     Returns:
         How many runs were new there.
@@ -171,8 +171,30 @@ def _to_wandb(runs: Sequence[Run], place: str) -> int:
     return len(runs)
 
 
+def _to_trackio(runs: Sequence[Run], place: str) -> int:
+    import trackio
+
+    project = place or PROJECT
+    try:
+        known = {run.name for run in trackio.Api().runs(project)}
+    except ValueError:  # no such project yet
+        known = set()
+    named = {
+        f"{run.name} {_key(run.id)[:8]}": run for run in runs
+    }  # a name is a run's identity there
+    fresh = {name: run for name, run in named.items() if name not in known}
+    for name, run in fresh.items():
+        started = trackio.init(
+            project=project, name=name, config=dict(run.facts), embed=False, auto_log_gpu=False
+        )
+        started.log(dict(run.metrics))
+        trackio.finish()
+    return len(fresh)
+
+
 SENDERS: Mapping[Target, Callable[[Sequence[Run], str], int]] = {
     "tensorboard": _to_tensorboard,
     "mlflow": _to_mlflow,
     "wandb": _to_wandb,
+    "trackio": _to_trackio,
 }

@@ -1,6 +1,10 @@
+from typing import Any
+
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vitbench.models.linear import Linear, put_linear_layers
 
@@ -13,6 +17,51 @@ def test_a_layer_reads_the_weights_that_are_lent_to_it() -> None:
     torch.testing.assert_close(layer(x), x.sum(dim=1, keepdim=True).expand(2, 3))
     layer.lent = None
     assert layer(x).equal(own)
+
+
+def _casts(layer: Linear, x: torch.Tensor) -> int:
+    """Return how often a pass under autocast casts something of the weight's size."""
+    with torch.autocast("cpu", torch.bfloat16), Copies() as copies:
+        layer(x)
+    shapes: list[torch.Size] = copies.of
+    return shapes.count(layer.weight.shape)
+
+
+class Copies(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps the shapes of what is cast."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.of: list[torch.Size] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._to_copy.default:
+            self.of.append(args[0].shape)
+        return func(*args, **(kwargs or {}))
+
+
+def test_frozen_weights_are_cast_once_and_again_when_they_change() -> None:
+    layer = Linear(4, 3).requires_grad_(False)
+    x = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
+    assert [_casts(layer, x) for _ in range(3)] == [1, 0, 0]
+    layer.weight.mul_(2)
+    assert [_casts(layer, x) for _ in range(2)] == [1, 0]
+    layer.weight.data = layer.weight.data.clone()
+    assert [_casts(layer, x) for _ in range(2)] == [1, 0]
+    layer.requires_grad_(True)
+    assert [_casts(layer, x) for _ in range(2)] == [1, 1]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_kept_casts_give_autocasts_numbers(bias: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = Linear(64, 32, bias).requires_grad_(False)
+    x = torch.randn(8, 64, generator=generator)
+    for _ in range(2):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            assert layer(x).equal(functional.linear(x, layer.weight, layer.bias))
+        assert layer(x).equal(functional.linear(x, layer.weight, layer.bias))  # fp32 again
+        layer.weight.copy_(torch.randn(32, 64, generator=generator))
 
 
 def test_every_linear_layer_below_a_module_is_replaced() -> None:

@@ -12,7 +12,7 @@ import huggingface_hub
 import pytest
 
 from vitbench.cli.report import run
-from vitbench.errors import MissingDependency, RecordError, SettingError
+from vitbench.errors import RecordError, SettingError
 from vitbench.records import Record, write_record
 
 MakeRecord = Callable[..., Record]
@@ -141,11 +141,6 @@ def test_a_name_that_no_repository_has_is_refused(hub: Hub, results: Path, tmp_p
     assert hub.made == []
 
 
-def test_what_is_missing_is_named(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_bundle_can_be_pushed(results: Path) -> None:
     with pytest.raises(SettingError, match="--push needs a bundle"):
         run([str(results), "--push", "me/runs"])
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
-    with pytest.raises(MissingDependency, match=r"vitbench\[hf\]"):
-        run([str(results), "--bundle", str(tmp_path / "bundle"), "--push", "me/runs"])

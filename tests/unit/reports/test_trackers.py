@@ -1,6 +1,9 @@
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -67,10 +70,46 @@ def test_a_record_of_a_stranger_stays_in_the_folder_and_is_a_name_to_every_tool(
     assert [path.name for path in place.iterdir()] == ["over"]
 
 
+class Trackio(ModuleType):
+    """The part of trackio that is used: runs by name in projects, which must exist to be read."""
+
+    def __init__(self) -> None:
+        super().__init__("trackio")
+        self.projects: dict[str, dict[str, dict[str, float]]] = {}
+        self.finished = 0
+
+    def Api(self) -> Any:  # noqa: N802
+        def runs(project: str) -> list[SimpleNamespace]:
+            if project not in self.projects:
+                raise ValueError(f"Project '{project}' does not exist")
+            return [SimpleNamespace(name=name) for name in self.projects[project]]
+
+        return SimpleNamespace(runs=runs)
+
+    def init(self, *, project: str, name: str, **_: object) -> Any:
+        def log(metrics: dict[str, float]) -> None:
+            self.projects.setdefault(project, {})[name] = metrics
+
+        return SimpleNamespace(log=log)
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def test_runs_go_to_trackio_once(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    double = Trackio()
+    monkeypatch.setitem(sys.modules, "trackio", double)
+    assert trackers.send(table, "trackio", "mine") == 2
+    assert trackers.send(table, "trackio", "mine") == 0
+    assert double.finished == 2
+    sent = double.projects["mine"].values()
+    assert {metrics["knn/top1_k20"] for metrics in sent} == {80.0, 70.0}
+
+
 def test_a_tool_that_is_not_installed_is_named(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MissingDependency, match=r"vitbench\[wandb\]"):
         trackers.send(table, "wandb", "")
 
