@@ -61,8 +61,12 @@ def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one(
     submitted = run_vitbench(*STUDY, "run", "--slurm")
     trainings = submitted.split()[1].rstrip(":")
     wait_for(lambda: states(trainings).count("RUNNING") == 2)
-    interrupt(f"{trainings}_0", "scancel", "--batch", "--signal=USR1")
-    interrupt(f"{trainings}_1", "scontrol", "requeue")
+    interrupt(
+        {
+            f"{trainings}_0": ("scancel", "--batch", "--signal=USR1"),
+            f"{trainings}_1": ("scontrol", "requeue"),
+        }
+    )
     plan = run_vitbench(*STUDY, "plan")
     assert f"in the queue: {trainings}" in plan
     wait_for(lambda: not states())
@@ -76,11 +80,17 @@ def test_a_study_runs_to_its_end_and_a_requeued_training_equals_an_unbroken_one(
     assert Path(out, WEIGHTS).read_bytes() == Path("unbroken", WEIGHTS).read_bytes()
 
 
-def interrupt(task: str, *command: str) -> None:
-    """Interrupt a training in its middle; it saves its state."""
-    wait_for(lambda: " 20/" in log_of(task))
-    run(*command, task)
-    wait_for(lambda: "after saving step" in log_of(task))
+def interrupt(commands: dict[str, tuple[str, ...]]) -> None:
+    """Interrupt each training in its middle, by its own command; it saves its state."""
+    left = dict(commands)
+
+    def all_are_interrupted() -> bool:
+        for task in [task for task in left if " 20/" in log_of(task)]:
+            run(*left.pop(task), task)
+        return not left
+
+    wait_for(all_are_interrupted)
+    wait_for(lambda: all("after saving step" in log_of(task) for task in commands))
 
 
 def log_of(task: str) -> str:
