@@ -277,7 +277,8 @@ def test_a_size_that_can_not_be_taken_is_said_before_any_work(
 
 
 def test_a_size_that_only_the_pooling_can_not_take_is_said_before_any_work() -> None:
-    shape = TimmArchitecture(timm_name="qwen3_vit_88m_merge", options=(("depth", 2),))
+    options = (("depth", 2), ("img_size", 64))
+    shape = TimmArchitecture(timm_name="qwen3_vit_88m_merge", image_size=(64, 64), options=options)
     backbone = assemble(shape)
     backbone.check_images(96, 64)
     with pytest.raises(MissingAbility, match="can't take images of 80 x 64"):  # it merges 2 x 2
