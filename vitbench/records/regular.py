@@ -1,5 +1,6 @@
 """Safe reading of the arrays of others: no more memory than the file holds numbers."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
@@ -16,7 +17,8 @@ def regular_arrays(path: Path, most: int) -> "dict[str, NDArray[Any]]":
 
     Raises:
         OSError: It is no regular file, or can't be read.
-        ValueError: An array claims more numbers than are there, or all of them are too large.
+        ValueError: An array claims more numbers than are there, or all of them are too large, or
+            holds text that is none.
         BadZipFile: It is no archive.
     """
     check_regular(path)
@@ -32,7 +34,21 @@ def regular_arrays(path: Path, most: int) -> "dict[str, NDArray[Any]]":
             with archive.open(member) as stream:
                 _check_claim(stream, member.file_size, member.filename)
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        found = {name: arrays[name] for name in arrays.files}
+    for name, array in found.items():
+        if array.dtype.kind == "U":
+            _check_text(array, name)
+    return found
+
+
+def _check_text(array: "NDArray[Any]", name: str) -> None:
+    """Refuse letters that Unicode has not: Python would fail where they are shown."""
+    import numpy as np
+
+    native = array.astype(array.dtype.newbyteorder("="))
+    letters = np.frombuffer(native.tobytes(), np.uint32)
+    if letters.max(initial=0) > sys.maxunicode:
+        raise ValueError(f"{name} holds text that is no Unicode")
 
 
 def _check_claim(stream: Any, size: int, name: str) -> None:

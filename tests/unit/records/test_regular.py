@@ -23,6 +23,7 @@ from vitbench.records import (
     read_records,
     write_record,
 )
+from vitbench.records.regular import regular_arrays
 from vitbench.reports.published import published_records
 
 
@@ -132,3 +133,11 @@ def test_arrays_that_unpack_to_too_much_are_refused(
 def test_the_limits_leave_room_for_any_record_of_ours() -> None:
     assert bounds.LARGEST_RECORD >= 32 * 2**20
     assert bounds.LARGEST_ITEMS >= 2**31
+
+
+def test_text_that_is_no_unicode_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    letters = np.array([0x110000, 65], "<u4").view("<U2")
+    for array in (letters, letters.byteswap().view(letters.dtype.newbyteorder())):
+        np.savez(tmp_path / "x.items.npz", ids=array)
+        with pytest.raises(ValueError, match="ids holds text that is no Unicode"):
+            regular_arrays(tmp_path / "x.items.npz", 1 << 20)
