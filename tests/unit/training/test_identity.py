@@ -16,6 +16,7 @@ OUT_OF_IDENTITY = {
     "--workers", "--cache", "--skip-corrupt", "--on-nonfinite", "--data", "--probe-data",
     "--probe-images", "--save-minutes", "--keep-last", "--keep-every", "--log-every",
     "--probe-every", "--activation-checkpointing",
+    "--split-list",  # the images that it selects are, as those of --data
 }  # fmt: skip
 
 
