@@ -369,6 +369,7 @@ def test_thousands_of_images_are_compared_at_once(
     run(["--results", str(many_images), "--format", "html", "--out", str(path)])
     assert path.stat().st_size < 3_000_000
     for view in watched(chromium, path, 1440):
+        open_duels(view)
         start = time.perf_counter()
         view.select_option("#versus-a", "run-0")
         view.locator(".duel summary", has_text="of 5,000 images changed").wait_for()
