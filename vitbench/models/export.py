@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from vitbench.errors import MissingAbility
 from vitbench.models.backbone import Backbone
@@ -33,4 +33,5 @@ def save_backbone(backbone: Backbone, path: Path, *, method: str) -> None:
     tensors = {key: value.cpu().contiguous() for key, value in backbone.own_state().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {METADATA: FACTS.dump_json(facts).decode()})
+        # save_file would write beside it, to a file that a kill leaves
+        temporary.write_bytes(save(tensors, {METADATA: FACTS.dump_json(facts).decode()}))
