@@ -121,7 +121,8 @@ class Trials:
         """Share a job among two or three processes; now and then one of them is killed."""
         if job.name not in SAME_BITS:
             return
-        folder, count, port = self._folder(), draw.choice((2, 3)), _free_port()
+        parts = (2,) if job.name == "segmentation, linear" else (2, 3)  # its batch is of 4 images
+        folder, count, port = self._folder(), draw.choice(parts), _free_port()
         together = [
             self.begin(_as_rank(job.work, rank, count, port), folder) for rank in range(count)
         ]
