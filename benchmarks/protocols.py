@@ -5,8 +5,8 @@ python -m benchmarks.protocols [--lost DIR] [--tokencut DIR] [--hummingbird DIR]
 The references are checkouts of valeoai/LOST, YangtaoWANG95/TokenCut and
 vpariza/open-hummingbird-eval, whose own functions are timed; without its folder, one is left out.
 scikit-learn's L-BFGS stands for cuML's, which DINOv2 runs and which needs a GPU. Both sides get the
-same drawn features and must answer alike. `product` is one whole product of the
-features that are compared, in shares of our time: what an exact answer can hardly do without.
+same drawn features and must answer alike. `product`, in shares of our time, is one whole product of
+the features that are compared: an exact answer can hardly do without it.
 """
 
 import argparse

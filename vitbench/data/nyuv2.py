@@ -57,7 +57,7 @@ def convert_nyuv2(
     with parsing(f"{str(source / LABELED)!r}", expected=EXPECTED):
         check_regular(source / LABELED)
         with _h5py().File(source / LABELED, "r") as arrays:
-            images, depths = arrays["images"], arrays["rawDepths"]
+            images, depths = (_own(arrays, name) for name in ("images", "rawDepths"))
             _check(images, depths, numbers)
             for split, chosen in numbers.items():
                 _write(images, depths, chosen, target / split, progress)
@@ -75,6 +75,22 @@ def _splits(path: Path) -> dict[str, NDArray[np.int64]]:
             split: np.asarray(found[name], dtype=np.int64).ravel() - 1
             for split, name in NUMBERS.items()
         }
+
+
+def _own(arrays: Any, name: str) -> Any:
+    """Return an array that lies in the file itself: HDF5 can lead to any other file.
+
+    Raises:
+        ValueError: It lies elsewhere.
+    """
+    import h5py
+
+    link = arrays.get(name, getlink=True)
+    if isinstance(link, h5py.HardLink):
+        found = arrays[name]
+        if isinstance(found, h5py.Dataset) and not found.external and not found.is_virtual:
+            return found
+    raise ValueError(f"{name} is no array of this file")
 
 
 def _check(images: Any, depths: Any, numbers: dict[str, NDArray[np.int64]]) -> None:

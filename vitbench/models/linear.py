@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Weights = tuple[Tensor, Tensor | None]  # weight and bias
+Weights = tuple[Tensor | None, ...]  # weight and bias, if there is one
 
 
 class Linear(nn.Linear):
@@ -15,7 +15,7 @@ class Linear(nn.Linear):
     """
 
     lent: Weights | None = None  # to read instead of its own
-    _kept: tuple[object, Weights, Weights] | None = None  # what was cast when, it, and its casts
+    _kept: tuple[object, Weights, Weights] | None = None  # state of the weights, they, their casts
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., n) to (..., m)."""
@@ -23,7 +23,7 @@ class Linear(nn.Linear):
 
     def _frozen(self, x: Tensor) -> Weights | None:
         """Return the weights in autocast's type, or None where they may change or need no cast."""
-        weight, bias, device = self.weight, self.bias, x.device.type
+        weight, device = self.weight, x.device.type
         if (
             torch.compiler.is_compiling()
             or weight.requires_grad
@@ -32,19 +32,13 @@ class Linear(nn.Linear):
             or (dtype := torch.get_autocast_dtype(device)) == weight.dtype
         ):
             return None
-        parts = (weight,) if bias is None else (weight, bias)
+        parts = [weight] if self.bias is None else [weight, self.bias]
         state = (dtype, *((part.data_ptr(), part._version) for part in parts))
         if self._kept is None or self._kept[0] != state:
             with torch.inference_mode(mode=False), torch.no_grad():
-                own = (
-                    weight.detach(),
-                    None if bias is None else bias.detach(),
-                )  # holds the address
-                self._kept = (
-                    state,
-                    own,
-                    (weight.to(dtype), None if bias is None else bias.to(dtype)),
-                )
+                # held, so that no other weights get their address
+                own = tuple(part.detach() for part in parts)
+                self._kept = state, own, tuple(part.to(dtype) for part in parts)
         return self._kept[2]
 
 

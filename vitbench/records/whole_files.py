@@ -54,9 +54,7 @@ def sweep(folder: Path, pattern: str = f".*{PART}") -> None:
     found = list(folder.glob(pattern))
     settled = time.time() + SETTLED
     for path in found:
-        with suppress(
-            OSError
-        ):  # it is gone, or in a folder that can't be written: nobody's to clean
+        with suppress(OSError):  # it is gone, or nobody may write its folder
             if not path.is_symlink() and path.is_file() and _is_left_over(path, settled):
                 path.unlink(missing_ok=True)
 

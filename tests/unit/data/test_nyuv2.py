@@ -75,3 +75,25 @@ def test_files_that_do_not_fit_are_refused_and_leave_no_split(tmp_path: Path) ->
     with pytest.raises(DatasetError, match="list of splits"):
         convert_nyuv2(tmp_path, tmp_path)
     assert not (tmp_path / "train").exists()
+
+
+@pytest.mark.parametrize("way", ["link", "external", "virtual"])
+def test_an_array_of_another_file_is_not_followed(tmp_path: Path, way: str) -> None:
+    write(tmp_path)
+    shape, other = (COUNT, 3, WIDTH, HEIGHT), tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["images"] = np.zeros(shape, np.uint8)
+    with h5py.File(tmp_path / LABELED, "r+") as file:
+        del file["images"]
+        if way == "link":
+            file["images"] = h5py.ExternalLink(str(other), "images")
+        elif way == "external":
+            size = COUNT * 3 * WIDTH * HEIGHT
+            file.create_dataset("images", shape, np.uint8, external=[(str(other), 0, size)])
+        else:
+            layout = h5py.VirtualLayout(shape, np.uint8)
+            layout[...] = h5py.VirtualSource(str(other), "images", shape)
+            file.create_virtual_dataset("images", layout)
+    with pytest.raises(DatasetError, match="images is no array of this file"):
+        convert_nyuv2(tmp_path, tmp_path)
+    assert not (tmp_path / "train").exists()
