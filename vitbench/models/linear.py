@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Weights = tuple[Tensor | None, ...]  # weight and bias, if there is one
+Weights = tuple[Tensor, Tensor | None]  # weight and bias
 
 
 class Linear(nn.Linear):
@@ -23,7 +23,7 @@ class Linear(nn.Linear):
 
     def _frozen(self, x: Tensor) -> Weights | None:
         """Return the weights in autocast's type, or None where they may change or need no cast."""
-        weight, device = self.weight, x.device.type
+        weight, bias, device = self.weight, self.bias, x.device.type
         if (
             torch.compiler.is_compiling()
             or weight.requires_grad
@@ -32,13 +32,14 @@ class Linear(nn.Linear):
             or (dtype := torch.get_autocast_dtype(device)) == weight.dtype
         ):
             return None
-        parts = [weight] if self.bias is None else [weight, self.bias]
+        parts = [weight] if bias is None else [weight, bias]
         state = (dtype, *((part.data_ptr(), part._version) for part in parts))
         if self._kept is None or self._kept[0] != state:
             with torch.inference_mode(mode=False), torch.no_grad():
                 # held, so that no other weights get their address
-                own = tuple(part.detach() for part in parts)
-                self._kept = state, own, tuple(part.to(dtype) for part in parts)
+                own = weight.detach(), None if bias is None else bias.detach()
+                cast = weight.to(dtype), None if bias is None else bias.to(dtype)
+                self._kept = state, own, cast
         return self._kept[2]
 
 
