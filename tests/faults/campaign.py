@@ -6,6 +6,7 @@ the time is over. Every trial follows from the seed and its number; only moments
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from tests.faults.stopped import KINDS, Trials, Unbroken
 from vitbench.data.synthetic.store import synthetic_folder
 
 SLICE = 30  # damaged files of one kind before it is the next one's turn
-SHARE = 0.5  # of the time for damaged files
+FILES, KILLS = 0.2, 0.45  # of the time; the other ways have the rest
 FEW = 10  # damaged files of each kind in the fast part
 FAST_JOBS = {"knn": ("kill", "signal", "disk", "beside"), "davis": ("kill",)}
 MEMORY_DISK = Path("/dev/shm")
@@ -67,23 +68,29 @@ class Figures:
 def campaign(
     seconds: float, seed: int, only: Sequence[str] = (), names: Sequence[str] = ()
 ) -> Figures:
-    """Try for so many seconds.
+    """Try for so many seconds: damaged files, then kills, then the other ways.
 
     Args:
         seconds: At least; what is begun is ended.
         seed: Of all draws.
-        only: `files`, `kill`, `signal`, `disk`, `beside`; all of them where none is named.
+        only: `files` and names of `KINDS`; all of them where none is named.
         names: Jobs; all of them where none is named.
     """
     start, figures = time.monotonic(), Figures(seed)
     where = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
     root = Path(tempfile.mkdtemp(prefix="vitbench-faults-", dir=where))
-    kinds = [kind for kind in KINDS if not only or kind in only]
-    share = 0.0 if only and "files" not in only else SHARE if kinds else 1.0
+    asked = only or ("files", *KINDS)
+    others = [kind for kind in KINDS if kind in asked and kind != "kill"]
+    parts = (
+        FILES * ("files" in asked),
+        KILLS * ("kill" in asked),
+        (1 - FILES - KILLS) * bool(others),
+    )
+    ends = [start + seconds * share / sum(parts) for share in itertools.accumulate(parts)]
     try:
-        _files(figures, root / "files", start + share * seconds)
-        if kinds:
-            _trials(figures, root, start + seconds, kinds, names)
+        _files(figures, root / "files", ends[0])
+        if time.monotonic() < ends[2]:
+            _trials(figures, root, {("kill",): ends[1], tuple(others): ends[2]}, names)
     finally:
         shutil.rmtree(root, ignore_errors=True)
     figures.seconds = time.monotonic() - start
@@ -138,21 +145,20 @@ def _prepared(root: Path) -> Trials:
 
 
 def _trials(
-    figures: Figures, root: Path, end: float, kinds: Sequence[str], names: Sequence[str]
+    figures: Figures, root: Path, ends: Mapping[tuple[str, ...], float], names: Sequence[str]
 ) -> None:
-    """Disturb jobs by turns: all of them in one way, then in the next."""
+    """Disturb jobs until an end for each set of ways: all jobs in one way, then in the next."""
     draw, trials = random.Random(figures.seed), _prepared(root)
     works = {name: work for name, work in jobs().items() if not names or name in names}
     known: dict[str, Unbroken] = {}
     try:
-        while time.monotonic() < end:
-            for kind in kinds:
-                for name, work in works.items():
-                    if time.monotonic() >= end:
-                        return
-                    known[name] = known.get(name) or trials.unbroken(name, work)
-                    KINDS[kind](trials, known[name], draw)
-                    _tell(trials)
+        for kinds, end in ends.items():
+            for kind, name in itertools.cycle(itertools.product(kinds, works)):
+                if time.monotonic() >= end:
+                    break
+                known[name] = known.get(name) or trials.unbroken(name, works[name])
+                KINDS[kind](trials, known[name], draw)
+                _tell(trials)
     finally:
         figures.trials, figures.failures = trials.counts, [*figures.failures, *trials.failures]
 
