@@ -74,6 +74,7 @@ def start(work: Callable[[], object], log: Path, *, file_size: int | None = None
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    log.touch()  # a child may be killed before it opens it
     pid = os.fork()
     if pid:
         return Child(pid, log, time.monotonic())
