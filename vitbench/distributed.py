@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vitbench.errors import SettingError, VitbenchError
+from vitbench.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +75,7 @@ def process_group(timeout_minutes: float = TIMEOUT_MINUTES) -> Iterator[None]:
 
 
 def find_device(name: str) -> "torch.device":
-    """Return where this process computes.
+    """Return where this process computes; for a CPU, it keeps the memory that it frees.
 
     Args:
         name: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:N`, or `mps` on a Mac.
@@ -106,6 +107,8 @@ def find_device(name: str) -> "torch.device":
             found=str(error).splitlines()[0],
             hint="--device cpu",
         ) from error
+    if device.type == "cpu":
+        keep_freed_memory()
     return device
 
 

@@ -39,6 +39,8 @@ from vitbench.models.timm_build import (
 from vitbench.models.timm_info import describe_network
 
 COUNTERS = ".num_batches_tracked"  # of batch norms; they move no feature, and old files lack them
+# convolutional networks whose code takes maps in any memory layout, and that are faster so
+CHANNELS_LAST = ("ResNet", "EfficientNet", "MobileNetV3", "RegNet")
 KEPT_NETWORKS = 8  # rebuilt for other sizes of images
 
 
@@ -143,6 +145,8 @@ class TimmNetwork(Backbone):
                 if name.endswith(COUNTERS):
                     buffer.zero_()
             reinit_non_persistent_buffers(self.network)
+        if type(self.network).__name__ in CHANNELS_LAST:
+            self.network.to(memory_format=torch.channels_last)
 
     def reset_weights(self, seed: int) -> None:
         """See `Backbone.reset_weights`; the first values are drawn as timm draws them."""
