@@ -4,8 +4,8 @@
 
 Both sides have equal random weights and give the map of the last layer and the network's features,
 in float32 and in bfloat16 (autocast). Each has a process of its own, as for a user of one or the
-other; they take turns. A figure is the CPU time of the fastest round, a ratio above 1 says that
-ours is faster.
+other; they take turns. Milliseconds are the CPU time of the fastest round; the ratio is the median
+over pairs of rounds, which the machine's fast and slow minutes move alike. Above 1, ours is faster.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -107,12 +108,10 @@ def compare(name: str, sides: Sequence[Side], images: int, rounds: int) -> str:
         side.take(name, images)
     cells = []
     for dtype in (torch.float32, torch.bfloat16):
-        taken: tuple[list[float], ...] = ([], [])
-        for turn in range(rounds + 1):
-            for which in (0, 1) if turn % 2 else (1, 0):
-                taken[which].append(sides[which].seconds(dtype))
-        theirs, ours = (min(each[1:]) / images * 1e3 for each in taken)  # the first warms up
-        cells.append(f"{theirs:.1f} | {ours:.1f} | {theirs / ours:.2f}")
+        pairs = [[side.seconds(dtype) for side in sides] for _ in range(rounds + 1)][1:]
+        theirs, ours = (min(each) / images * 1e3 for each in zip(*pairs, strict=True))
+        ratio = median(their / our for their, our in pairs)
+        cells.append(f"{theirs:.1f} | {ours:.1f} | {ratio:.2f}")
     return f"| {name} | {' | '.join(cells)} |"
 
 
