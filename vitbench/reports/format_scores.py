@@ -28,6 +28,11 @@ def number(value: float | None, unit: Unit) -> str:
     return f"{round(value, DIGITS[unit]) + 0.0:.{DIGITS[unit]}f}"
 
 
+def signed(value: float, digits: int) -> str:
+    """Write a difference with its sign; one that rounds to nothing is no -0."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
 def with_interval(score: RecordedScore) -> str:
     """Write a score, and its interval in brackets where it has one."""
     value = number(score.value, score.unit)
@@ -110,7 +115,7 @@ def _gap(column: Column | None, entry: Entry, printed: Entry | None) -> str:
     if value is None or other is None:
         return ""
     where = printed.record.citation.partition(";")[0].partition(",")[0]
-    return f"{value - other:+.{DIGITS[column.unit]}f} to {where}"
+    return f"{signed(value - other, DIGITS[column.unit])} to {where}"
 
 
 def why_incomparable(board: Leaderboard) -> str:
@@ -172,7 +177,7 @@ def evidence(found: Comparison, items_name: str) -> str:
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
     wins = "" if found.wins is None else f", ahead on {found.wins:.0f} % of them"
     return (
-        f"{found.column.label} {found.difference:+.{digits}f}"
-        f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+        f"{found.column.label} {signed(found.difference, digits)}"
+        f" [{signed(found.low, digits)}, {signed(found.high, digits)}]"
         f" over {found.items:,} {items_name}{wins}, {p}"
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vitbench.records import Unit
-from vitbench.reports.format_scores import ABSENT, DIGITS, number
+from vitbench.reports.format_scores import ABSENT, DIGITS, number, signed
 
 Verdict = Literal["holds", "is contradicted", "is not distinguishable from chance", "can't be told"]
 
@@ -60,7 +60,7 @@ class StudyCell:
         if self.printed is not None:
             parts.append(self._number(self.printed))
         if self.difference is not None:
-            parts.append(f"{self.difference:+.{DIGITS[self.column.unit]}f}")
+            parts.append(signed(self.difference, DIGITS[self.column.unit]))
         return " · ".join(parts)
 
     def _number(self, value: float | None) -> str:

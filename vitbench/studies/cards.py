@@ -1,6 +1,7 @@
 """A card of each network of a study: what it is, and everything that was measured of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from vitbench.records import Record, atomic, safe_name
@@ -16,14 +17,25 @@ HEADS = ("protocol", "data", "metric", "measured", "printed", "seed", "record")
 
 def write_cards(study: Study, states: Mapping[Work, State], folder: Path) -> Iterator[Path]:
     """Write one Markdown file for each row that has a record; yield their paths."""
-    for row in study.rows:
+    for row, name in zip(study.rows, _file_names(study.rows), strict=True):
         text = card(study, row, states)
         if text:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{safe_name(row.name)}.md"
+            path = folder / f"{name}.md"
             with atomic(path) as part:
                 part.write_text(text, encoding="utf-8")
             yield path
+
+
+def _file_names(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a file name for each row; rows that differ in special characters only are numbered."""
+    taken: set[str] = set()
+    for row in rows:
+        first = safe_name(row.name)
+        tries = chain([first], (f"{first}-{number}" for number in count(2)))
+        name = next(one for one in tries if one.lower() not in taken)
+        taken.add(name.lower())
+        yield name
 
 
 def card(study: Study, row: Row, states: Mapping[Work, State]) -> str:

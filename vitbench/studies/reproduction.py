@@ -11,7 +11,7 @@ from vitbench.errors import CheckpointError, SettingError
 from vitbench.models.manifest import find_manifest
 from vitbench.records import Record, RecordedScore
 from vitbench.reports import escape
-from vitbench.reports.format_scores import number, with_interval
+from vitbench.reports.format_scores import number, signed, with_interval
 from vitbench.reports.published import published_records, row_id
 from vitbench.studies.matrix import Column, Row, Study
 from vitbench.studies.sweep import with_data
@@ -175,7 +175,7 @@ def _row(one: Reproduction, tolerance: float) -> list[str]:
         number(one.expected.value, score.unit),
         one.expected.source,
         with_interval(score),
-        "" if one.difference is None else f"{one.difference:+.1f}",
+        "" if one.difference is None else signed(one.difference, 1),
         one.verdict(tolerance),
         record.environment.git_commit[:12],
         record.started_at[:10],

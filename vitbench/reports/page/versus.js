@@ -15,7 +15,7 @@
     if (kind) element.className = kind;
     return element;
   };
-  const number = (value, digits) => (value === null || value === undefined ? "—" : digits === 3 ? String(Number(value.toPrecision(4))) : value.toFixed(digits));
+  const number = (value, digits) => (value === null || value === undefined ? "—" : digits === 3 ? String(Number(value.toPrecision(4))) : (Number(value.toFixed(digits)) + 0).toFixed(digits)); // + 0: no -0
   const signed = (value, digits) => (value === null ? "—" : `${value > 0 ? "+" : ""}${number(value, digits)}`);
   const minus = (one, other) => (one === null || other === null || one === undefined || other === undefined ? null : one - other);
   const better = (gap, up) => (up === null || !gap ? "" : (gap > 0) === up ? "up" : "down");
