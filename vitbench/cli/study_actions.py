@@ -144,7 +144,8 @@ def run(study: Study, how: How, words: Sequence[str]) -> int:
     if how.commands or how.slurm:
         return _handed_over(study, how, words, states)
     places = slots(how.jobs, how.devices)
-    code = Local(study, how.results, main, words, places, _say).run()
+    with speaking() as reporter:
+        code = Local(study, how.results, main, words, places, reporter).run()
     print(summary(states_of(how.results, study)))
     return code
 

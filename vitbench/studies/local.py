@@ -3,13 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+from vitbench.engine.options import Reporter
 from vitbench.errors import INTERRUPTED, STOPPED_AFTER_SAVING
 from vitbench.studies.cell_state import (
     LOG,
@@ -25,6 +26,7 @@ from vitbench.studies.lease import release
 from vitbench.studies.matrix import Study
 from vitbench.studies.processes import Main, start
 from vitbench.studies.tasks import Task, tasks_of
+from vitbench.studies.training_row import Training
 
 POLL_SECONDS = 0.3
 TAIL = 2000  # letters of a log that an error quotes
@@ -64,7 +66,7 @@ class Local:
         main: Runs a command of vitbench.
         words: The command of the study, to which the names of cells are added.
         places: Where tasks run.
-        say: Told what happens, in a line each.
+        reporter: Told what happens and how far it is.
     """
 
     def __init__(
@@ -74,9 +76,9 @@ class Local:
         main: Main,
         words: Sequence[str],
         places: Sequence[Slot],
-        say: Callable[[str], None],
+        reporter: Reporter,
     ) -> None:
-        self.study, self.results, self.say = study, results, say
+        self.study, self.results, self.reporter = study, results, reporter
         self.main, self.words = main, list(words)
         self.free, self.running = list(places), list[_Running]()
         self.stopped = 0
@@ -84,6 +86,7 @@ class Local:
     def run(self) -> int:
         """Run every task; return 0, 2 where a cell failed, or 75 or 130 where it was stopped."""
         left = tasks_of(self.study, states_of(self.results, self.study), len(self.free))
+        self.total = sum(len(task.works) for task in left)
         self.tried: set[Work] = set()
         told = False
         with self._signals():
@@ -92,14 +95,26 @@ class Local:
                 if left and not self.running and not self.stopped:
                     left = self._without_hope(left)
                     if left and not told:
-                        self.say("waiting for cells that other processes work on")
+                        self.reporter.log("waiting for cells that other processes work on")
                         told = True
                 left += self._reaped()
+                self._tell(left)
                 time.sleep(POLL_SECONDS)
         if self.stopped:
             return INTERRUPTED if self.stopped == signal.SIGINT else STOPPED_AFTER_SAVING
         states = states_of(self.results, self.study).values()
         return 2 if any(state.kind == "failed" for state in states) else 0
+
+    def _tell(self, left: Sequence[Task]) -> None:
+        """Show how much is done, and how far the trainings are that run."""
+        works = [work for one in self.running for work in one.task.works]
+        open_ = [work for work in works if state_of(self.results, work).kind != "done"]
+        done = self.total - len(open_) - sum(len(task.works) for task in left)
+        self.reporter.progress(self.study.name, done, self.total, "parts")
+        for work in open_:
+            steps, planned = work.progress if isinstance(work, Training) else (0, 0)
+            if planned:
+                self.reporter.progress(f"training {work.name}", steps, planned)
 
     def _started(self, left: list[Task]) -> list[Task]:
         """Start what can be started; return what can't yet."""
@@ -130,7 +145,7 @@ class Local:
         for task in left:
             needed = task.needs
             if needed in self.tried and state_of(self.results, needed).kind == "failed":
-                self.say(f"left out, since its training failed: {task.title}")
+                self.reporter.log(f"left out, since its training failed: {task.title}")
             else:
                 kept.append(task)
         return kept
@@ -145,7 +160,7 @@ class Local:
             if not self.stopped:
                 raise
             return
-        self.say(f"started {task.title}  ({log})")
+        self.reporter.log(f"started {task.title}  ({log})")
         self.tried.update(task.works)
         self.running.append(_Running(task, process, slot))
         if self.stopped:  # while it was being started
@@ -161,9 +176,11 @@ class Local:
             states = {work: state_of(self.results, work) for work in one.task.works}
             for work, state in states.items():
                 if state.kind == "done":
-                    self.say(_line_of(work, state))
+                    self.reporter.log(_line_of(work, state))
                 elif state.kind == "failed":
-                    self.say(f"failed: {work.name}: {state.error}\n  again: {state.command}")
+                    self.reporter.log(
+                        f"failed: {work.name}: {state.error}\n  again: {state.command}"
+                    )
             rest = [work for work, state in states.items() if state.kind in {"missing", "stale"}]
             if rest and not self.stopped and code != STOPPED_AFTER_SAVING:
                 rest = self._died(one.task, rest, states, code)
@@ -188,7 +205,7 @@ class Local:
             error = "; ".join([why, *tail])
             kept = replace(read_kept(folder), study=self.study.name, name=work.name)
             keep(folder, replace(kept, error=error, command=command))
-            self.say(f"failed: {work.name}: {error}")
+            self.reporter.log(f"failed: {work.name}: {error}")
         return [work for work in rest if work not in at]
 
     @contextmanager

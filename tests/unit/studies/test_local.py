@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.reports.conftest import knn_record
 from tests.unit.studies.conftest import TWO
+from vitbench.engine.options import Reporter
 from vitbench.errors import STOPPED_AFTER_SAVING
 from vitbench.records import write_record
 from vitbench.studies import processes
@@ -52,8 +53,9 @@ def _light(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "PRELOADED", [])
 
 
-def local(study: Study, how: str, said: list[str]) -> Local:
-    return Local(study, Path("results"), child, [how], [Slot("cpu")], said.append)
+def local(study: Study, how: str, said: list[str], progress: Any = lambda *_: None) -> Local:
+    reporter = Reporter(progress, said.append)
+    return Local(study, Path("results"), child, [how], [Slot("cpu")], reporter)
 
 
 def test_every_cell_is_done_once(two: Study, results: Path) -> None:
@@ -61,6 +63,15 @@ def test_every_cell_is_done_once(two: Study, results: Path) -> None:
     assert local(two, "works", said).run() == 0
     assert sorted(TRACE.read_text().split()) == sorted(cell.name for cell in two.cells)
     assert {state_of(results, cell).kind for cell in two.cells} == {"done"}
+
+
+def test_progress_counts_cells_as_they_are_done(two: Study, results: Path) -> None:
+    told: list[tuple[Any, ...]] = []
+    assert local(two, "slow", [], lambda *now: told.append(now)).run() == 0
+    assert {(name, total, unit) for name, _, total, unit in told} == {("two", 4, "parts")}
+    counts = [done for _, done, _, _ in told]
+    assert counts == sorted(counts)
+    assert {0, 4} < set(counts)  # within a task too
 
 
 def test_a_process_that_dies_costs_its_cell_alone(two: Study, results: Path) -> None:
