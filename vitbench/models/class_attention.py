@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.models.linear import Linear
+from vitbench.models.layers import Linear
 
 EPS = 1e-6
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vitbench.models.linear import Linear
+from vitbench.models.layers import Linear
 
 TOGETHER = 8  # layers: those of two blocks, whose gradients are there when the blocks' are
 

@@ -29,7 +29,10 @@ def add_branch(x: Tensor, branch: Tensor, drop_path: nn.Module) -> Tensor:
     """Return x + drop_path(branch), (B, …)."""
     scales = drop_path.scales() if isinstance(drop_path, DrawnDropPath) else None
     if scales is None:
-        return x + drop_path(branch)  # type: ignore[no-any-return]
+        branch = drop_path(branch)
+        # no gradient needs the branch: its memory takes the sum, with the same digits
+        in_place = branch.dtype == x.dtype and not torch.is_grad_enabled()
+        return branch.add_(x) if in_place else x + branch
     run: Any = _AddScaled.apply
     return run(x, branch, scales.view(-1, *[1] * (x.ndim - 1)))  # type: ignore[no-any-return]
 

@@ -13,7 +13,7 @@ from vitbench.errors import SettingError
 from vitbench.models.backbone import Backbone, BackboneInfo, Features, Stage, refuse_mask
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Triple
 from vitbench.models.kept import kept
-from vitbench.models.linear import put_linear_layers
+from vitbench.models.layers import Gelu, put_layers
 from vitbench.models.patch_mask import PatchMask
 from vitbench.models.residual import add_branch
 from vitbench.models.swin_architecture import SwinArchitecture
@@ -61,7 +61,7 @@ class SwinBackbone(Backbone):
                 for stage, blocks in enumerate(shape.depths)
             )
             self.norm = nn.LayerNorm(widths[-1], eps=shape.norm_eps)
-        put_linear_layers(self)
+        put_layers(self)
         self.info = BackboneInfo(
             arch=shape.name,
             embed_dim=widths[-1],
@@ -240,9 +240,10 @@ class _Mlp(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+        self.act = Gelu()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(functional.gelu(self.fc1(x)))  # type: ignore[no-any-return]
+        return self.fc2(self.act(self.fc1(x)))  # type: ignore[no-any-return]
 
 
 class _Merge(nn.Module):

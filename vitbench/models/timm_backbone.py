@@ -16,7 +16,7 @@ from vitbench.models.architecture import Architecture, parse_architecture
 from vitbench.models.backbone import Backbone, BackboneInfo, Features
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Activation, PositionRule, Triple
 from vitbench.models.initialization import initialize
-from vitbench.models.linear import put_linear_layers
+from vitbench.models.layers import put_layers
 from vitbench.models.patch_mask import PatchMask
 from vitbench.models.positions import resize_positions
 from vitbench.models.residual import add_branch
@@ -53,7 +53,7 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         vit = timm_vit(architecture, drop_path)
-        put_linear_layers(vit)
+        put_layers(vit)
         self.cls_token, self.reg_token, self.pos_embed = vit.cls_token, vit.reg_token, vit.pos_embed
         self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
         self.architecture: Architecture = architecture

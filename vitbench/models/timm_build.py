@@ -14,7 +14,7 @@ from timm.models._manipulate import reinit_non_persistent_buffers
 from torch import nn
 
 from vitbench.errors import MissingAbility
-from vitbench.models.linear import put_linear_layers
+from vitbench.models.layers import put_layers
 from vitbench.models.state_dict import State
 from vitbench.models.timm_architecture import TimmArchitecture
 
@@ -126,7 +126,7 @@ def rebuild(architecture: TimmArchitecture, network: Any, size: Size) -> Any:
     first = next(network.parameters())
     with torch.device("meta"):
         other = create(architecture, image_size=size)
-    put_linear_layers(other)
+    put_layers(other)
     other.requires_grad_(False)  # weights made in inference mode can't ask for gradients
     with torch.no_grad():
         state = _resized(architecture, network.state_dict(), other)

@@ -21,7 +21,7 @@ from vitbench.models.backbone import (
 )
 from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, PositionRule, Triple
 from vitbench.models.initialization import seeded
-from vitbench.models.linear import put_linear_layers
+from vitbench.models.layers import put_layers
 from vitbench.models.patch_mask import PatchMask
 from vitbench.models.recorded_attention import fuse, last_attention
 from vitbench.models.state_dict import State
@@ -84,7 +84,7 @@ class TimmNetwork(Backbone):
         self.architecture: TimmArchitecture = architecture
         with torch.device("meta"):
             network = create(architecture, drop_path)
-        put_linear_layers(network)
+        put_layers(network)
         self.network = network
         self._drop_path = drop_path
         prefix = getattr(network, "num_prefix_tokens", None) or 0

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.models.linear import Linear
+from vitbench.models.layers import Linear
 from vitbench.objectives.batch_norm import BatchNorm
 from vitbench.objectives.precision import at_least_single
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 from vitbench import distributed
 from vitbench.errors import SettingError
 from vitbench.models.backbone import BackboneInfo
-from vitbench.models.linear import Linear
+from vitbench.models.layers import Linear
 from vitbench.objectives.batch_norm import BatchNorm
 from vitbench.objectives.objective import Branch, Objective, TermLoss
 from vitbench.objectives.precision import single_precision

@@ -2,11 +2,14 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers.activations import GELUTanh
+from timm.layers.mlp import Mlp
 from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vitbench.models.linear import Linear, put_linear_layers
+from vitbench.models.layers import Gelu, Linear, put_layers
+from vitbench.models.residual import add_branch
 
 
 def test_a_layer_reads_the_weights_that_are_lent_to_it() -> None:
@@ -67,7 +70,47 @@ def test_kept_casts_give_autocasts_numbers(bias: bool) -> None:
 def test_every_linear_layer_below_a_module_is_replaced() -> None:
     with torch.device("meta"):
         module = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 4, bias=False)))
-    put_linear_layers(module)
+    put_layers(module)
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     assert [type(layer) for layer in layers] == [Linear, Linear]
     assert layers[1].bias is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_a_frozen_gelu_writes_over_its_input_and_gives_the_same_digits(
+    approximate: str, dtype: torch.dtype
+) -> None:
+    x = torch.randn(3, 1001, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = functional.gelu(x, approximate=approximate)
+    kept = x.clone()
+    assert Gelu(approximate)(kept).equal(expected)
+    assert kept.equal(x)
+    with torch.inference_mode():
+        found = Gelu(approximate)(kept)
+    assert found.equal(expected)
+    assert found.data_ptr() == kept.data_ptr()
+
+
+@pytest.mark.parametrize(("act", "approximate"), [(nn.GELU, "none"), (GELUTanh, "tanh")])
+def test_gelus_of_mlps_are_replaced_and_no_others(act: type[nn.Module], approximate: str) -> None:
+    network = nn.Sequential(act(), Mlp(4, act_layer=act))
+    put_layers(network)
+    assert type(network[0]) is act
+    assert type(ours := network[1].act) is Gelu
+    assert ours.approximate == approximate
+
+
+def test_a_frozen_branch_takes_the_sum_and_gives_the_same_digits() -> None:
+    x, branch = torch.randn(2, 4, 1001, generator=torch.Generator().manual_seed(0)).unbind()
+    expected = x + branch
+    kept = branch.clone()
+    assert add_branch(x, kept, nn.Identity()).equal(expected)
+    assert kept.equal(branch)
+    with torch.inference_mode():
+        found = add_branch(x, kept, nn.Identity())
+        wider = add_branch(x, low := branch.bfloat16(), nn.Identity())
+    assert found.equal(expected)
+    assert found.data_ptr() == kept.data_ptr()
+    assert wider.equal(x + low)
+    assert wider.dtype == x.dtype

@@ -1,6 +1,8 @@
-"""The linear layer of our networks: PyTorch's, which casts frozen weights only once."""
+"""Layers of our networks: PyTorch's, with the same digits and less work where nothing learns."""
 
 import torch
+from timm.layers.activations import GELUTanh
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -43,12 +45,28 @@ class Linear(nn.Linear):
         return self._kept[2]
 
 
-def put_linear_layers(module: nn.Module) -> None:
-    """Put ours in the place of every `nn.Linear` below a module on the meta device."""
+class Gelu(nn.GELU):
+    """A GELU whose input nothing else reads; a frozen pass writes over it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x, of any shape."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(x)
+        found: Tensor = torch.ops.aten.gelu_(x, approximate=self.approximate)
+        return found
+
+
+def put_layers(module: nn.Module) -> None:
+    """Put ours in the place of every `nn.Linear`, and every GELU of an MLP, below a module.
+
+    The module is on the meta device.
+    """
     for name, child in list(module.named_children()):
         if type(child) is nn.Linear:
             has_bias = child.bias is not None
             ours = Linear(child.in_features, child.out_features, has_bias, device="meta")
             setattr(module, name, ours)
+        elif isinstance(module, Mlp) and type(child) in (nn.GELU, GELUTanh):
+            setattr(module, name, Gelu(getattr(child, "approximate", "tanh")))
         else:
-            put_linear_layers(child)
+            put_layers(child)
