@@ -18,6 +18,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -31,7 +32,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.backbone_rows import Row, Size, names, read, table
+from benchmarks.backbone_rows import EQUAL, Row, Size, names, read, table
 from vitbench.errors import VitbenchError
 from vitbench.models.backbone import AnyArchitecture, Backbone
 from vitbench.models.checkpoint import load_backbone, resolve
@@ -150,7 +151,7 @@ def _compared(
     native = info.image_size
     # a Swin of ours pads and shifts at other sizes as EsViT does, not as timm
     others = () if isinstance(ours, SwinBackbone) else _others(native, info.patch_size)
-    ran, refused, maps, pooled = [], [], [0.0], []
+    ran, refused, maps, pooled, roundings = [], [], [0.0], [], []
     for size in (native, *others):
         try:
             ours.check_images(*size)
@@ -164,6 +165,8 @@ def _compared(
         maps += [_difference(one.patches, map_) for one, map_ in zip(found, expected, strict=True)]
         (alone,) = ours(image, layers[:1])
         maps.append(_difference(alone.patches, expected[0]))
+        if max(maps) > EQUAL:
+            roundings.append(_rounding(ours, network, image))
         if info.pooled_from == "own":
             final = network.forward_features(image)
             pooled.append(
@@ -180,9 +183,17 @@ def _compared(
         refused=tuple(refused),
         maps=max(maps),
         pooled=max(pooled) if pooled else None,
+        rounding=max(roundings, default=None),
         ours=mine,
         timms=own,
     )
+
+
+def _rounding(ours: Backbone, network: Any, image: Tensor) -> float:
+    """Return the largest difference of timm's own maps in float32 and in float64."""
+    found = _maps(ours, network, image)
+    exact = _maps(ours, deepcopy(network).double(), image.double())
+    return max(_difference(one, map_) for one, map_ in zip(found, exact, strict=True))
 
 
 def _maps(ours: Backbone, network: Any, image: Tensor) -> list[Tensor]:
