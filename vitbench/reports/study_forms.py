@@ -52,16 +52,27 @@ def _rich(table: StudyTable) -> str:
     console.print(Text(escape.plain(table.title), style="bold"))
     console.print(Text(LEGEND, style="dim"))
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, head in enumerate(table.heads):
-        grid.add_column(
-            Text(escape.plain(head)), justify="left" if place <= len(table.about) else "right"
-        )
-    for line in _lines(table):
-        grid.add_row(*(Text(escape.plain(text)) for text in line))
+    heads, *lines = _fitting(
+        [list(map(escape.plain, line)) for line in (table.heads, *_lines(table))]
+    )
+    for place, head in enumerate(heads):
+        grid.add_column(Text(head), justify="right" if place else "left", overflow="fold")
+    for line in lines:
+        grid.add_row(*map(Text, line))
     console.print(grid)
     for text in _words(table):
         console.print(Text(escape.plain(text)))
     return stream.getvalue()
+
+
+def _fitting(lines: list[list[str]]) -> list[list[str]]:
+    """Return lines of cells as they are, or turned round where only that fits a terminal."""
+    turned = [list(line) for line in zip(*lines, strict=True)]
+    return turned if _width(lines) > WIDTH >= _width(turned) else lines
+
+
+def _width(lines: list[list[str]]) -> int:
+    return sum(max(map(len, cells)) + 2 for cells in zip(*lines, strict=True))
 
 
 def _markdown(table: StudyTable) -> str:

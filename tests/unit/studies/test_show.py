@@ -91,6 +91,16 @@ def test_several_seeds_make_a_mean_with_its_spread(results: Path, answer: Answer
     assert "72.0 ± 2.8 (2 seeds)" in shown(study, results, "markdown")
 
 
+def test_in_a_terminal_a_table_too_wide_is_turned_round(results: Path) -> None:
+    columns = "".join(
+        f'[columns.far-away-{n}]\non = "knn"\ndata = "synthetic"\n' for n in range(12)
+    )
+    wide = shown(read_study(TWO + columns, "wide"), results, "rich").splitlines()
+    assert next(line for line in wide if "far-away-7" in line).split()[-2:] == ["missing"] * 2
+    narrow = shown(read_study(TWO, "two"), results, "rich").splitlines()
+    assert next(line for line in narrow if line.strip().startswith("one")).count("missing") == 2
+
+
 @pytest.mark.parametrize("form", ["rich", "markdown", "csv", "latex", "json", "html"])
 def test_hostile_names_are_harmless_in_every_form(form: str, results: Path) -> None:
     text = TWO.replace("[rows.one]", "[rows.'<script>=$x|y']").replace("Two floors", "<b>")
