@@ -69,11 +69,12 @@ def scan_parquet(files: Sequence[Path]) -> Scan:
             with parquet.ParquetFile(path) as table:
                 column, label = _columns(path, table.schema_arrow)
                 names = names or _names(table.schema_arrow, label)
-                labels += table.read(columns=[label])[label].to_pylist()
-                sizes = [
-                    table.metadata.row_group(group).num_rows
-                    for group in range(table.num_row_groups)
-                ]
+                own = table.read(columns=[label])[label].to_pylist()
+                groups = range(table.num_row_groups)
+                sizes = [table.metadata.row_group(group).num_rows for group in groups]
+                if len(own) != sum(sizes):
+                    raise ValueError(f"{len(own)} labels, but groups of {sum(sizes)} rows")
+        labels += own
         for group, size in enumerate(sizes):
             rows += [(number, group, row) for row in range(size)]
         ids += [f"{path.name}/{row:07}" for row in range(sum(sizes))]

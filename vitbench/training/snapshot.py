@@ -155,6 +155,10 @@ def random_states() -> dict[str, Any]:
     }
 
 
+# of a generator that is not the same here, or of numbers that are no state of one
+MISFITS = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
+
+
 def restore_random_states(states: Mapping[str, Any]) -> None:
     """Put every global random generator back to a state of `random_states`.
 
@@ -165,7 +169,7 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
     for name, restore in RESTORE.items():
         try:
             restore(states[name])
-        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except MISFITS as error:
             lost.append(f"{name} ({first_line(error)})")
     if lost:
         logging.getLogger("vitbench").warning(

@@ -107,6 +107,7 @@ def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path, content: bytes) -> 
         ("numpy", ["PCG64", torch.zeros(3), 0, 0, 0.0], "numpy ("),
         ("torch", torch.zeros(3, dtype=torch.uint8), "torch ("),
         ("python", (9, (1, 2), None), "python ("),
+        ("python", (3, (-1,) * 625, None), "python (can't convert negative value"),
     ],
 )
 def test_a_snapshot_of_another_machine_goes_on_and_says_which_draws_are_new(
