@@ -66,7 +66,7 @@ benchmarks: install
 # The same tests with the oldest versions that pyproject.toml allows, in an environment of their own.
 test-lowest: install
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
-	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[mlflow,parquet,shards]' 'pytest>=8.3'
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[mlflow,nyuv2,parquet,shards]' 'pytest>=8.3'
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -m '$(ANYWHERE)' $(FAST)
 
 # Lines of the core that the tests reach; below the floor it fails.
