@@ -10,6 +10,7 @@ from vitbench.engine.evaluate import evaluate
 from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import from_preset
 from vitbench.engine.protocol import EvaluationProtocol, contract_problems
+from vitbench.errors import Stopped
 from vitbench.models.checkpoint import resolve
 from vitbench.models.state_dict import content_sha256
 from vitbench.records import Record, read_items
@@ -37,11 +38,13 @@ def check_protocol(
     yield Finding("its defaults lie inside their limits", "; ".join(problems(kind())))
     yield Finding("its settings can be stored and compared", _stored(kind))
     with tempfile.TemporaryDirectory(prefix="vitbench-check-") as folder:
-        first, second = (
-            _run(kind, Path(folder) / name, data, limit, settings) for name in ("first", "second")
-        )
+        first = _run(kind, Path(folder) / "first", data, limit, settings)
         yield Finding("runs on built-in data", first if isinstance(first, str) else "")
-        if isinstance(first, str) or isinstance(second, str):
+        if isinstance(first, str):
+            return
+        second = _run(kind, Path(folder) / "second", data, limit, settings)
+        if isinstance(second, str):
+            yield Finding("runs a second time", second)
             return
         for name, check in _CHECKS.items():
             yield Finding(name, check(kind, first, second))
@@ -65,6 +68,8 @@ def _run(
     options = RunOptions(data=data, results=folder, limit=limit, device=device, workers=2)
     try:
         record = evaluate(protocol, checkpoint, options).record
+    except Stopped:  # by the user
+        raise
     except Exception as error:  # whatever it is, it is the finding
         return f"{type(error).__name__}: {error}"
     after = content_sha256(checkpoint.state) if checkpoint else ""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vitbench.errors import Stopped
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -22,6 +24,8 @@ def found_by(checks: dict[str, Callable[[], str]]) -> Iterator[Finding]:
     for name, check in checks.items():
         try:
             yield Finding(name, check())
+        except Stopped:  # by the user
+            raise
         except Exception as error:  # of code that is not ours
             yield Finding(name, f"{type(error).__name__}: {error}")
             return
