@@ -179,8 +179,9 @@ def _script(
             "work=$!",
             "trap 'kill -USR1 $work' USR1; trap 'kill -TERM $work' TERM",
             "while kill -0 $work 2>/dev/null; do wait $work; code=$?; done",
+            # the last task has the number of the whole array as its own
             f"case $code in {STOPPED_AFTER_SAVING}|{SIGNALED})"
-            ' scontrol requeue "$SLURM_JOB_ID" ;; esac',
+            ' scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" ;; esac',
             "exit $code",
             "",
         ]

@@ -66,14 +66,14 @@ def test_a_script_hands_on_signal_and_names_and_is_queued_again_after_saving(
     script = script.replace(line, fake).replace("scontrol", "echo scontrol")
     done = subprocess.run(
         ["bash", "-c", script],
-        env={"SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin"},
+        env={"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_JOB_ID": "7", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == code, done.stderr
     assert done.stdout.splitlines()[:2] == ["it's DINO/knn", "it's DINO/retrieval"]
-    assert ("scontrol requeue 7" in done.stdout) is requeued
+    assert ("scontrol requeue 7_0" in done.stdout) is requeued
 
 
 def test_a_training_on_several_nodes_is_started_by_srun_and_torchrun() -> None:
