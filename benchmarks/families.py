@@ -10,7 +10,7 @@ over pairs of rounds, which the machine's fast and slow minutes move alike. Abov
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial
@@ -56,49 +56,56 @@ def both(name: str) -> tuple[Any, Backbone]:
     return network, ours.eval().requires_grad_(False)
 
 
-class Side:
-    """A process that runs one network after another, by timm's own call or as ours."""
-
-    def __init__(self, ours: bool, threads: int) -> None:
-        start = partial(_begin, ours, threads)
-        self._process = ProcessPoolExecutor(1, get_context("spawn"), initializer=start)
-
-    def take(self, name: str, images: int) -> None:
-        """Build a network and draw the batch; both sides draw the same."""
-        self._process.submit(_build, name, images).result()
-
-    def seconds(self, dtype: torch.dtype) -> float:
-        """Return the CPU time of one pass."""
-        return self._process.submit(_pass, dtype).result()
-
-
-_side: dict[str, Any] = {}  # of this process: whether it is ours, and the pass to time
-
-
-def _begin(ours: bool, threads: int) -> None:
-    torch.set_num_threads(threads)
-    _side["ours"] = ours
-    if ours:
-        find_device("cpu")  # as every command does
-
-
-def _build(name: str, images: int) -> None:
+def timms_pass(name: str, images: int) -> Callable[[], object]:
+    """Return timm's own call on a batch; both sides draw the same weights and images."""
     network, backbone = both(name)
     batch = torch.randn(images, 3, *backbone.info.image_size)
-    last = (backbone.info.depth - 1,)
 
-    def theirs() -> object:
+    def run() -> object:
         final, maps = network.forward_intermediates(batch, indices=1)
         return maps[-1], network.forward_head(final, pre_logits=True)
 
-    _side["pass"] = partial(backbone, batch, last) if _side["ours"] else theirs
+    return run
 
 
-def _pass(dtype: torch.dtype) -> float:
+def our_pass(name: str, images: int) -> Callable[[], object]:
+    """Return our pass on a batch, in a process that was told its device as by every command."""
+    find_device("cpu")
+    _, backbone = both(name)
+    batch = torch.randn(images, 3, *backbone.info.image_size)
+    return partial(backbone, batch, (backbone.info.depth - 1,))
+
+
+class Side:
+    """A process of its own that makes passes through one network after another."""
+
+    def __init__(self, make: Callable[[str, int], Callable[[], object]], threads: int) -> None:
+        self._make = make
+        self._process = ProcessPoolExecutor(
+            1, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
+        )
+
+    def take(self, name: str, images: int) -> None:
+        """Build a network and draw the batch."""
+        self._process.submit(_take, self._make, name, images).result()
+
+    def seconds(self, dtype: torch.dtype) -> float:
+        """Return the CPU time of one pass."""
+        return self._process.submit(_seconds, dtype).result()
+
+
+_taken: list[Callable[[], object]] = []  # the pass that this process makes
+
+
+def _take(make: Callable[[str, int], Callable[[], object]], name: str, images: int) -> None:
+    _taken[:] = [make(name, images)]
+
+
+def _seconds(dtype: torch.dtype) -> float:
     low = dtype != torch.float32
     start = time.process_time()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=low):
-        _side["pass"]()
+        _taken[0]()
     return time.process_time() - start
 
 
@@ -123,7 +130,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8, help="images in the batch")
     parser.add_argument("--match", nargs="*", default=["*"], help="patterns of names")
     given = parser.parse_args()
-    sides = (Side(False, given.threads), Side(True, given.threads))
+    sides = (Side(timms_pass, given.threads), Side(our_pass, given.threads))
     print(f"{conditions()}; {given.threads} threads, batches of {given.images}\n")
     print("| network | timm, ms | ours | ratio, fp32 | timm, ms | ours | ratio, bf16 |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")

@@ -6,7 +6,8 @@ import sys
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # parameters of glibc's `mallopt`
 KEPT = 2**31 - 1  # bytes free at the heap's end before they are given back: the largest number
-LARGE = 256 * 2**20  # bytes of a block that is always asked of the system
+# bytes from which a block is asked of the system; an older glibc takes the second at most
+LARGE = (256 * 2**20, 32 * 2**20)
 OWN_CHOICE = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
@@ -25,5 +26,5 @@ def keep_freed_memory() -> None:
         return
     change = getattr(ctypes.CDLL(None), "mallopt", None)
     if change is not None:
-        change(MMAP_THRESHOLD, LARGE)
+        any(change(MMAP_THRESHOLD, size) for size in LARGE)  # until one is taken
         change(TRIM_THRESHOLD, KEPT)

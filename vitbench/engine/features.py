@@ -34,7 +34,7 @@ from vitbench.models.identity import WeightsIdentity
 from vitbench.records import atomic, sweep
 from vitbench.settings import as_dict, digest
 
-VERSION = 3  # +1 when the numbers of a pass can change
+VERSION = 4  # +1 when the numbers of a pass can change
 BATCH = {"cpu": 32, "cuda": 256}
 
 Pooling = Literal["pooled", "mean"]

@@ -20,6 +20,8 @@ from vitbench.training.options import CheckpointConfig
 from vitbench.training.resources import first_line, memory_ran_out, writing
 
 STEPS = "step-{:09d}.pt"
+# of a random generator that is not the same here, or of numbers that are no state of one
+MISFITS = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 class Snapshots:
@@ -153,10 +155,6 @@ def random_states() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-
-
-# of a generator that is not the same here, or of numbers that are no state of one
-MISFITS = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 def restore_random_states(states: Mapping[str, Any]) -> None:

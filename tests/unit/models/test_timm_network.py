@@ -199,6 +199,16 @@ def test_a_network_of_one_size_learns_at_one_size() -> None:
     assert not own & {parameter.data_ptr() for parameter in copy.parameters()}
 
 
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "regnetx_002", "test_efficientnet", "mobilenetv3_small_050"]
+)
+def test_convolutional_networks_run_channels_last(name: str) -> None:
+    backbone = build(name, seed=0).eval()
+    with torch.inference_mode():
+        (found,) = backbone(torch.randn(2, 3, 64, 64))
+    assert found.patches.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_attention_is_read_from_the_last_block() -> None:
     ours = build("vit_tiny_patch16_224", seed=0, position_rule="timm").eval()
     shape = TimmArchitecture(timm_name="vit_tiny_patch16_224", image_size=(224, 224))
