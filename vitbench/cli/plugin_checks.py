@@ -68,5 +68,7 @@ def _protocol_checks(
         description=f"Check that {protocol.name} keeps its contract, in runs with these settings.",
         defaults=preset_settings(protocol, short),
     )
-    values = {item.name: getattr(chosen, item.name) for item in dataclasses.fields(chosen)}
+    values = {
+        item.name: getattr(chosen, item.name) for item in dataclasses.fields(chosen) if item.init
+    }
     return check_protocol(protocol, data=data, **values)

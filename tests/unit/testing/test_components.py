@@ -115,6 +115,9 @@ def test_a_protocol_is_checked_with_the_settings_that_were_typed(
     words = ["check-plugin", "linear-probe", "--preset", "sweep", "--epochs", "2"]
     assert main([*words, "--data", "photos"]) == 0
     assert (told["epochs"], told["train_on"], told["data"]) == (2, "features", "photos")
+    told.clear()
+    assert main(["check-plugin", "layers", "--of", "retrieval"]) == 0
+    assert (told["of"], "spec" in told) == ("retrieval", False)  # which it makes itself
     assert main(["check-plugin", "linear-probe", "--epochs", "0"]) == 2
     assert "--epochs is 0" in capsys.readouterr().err
     assert main(["check-plugin", "dino", "--epochs", "2"]) == 2
