@@ -122,9 +122,7 @@ def splits(root: Path) -> list[Split]:
     images = find_images(root)
     held_out = split_folder(root, HELD_OUT) if images.root != root else None
     # the training images of other layouts lie in folders that are no classes
-    train = (
-        _labeled(TRAIN, images) if images.root in {root, root / TRAIN} else Split(TRAIN, images)
-    )
+    train = _labeled(TRAIN, images) if images.root in {root, root / TRAIN} else Split(TRAIN, images)
     if held_out is None:
         return [train]
     return [train, _labeled(HELD_OUT, find_images(held_out), train.classes)]
