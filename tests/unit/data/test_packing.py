@@ -23,7 +23,7 @@ def classes_of(root: Path, split: str) -> dict[str, str]:
     """Return the class of each image by its name, which tells the images apart."""
     dataset = open_classification(root, split)
     names = [dataset.class_names[target] for target in dataset.targets]
-    keys = ["/".join(id.split("/")[-2:]).rpartition(".")[0] for id in dataset.ids]
+    keys = ["/".join(item.split("/")[-2:]).rpartition(".")[0] for item in dataset.ids]
     return dict(zip(keys, names, strict=True))
 
 
