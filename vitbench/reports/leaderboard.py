@@ -7,7 +7,7 @@ from typing import Any
 
 from vitbench.records import DatasetInfo, ProtocolRef, Record, RecordedScore, Unit
 from vitbench.reports import marks
-from vitbench.reports.variants import variants
+from vitbench.reports.variants import flat, variants
 
 LEVEL = 0.05  # of the corrected p-value below which runs are told apart
 
@@ -228,9 +228,12 @@ def differences(
     found = []
     if one.version != other.version:
         found.append(f"version: {other.version} instead of {one.version}")
-    for name in sorted({*one.settings, *other.settings}):
-        left, right = (run.settings.get(name, "(not set)") for run in (one, other))
-        if left != right:
+    mine, theirs = dict(flat(one.settings)), dict(flat(other.settings))
+    apart: list[str] = []
+    for name in sorted({*mine, *theirs}):
+        left, right = (run.get(name, "(not set)") for run in (mine, theirs))
+        if left != right and not name.startswith(tuple(f"{part}." for part in apart)):
+            apart.append(name)
             found.append(f"{name}: {right!r} instead of {left!r}")
     if one.spec_id != other.spec_id and not found:
         found.append(f"preset: {other.preset or '(none)'} instead of {one.preset or '(none)'}")

@@ -20,7 +20,7 @@ def variants(boards: Sequence[tuple[ProtocolRef, DatasetInfo]]) -> list[str]:
         not, the kinds of its parts before others; else nothing.
     """
     places = [(protocol.name, data.name, data.split) for protocol, data in boards]
-    facts = [dict(_facts(protocol.settings)) for protocol, _ in boards]
+    facts = [_texts(protocol.settings) for protocol, _ in boards]
     found = []
     for (protocol, _), place, mine in zip(boards, places, facts, strict=True):
         group = [other for other, there in zip(facts, places, strict=True) if there == place]
@@ -30,13 +30,17 @@ def variants(boards: Sequence[tuple[ProtocolRef, DatasetInfo]]) -> list[str]:
     return found
 
 
-def _facts(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Yield settings by their flags' names, the kinds of parts first."""
+def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield settings by the names of their flags, each part's kind before what is in it."""
     parts = {name: value for name, value in settings.items() if isinstance(value, Mapping)}
     for name, part in parts.items():
-        yield f"{before}{name}", str(part.get("kind", ""))
+        yield f"{before}{name}", part.get("kind", "")
     for name, value in settings.items():
         if name in parts:
-            yield from _facts(value, f"{before}{name}.")
+            yield from flat(value, f"{before}{name}.")
         elif name != "kind":
-            yield f"{before}{name}", str(value)
+            yield f"{before}{name}", value
+
+
+def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in flat(settings)}

@@ -51,12 +51,13 @@ def test_boards_of_one_protocol_on_the_same_data_are_told_apart(make_record: Mak
         told = {"spec_id": spec * 64, "preset": "", "settings": {"flip": False, "method": method}}
         return make_record(spec, protocol=told)
 
-    knn, dense = board("a", {"kind": "Knn", "k": 30}), board("b", {"kind": "Hummingbird", "k": 30})
+    knn, dense = board("a", {"kind": "Knn", "k": 30}), board("b", {"kind": "Hummingbird", "k": 20})
     wider = board("c", {"kind": "Knn", "k": 50})
     assert [one.variant for one in build_leaderboards([knn])] == [""]
     two = build_leaderboards([knn, dense])
     assert [one.variant for one in two] == ["method Knn", "method Hummingbird"]
     assert "method Hummingbird · " in two[1].title
+    assert two[1].why_incomparable == ("method: 'Hummingbird' instead of 'Knn'",)
     assert [one.variant for one in build_leaderboards([knn, wider])] == [
         "method.k 30",
         "method.k 50",
