@@ -7,7 +7,7 @@ from typing import Any
 
 from vitbench.records import DatasetInfo, ProtocolRef, Record, RecordedScore, Unit
 from vitbench.reports import marks
-from vitbench.reports.variants import flat, variants
+from vitbench.reports.variants import flat, outermost, variants
 
 LEVEL = 0.05  # of the corrected p-value below which runs are told apart
 
@@ -229,12 +229,12 @@ def differences(
     if one.version != other.version:
         found.append(f"version: {other.version} instead of {one.version}")
     mine, theirs = dict(flat(one.settings)), dict(flat(other.settings))
-    apart: list[str] = []
-    for name in sorted({*mine, *theirs}):
-        left, right = (run.get(name, "(not set)") for run in (mine, theirs))
-        if left != right and not name.startswith(tuple(f"{part}." for part in apart)):
-            apart.append(name)
-            found.append(f"{name}: {right!r} instead of {left!r}")
+    absent = "(not set)"
+    names = sorted({*mine, *theirs})
+    apart = [name for name in names if mine.get(name, absent) != theirs.get(name, absent)]
+    for name in outermost(apart):
+        left, right = mine.get(name, absent), theirs.get(name, absent)
+        found.append(f"{name}: {right!r} instead of {left!r}")
     if one.spec_id != other.spec_id and not found:
         found.append(f"preset: {other.preset or '(none)'} instead of {one.preset or '(none)'}")
     return (*found, *_data_differences(this[1], that[1]))

@@ -25,9 +25,16 @@ def variants(boards: Sequence[tuple[ProtocolRef, DatasetInfo]]) -> list[str]:
     for (protocol, _), place, mine in zip(boards, places, facts, strict=True):
         group = [other for other, there in zip(facts, places, strict=True) if there == place]
         shared = Counter(fact for other in group for fact in other.items())
-        told = [" ".join(fact) for fact in mine.items() if shared[fact] < len(group)]
-        found.append(protocol.preset or ", ".join(told[:AT_MOST]))
+        own = outermost([fact[0] for fact in mine.items() if shared[fact] < len(group)])
+        told = [f"{name} {mine[name]}" for name in own[:AT_MOST]]
+        found.append(protocol.preset or ", ".join(told))
     return found
+
+
+def outermost(names: Sequence[str]) -> list[str]:
+    """Leave out what lies in a part that is named too: `method.k` beside `method`."""
+    inside = tuple(f"{name}." for name in names)
+    return [name for name in names if not name.startswith(inside)]
 
 
 def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
