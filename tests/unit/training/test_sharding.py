@@ -80,9 +80,9 @@ def one_of_two(rank: int, recipe: Recipe, folder: Path) -> None:
 
 
 def test_shards_want_several_processes_and_a_device_that_exchanges() -> None:
-    with pytest.raises(SettingError, match="expected several processes"):
+    with pytest.raises(SettingError, match="1 process"):
         check_shards(1, "cpu")
-    with pytest.raises(SettingError, match="found     mps"):
+    with pytest.raises(SettingError, match="mps"):
         check_shards(2, "mps")
     check_shards(2, "cuda")
 
