@@ -48,8 +48,9 @@ from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, Shown, detect, detected, normalized
 from vitbench_protocols.detection.learning import ViewTask
+from vitbench_protocols.detection.metrics import KINDS, Engine
 from vitbench_protocols.detection.results import read_results
-from vitbench_protocols.detection.scores import KINDS, Engine, evaluate_kind
+from vitbench_protocols.detection.scores import evaluate_kind
 from vitbench_protocols.detection.settings import Learning, MaskRCNN
 from vitbench_protocols.detection.truth import Truth
 from vitbench_protocols.detection.views import Views
