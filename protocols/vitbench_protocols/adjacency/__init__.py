@@ -111,7 +111,7 @@ class Adjacency(PositiveRule):
     def run(self, backbone: "Backbone | None", context: Context) -> Outcome:
         """Count the ground truth, or score a backbone against it."""
         if backbone is None:
-            from vitbench_protocols.adjacency.counting import count_positives  # draws; help does not
+            from vitbench_protocols.adjacency.counting import count_positives
 
             return count_positives(self, context)
         from vitbench_protocols.adjacency.features import score_features  # imports torch
