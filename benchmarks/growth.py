@@ -43,7 +43,7 @@ from vitbench_protocols.detection.truth import Truth
 
 MOST = 1.1  # exponent
 SORTING = 1.3  # n log n, and at 100 times no longer in the processor's cache
-SECONDS, BYTES = 0.05, 20e6  # below these an exponent says nothing
+SECONDS, BYTES = 0.05, 100e6  # below these an exponent says nothing
 Work = Callable[[], object]
 Prepare = Callable[[int, Path], Work]  # size and an empty folder -> what is timed
 
