@@ -134,6 +134,7 @@ def test_a_run_says_and_keeps_what_it_is_trained_on(
     ("more", "was", "found"),
     [
         (("--augment", "pil"), "--augment batched", "--augment pil"),
+        (("--decode", "scaled"), "--decode exact", "--decode scaled"),
         (("--precision", "fp64"), "--precision fp32", "--precision fp64"),
         (("--accumulate", "2"), "--accumulate 1", "--accumulate 2"),
         (("--optimizer.clip", "1"), "--optimizer.clip 3.0", "--optimizer.clip 1.0"),

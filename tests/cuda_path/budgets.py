@@ -27,6 +27,7 @@ BUDGETS = {
     "detection step": budget(3000, 1.5, syncs=40, copies=12),
     "detection": budget(1220, 1.0, syncs=30, copies=13),
     "augment": budget(270, 1.5),
+    "augment nvjpeg": budget(400, 1.6),
     "train dino vit-s/16": budget(1390, 16.5),
     "train selfpatch vit-s/16": budget(2300, 22),
     "train esvit vit-s/16": budget(2960, 22.2),

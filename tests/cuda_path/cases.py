@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 from tests.cuda_path import evaluation
 from tests.cuda_path.counting import Counts
 from tests.cuda_path.device import real
+from vitbench.data.decode import Decoded
 from vitbench.data.multicrop import MultiCrop, draw_crops
+from vitbench.data.nvjpeg import Waiting, decode_batch
 from vitbench.data.packed_augment import augment_packed
 from vitbench.data.training_loader import CropBatch
 from vitbench.training.options import ComputeConfig
@@ -68,24 +71,43 @@ def crops(sizes: tuple[int, ...], images: int) -> CropBatch:
     )
 
 
-def augment(counts: Counts) -> None:
-    """Make the crops of a batch of photographs whose sizes are as mixed as ImageNet's."""
+def augment(counts: Counts, *, on_device: bool = False) -> None:
+    """Make the crops of a batch of photographs whose sizes are as mixed as ImageNet's.
+
+    Args:
+        counts: What the device does.
+        on_device: The photographs are decoded there.
+    """
     random = np.random.default_rng(0)
     usual = random.choice([(375, 500), (333, 500), (500, 375), (500, 333)], PUBLISHED)
     other = np.exp(random.normal(np.log(500), 0.5, (PUBLISHED, 2))).astype(int)
     sizes = np.where(random.random((PUBLISHED, 1)) < 0.68, usual, other)
     crops = MultiCrop()
     draws = draw_crops(crops, sizes, seed=0, epoch=0, indices=np.arange(PUBLISHED))
-    images = [np.zeros((*size, 3), np.uint8) for size in sizes]
+    waiting: list[Waiting | Decoded] = [
+        Waiting("x.jpg", b" ", (height, width)) for height, width in sizes.tolist()
+    ]
+    images: Any = [np.zeros((*size, 3), np.uint8) for size in sizes]
     counts.clear()
+    if on_device:
+        with patch("torchvision.io.decode_jpeg", partial(decoded_on_device, sizes.tolist())):
+            images = decode_batch(waiting, CUDA)
     made = augment_packed(images, crops, draws, CUDA)
     assert {crop.device.type for crop in made} == {"cuda"}
+
+
+def decoded_on_device(
+    sizes: list[tuple[int, int]], _: Any, *, device: torch.device, **how: Any
+) -> list[torch.Tensor]:
+    """Stand in for nvJPEG, which fake tensors do not know."""
+    return [torch.empty(3, *size, dtype=torch.uint8, device=device) for size in sizes]
 
 
 RECIPES = ("dino", "selfpatch", "esvit", "moby", "moby-selfpatch")
 CASES: dict[str, Case] = {
     **evaluation.CASES,
     "augment": augment,
+    "augment nvjpeg": partial(augment, on_device=True),
     **{
         f"train {recipe} {label}": partial(train_step, recipe=recipe, arch=arch)
         for label, arch in (("vit-s/16", VIT), ("swin-t", SWIN))

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from vitbench.data.folders import open_folders
+from vitbench.data.packing import Packing, pack_folder
 from vitbench.errors import DatasetError
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.online_knn import OnlineKnn
@@ -53,6 +54,20 @@ def test_data_without_labels_is_not_probed_unless_it_is_named_for_it(lacking: Pa
     shutil.rmtree(lacking / "val" / "red")
     shutil.rmtree(lacking / "val" / "green")
     assert open_probe(watched(lacking)) is None  # val without class folders
+
+
+def test_packed_images_with_classes_are_probed_and_others_trained_on_without(
+    folders: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    pack_folder(folders, tmp_path / "packed", Packing(size=16))
+    assert open_probe(watched(tmp_path / "packed"), said.append) is not None
+    assert not said
+    pack_folder(folders / "train" / "red", tmp_path / "red", Packing(size=16))
+    assert open_probe(watched(tmp_path / "red"), said.append) is None
+    (line,) = said
+    assert line.startswith("without the online 20-NN")
+    assert "8 images" in line
 
 
 def test_a_vote_for_a_class_beyond_the_queries_is_counted() -> None:

@@ -1,9 +1,9 @@
 """`vitbench check-plugin NAME`: does a component keep its contract? For authors of plug-ins."""
 
 from vitbench.cli.flags import taken
-from vitbench.errors import UnknownName
+from vitbench.errors import SettingError, UnknownName
 
-USAGE = """usage: vitbench check-plugin NAME [--preset NAME] [--data DATA]
+USAGE = """usage: vitbench check-plugin NAME [--preset NAME] [--data DATA] [settings]
 
 Check that a plug-in keeps its contract. NAME is the name of a protocol, scorer, backbone, reader or
 recipe; if several have it, each is checked. Exit code 2 if a check fails.
@@ -12,28 +12,34 @@ recipe; if several have it, each is checked. Exit code 2 if a check fails.
                  there is one)
   --data DATA    small data set that the protocol runs on or the reader reads (default synthetic)
 
-example:
-  vitbench check-plugin knn"""
+Other flags are settings of the protocol, as `vitbench eval` has them, to make its runs short.
+
+examples:
+  vitbench check-plugin knn
+  vitbench check-plugin linear-probe --preset sweep --epochs 2"""
 
 
 def run(arguments: list[str]) -> int:
     """Print one line a check; exit code 2 if one failed."""
     preset, rest = taken(arguments, "--preset")
-    data, names = taken(rest, "--data")
-    if len(names) != 1 or names[0] in {"-h", "--help"}:
+    data, rest = taken(rest, "--data")
+    if not rest or rest[0].startswith("-"):
         print(USAGE)
-        return 0 if names and names[0] in {"-h", "--help"} else 2
-    from vitbench.cli.plugin_checks import REGISTRIES, findings  # imports torch
+        return 0 if rest and rest[0] in {"-h", "--help"} else 2
+    from vitbench.cli.plugin_checks import REGISTRIES, checks_of  # imports torch
 
-    name = names[0]
+    name, *settings = rest
     kinds = [kind for kind, registry in REGISTRIES.items() if name in registry.names()]
     if not kinds:
         known = {each for registry in REGISTRIES.values() for each in registry.names()}
         raise UnknownName("plug-in", name, known, hint="vitbench list")
+    if settings and "protocol" not in kinds:
+        raise SettingError([f"{settings[0]}: a {kinds[0]} is checked without settings"])
+    checks = {kind: checks_of(kind, name, preset, data, settings) for kind in kinds}
     failed = 0
-    for kind in kinds:
+    for kind, findings in checks.items():
         print(f"{kind} {name}")
-        for finding in findings(kind, name, preset, data):
+        for finding in findings:
             print(f"  {'ok  ' if finding.passed else 'FAIL'}  {finding.check}", flush=True)
             if not finding.passed:
                 failed += 1

@@ -33,6 +33,6 @@ def pack(arguments: list[str]) -> int:
         description=ABOUT,
         positional=("source", "out"),
     )
-    size = pack_folder(find_root(what.source), what.out, packing, callback=print)
+    size = pack_folder(find_root(what.source), what.out, packing, log=print, callback=print)
     print(f"{size / 2**20:.1f} MB in {what.out}")
     return 0

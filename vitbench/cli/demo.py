@@ -14,7 +14,7 @@ from vitbench.settings import setting
 
 ABOUT = """\
 Train DINO and SelfPatch on built-in images, score them beside random weights with five protocols,
-one of them detection, and write an HTML report: about 4 minutes on 2 CPU cores; with --quick a
+one of them detection, and write an HTML report: about 3 minutes on 2 CPU cores; with --quick a
 short training and two protocols in less than one. Each step is an ordinary command, printed before
 it runs. `vitbench study demo plan` lists what is scored; the trainings are kept in runs/."""
 

@@ -31,7 +31,7 @@ COMMANDS = {
     "reproduce": "measure every score that the authors of a checkpoint printed",
     "resume": "continue a training run that was stopped",
     "export": "write a checkpoint in the file layout of another code base",
-    "demo": "train, evaluate and report on built-in data in about 4 minutes",
+    "demo": "train, evaluate and report on built-in data in about 3 minutes",
     "list": "list protocols, checkpoints, architectures, datasets, recipes, …",
     "check": "sanity check of a checkpoint: what is in it, and are its features plausible?",
     "check-plugin": "check that a plug-in keeps its contract",

@@ -6,6 +6,7 @@ from threading import Lock
 
 from vitbench.data.image_files import Images
 from vitbench.data.sizes import Pixels
+from vitbench.data.tar_files import Encoded
 
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 SHARE = 0.5  # of the free memory
@@ -36,6 +37,10 @@ class DecodedCache:
 
     def __len__(self) -> int:
         return len(self._images)
+
+    def encoded(self, index: int) -> Encoded:
+        """Return an image as it is stored; raises CorruptImage as the set does."""
+        return self._images.encoded(index)
 
     def read(self, index: int) -> Pixels:
         """Return an image's pixels; raises CorruptImage as the set does."""

@@ -10,6 +10,7 @@ from vitbench.data.decode import decode, read_file
 from vitbench.data.inside import follow_pointer
 from vitbench.data.listing import SUFFIXES, image_names
 from vitbench.data.sizes import Pixels
+from vitbench.data.tar_files import Encoded
 from vitbench.errors import DatasetError, DatasetNotFound
 
 TRAIN_FOLDERS = (  # the first that is there holds the training images; else the folder itself
@@ -50,6 +51,9 @@ class Images(Protocol):
     def read(self, index: int) -> Pixels:
         """Decode one image; raises CorruptImage."""
 
+    def encoded(self, index: int) -> Encoded:
+        """Return one image as it is stored, and its name for messages; raises CorruptImage."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
@@ -73,8 +77,12 @@ class ImageFiles:
             CorruptImage: The file can't be read, is broken, or can't become 8-bit RGB.
             DatasetError: The file is a text that points out of the dataset.
         """
+        return decode(*self.encoded(index))
+
+    def encoded(self, index: int) -> Encoded:
+        """Return the path of one image and the bytes of its file; raises as `read` does."""
         path = self.file(index)
-        return decode(str(path), read_file(path))
+        return str(path), read_file(path)
 
 
 def find_images(root: Path) -> ImageFiles:

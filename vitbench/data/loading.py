@@ -25,6 +25,12 @@ class LoaderConfig:
         help="how crops are augmented: whole batches on the device, or image by image with PIL as"
         " the references do",
     )
+    decode: Literal["exact", "scaled", "nvjpeg"] = setting(
+        "exact",
+        help="how images are decoded: every pixel as PIL does; JPEGs at 1/2, 1/4 or 1/8 of their"
+        " size where every crop stays as large as it is resized to; JPEGs by nvJPEG on the CUDA"
+        " device",
+    )
     skip_corrupt: int = setting(
         0,
         help="number of broken images that are skipped before the run stops",

@@ -11,6 +11,7 @@ from vitbench.settings import setting
 
 ATTEMPTS = 10  # tries to fit a crop before the central one is taken, as torchvision
 RATIO = (3 / 4, 4 / 3)  # width over height of a crop, likewise
+OF_BOX = 2 * ATTEMPTS + 2  # numbers drawn for a box: areas, ratios and the place
 GLOBAL_CROPS = 2
 
 Floats = NDArray[np.float64]
@@ -117,20 +118,15 @@ def draw_crops(crops: MultiCrop, sizes: Ints, *, seed: int, epoch: int, indices:
         epoch: Each epoch draws anew.
         indices: The samples' positions in the dataset, shape (B,).
     """
-    views = np.arange(len(crops.sizes))
-    count = 2 * ATTEMPTS + 2 + 14
-    drawn = keyed_uniform(
-        seed, "crops", epoch, indices[:, None], views, count=count
-    )  # (B, V, count)
-    fit, place, rest = np.split(drawn, (2 * ATTEMPTS, 2 * ATTEMPTS + 2), axis=-1)
-    kinds = np.minimum(views, GLOBAL_CROPS)  # 0 first global, 1 second global, 2 local
-    scales = np.array([crops.global_scale, crops.global_scale, crops.local_scale])[kinds]
+    drawn = _numbers(crops, seed, epoch, indices, OF_BOX + 14)
+    rest = drawn[..., OF_BOX:]
+    kinds = _kinds(crops)
     spread = np.array([crops.brightness, crops.contrast, crops.saturation, crops.hue])
     middle = np.array([1.0, 1.0, 1.0, 0.0])
     low = np.where(middle > 0, np.maximum(middle - spread, 0), -spread)
     blurred = rest[..., 11] < np.array(crops.blur)[kinds]
     return CropDraws(
-        box=crop_boxes(sizes, scales, fit.reshape(*fit.shape[:-1], ATTEMPTS, 2), place),
+        box=_boxes(crops, sizes, drawn[..., :OF_BOX]),
         flip=rest[..., 0] < crops.flip,
         jitter=rest[..., 1] < crops.jitter,
         order=np.argsort(rest[..., 2:6], axis=-1, kind="stable"),
@@ -139,6 +135,28 @@ def draw_crops(crops: MultiCrop, sizes: Ints, *, seed: int, epoch: int, indices:
         blur_radius=np.where(blurred, _between(rest[..., 12], *crops.blur_radius), 0.0),
         solarize=rest[..., 13] < np.array(crops.solarize)[kinds],
     )
+
+
+def draw_boxes(crops: MultiCrop, sizes: Ints, *, seed: int, epoch: int, indices: Ints) -> Ints:
+    """Draw the boxes alone, as `draw_crops` does; shape (B, V, 4)."""
+    return _boxes(crops, sizes, _numbers(crops, seed, epoch, indices, OF_BOX))
+
+
+def _numbers(crops: MultiCrop, seed: int, epoch: int, indices: Ints, count: int) -> Floats:
+    """Draw the first numbers of each crop; shape (B, V, count)."""
+    views = np.arange(len(crops.sizes))
+    return keyed_uniform(seed, "crops", epoch, indices[:, None], views, count=count)
+
+
+def _kinds(crops: MultiCrop) -> Ints:
+    """Return the kind of each crop: 0 first global, 1 second global, 2 local."""
+    return np.minimum(np.arange(len(crops.sizes)), GLOBAL_CROPS)
+
+
+def _boxes(crops: MultiCrop, sizes: Ints, drawn: Floats) -> Ints:
+    scales = np.array([crops.global_scale, crops.global_scale, crops.local_scale])[_kinds(crops)]
+    fit, place = drawn[..., : 2 * ATTEMPTS], drawn[..., 2 * ATTEMPTS :]
+    return crop_boxes(sizes, scales, fit.reshape(*fit.shape[:-1], ATTEMPTS, 2), place)
 
 
 def crop_boxes(sizes: Ints, scales: Floats, fit: Floats, place: Floats) -> Ints:

@@ -4,6 +4,7 @@ The same crops as `batched_augment`'s, in a fixed number of steps, from one uplo
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,12 @@ from vitbench.data.upload import Parcel
 
 
 def augment_packed(
-    images: list[Pixels], crops: MultiCrop, draws: CropDraws, device: torch.device
+    images: Sequence[Pixels | Tensor], crops: MultiCrop, draws: CropDraws, device: torch.device
 ) -> list[Tensor]:
     """Make all crops of a batch on a device.
 
     Args:
-        images: B decoded images, each uint8 of shape (H, W, 3).
+        images: B decoded images, each uint8 of shape (H, W, 3): arrays, or tensors on the device.
         crops: The settings.
         draws: The parameters.
         device: Where.
@@ -44,10 +45,8 @@ def augment_packed(
     arrays = {**plan.arrays, **colored.arrays, "shift": -SHIFT.numpy(), "scale": SCALE.numpy()}
     for group, each in enumerate(blurred):
         arrays |= {f"{name}{group}": part for name, part in each.items()}
-    parcel = Parcel(arrays, device, empty={"images": (np.uint8, shelf.shape)})
-    shelf.fill(parcel["images"], images)
-    sent = parcel.send()
-    cut = resize(sent["images"].view(-1, UNIT * 3).float(), plan, sent, crops.interpolation)
+    sent, table = upload(arrays, shelf, images, device)
+    cut = resize(table.view(-1, UNIT * 3).float(), plan, sent, crops.interpolation)
     sizes = [count * size * size for count, size in counts]
     pixels = torch.empty(3, sum(sizes), device=device)
     parts = [
@@ -71,6 +70,27 @@ def augment_packed(
         torch.addcmul(sent["shift"], views, sent["scale"], out=out)
         made += out.unbind(0)
     return made
+
+
+def upload(
+    arrays: dict[str, NDArray[Any]],
+    shelf: Shelf,
+    images: Sequence[Pixels | Tensor],
+    device: torch.device,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Send what the device must know, and with it, in one copy, images that are not there yet.
+
+    Returns:
+        The arrays, and the table of the images, uint8 (rows, UNIT, 3), on the device.
+    """
+    if isinstance(images[0], Tensor):
+        table = torch.empty(shelf.shape, dtype=torch.uint8, device=device)
+        shelf.fill(table, images)
+        return Parcel(arrays, device).send(), table
+    parcel = Parcel(arrays, device, empty={"images": (np.uint8, shelf.shape)})
+    shelf.fill(parcel["images"], images)
+    sent = parcel.send()
+    return sent, sent["images"]
 
 
 def joined(parts: list[CropDraws]) -> CropDraws:

@@ -5,6 +5,7 @@ across; each output is a weighted sum of some rows of a table, and all sums of a
 `embedding_bag`. So the number of launches is the same for any number of images and sizes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ class Shelf:
     starts: Ints  # first row of each
 
     @classmethod
-    def of(cls, images: list[Pixels]) -> "Shelf":
+    def of(cls, images: Sequence[Pixels | Tensor]) -> "Shelf":
         """Lay images out one after another."""
         heights = np.array([image.shape[0] for image in images])
         widths = np.array([-(-image.shape[1] // UNIT) for image in images])
@@ -44,7 +45,7 @@ class Shelf:
         """The shape of the table: rows, pixels, colors."""
         return int((self.heights * self.widths).sum()), UNIT, 3
 
-    def fill(self, table: NDArray[np.uint8], images: list[Pixels]) -> None:
+    def fill(self, table: Any, images: Sequence[Pixels | Tensor]) -> None:
         """Copy images to their places; what is right of them stays as it is."""
         places = zip(images, self.starts, self.heights, self.widths, strict=True)
         for image, start, height, width in places:

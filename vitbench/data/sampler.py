@@ -7,6 +7,7 @@ from typing import Protocol
 
 from vitbench.data.image_files import Images
 from vitbench.data.sizes import Pixels
+from vitbench.data.tar_files import Encoded
 from vitbench.keyed_random import permutation
 
 
@@ -17,6 +18,7 @@ class Candidate:
     index: int  # its position in the set, or another number that stands for it
     name: str
     read: Callable[[], Pixels]  # raises CorruptImage
+    encoded: Callable[[], Encoded]  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +79,9 @@ class ShuffledImages:
         for offset in range(len(self)):
             position = (index + offset) % len(self)
             name = self._images.ids[position]
-            yield Candidate(position, name, partial(self._images.read, position))
+            yield Candidate(
+                position,
+                name,
+                read=partial(self._images.read, position),
+                encoded=partial(self._images.encoded, position),
+            )

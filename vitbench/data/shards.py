@@ -323,13 +323,15 @@ def _to_slots(taken: list[Future[list[Encoded]]]) -> list[Slot]:
     """Make slots of what each lane read; a broken image is replaced by its lane's next."""
     slots = []
     for lane in taken:
-        candidates = [
-            Candidate(zlib.crc32(name.encode()), name, partial(decode, name, data))
-            for name, data in lane.result()
-        ]
+        candidates = [_candidate(image) for image in lane.result()]
         for number, first in enumerate(candidates):
             slots.append(Slot(first.index, candidates[number:] + candidates[:number]))
     return slots
+
+
+def _candidate(image: Encoded) -> Candidate:
+    name, _ = image
+    return Candidate(zlib.crc32(name.encode()), name, partial(decode, *image), lambda: image)
 
 
 def _packages() -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from vitbench.data.classified import (
     turn_order,
 )
 from vitbench.data.split_folders import alias_notes, split_files
-from vitbench.errors import DatasetError, listed
+from vitbench.errors import DatasetError, DatasetNotFound, listed
 from vitbench.outside_files import A_NAME_A_LINE, AS_UTF8, parsing, read_text
 
 NAME_FILES = ("classes.txt", "classnames.txt")  # a name a line, from label 0
@@ -50,7 +50,8 @@ def open_stored(root: Path, split: str, name: str, suffix: str, scan: Scanner) -
         scan: Reads what files hold.
 
     Raises:
-        DatasetError: A file is broken, or an image has no label.
+        DatasetNotFound: No image has a label.
+        DatasetError: A file is broken, or some images have no label.
     """
     found = scan(split_files(root, name, suffix))
     _check_labels(root, name, found)
@@ -90,7 +91,8 @@ def _check_labels(root: Path, name: str, found: Scan) -> None:
         if label is None or label in ("", -1)
     ]
     if without or not found.ids:
-        raise DatasetError(
+        kind = DatasetNotFound if len(without) == len(found.ids) else DatasetError
+        raise kind(
             f"{len(without)} images of {str(root)!r} ({name}) have no label.",
             expected="x.jpg with x.cls or x.json in a shard; a column of labels in a table",
             found=listed(without) if found.ids else "no image at all",

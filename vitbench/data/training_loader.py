@@ -7,28 +7,31 @@ numbers (epoch, step), and workers and processes change nothing but the speed.
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vitbench.data.batched_augment import augment_batch
-from vitbench.data.decode import CorruptImage
+from vitbench.data.decode import CorruptImage, Decoded, decode_reduced
 from vitbench.data.decoded_cache import DecodedCache, memory_for_images
 from vitbench.data.image_files import Images
 from vitbench.data.loading import LoaderConfig
-from vitbench.data.multicrop import Bools, Ints, MultiCrop, draw_crops
+from vitbench.data.multicrop import Bools, CropDraws, Ints, MultiCrop, draw_boxes, draw_crops
+from vitbench.data.nvjpeg import Waiting, check_nvjpeg, decode_batch, wait_for_batch
 from vitbench.data.packed_augment import augment_packed
 from vitbench.data.pil_augment import augment_with_pil
+from vitbench.data.reduced_crops import largest_reduction, reduced_boxes
 from vitbench.data.sampler import Candidate, RankSlice, ShuffledImages, Slot, Source
 from vitbench.data.shards import Shards
-from vitbench.data.sizes import Pixels
+from vitbench.data.sizes import Size
 from vitbench.errors import DatasetError, SettingError
 
 BATCHES_AHEAD = 2
 
-Found = tuple[Candidate, Pixels]
+Found = tuple[Candidate, Decoded | Waiting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ class TrainingLoader:
         processes: How many share a batch.
 
     Raises:
-        SettingError: The batch does not divide among the processes, or is larger than the set.
+        SettingError: The batch does not divide among the processes, or is larger than the set;
+            or images can't be decoded as the settings say.
 
     Differs:
         The reference pads the set to a multiple of the processes and lets every process drop its
@@ -84,6 +88,7 @@ class TrainingLoader:
                     f"and at most the {len(images)} images"
                 ]
             )
+        check_decoding(loading, device)
         if loading.cache == "ram" and not isinstance(images, Shards):
             images = DecodedCache(images, memory_for_images(processes))
         self.source: Source = images if isinstance(images, Shards) else ShuffledImages(images)
@@ -103,7 +108,7 @@ class TrainingLoader:
             DatasetError: More broken images than may be skipped.
         """
         slots = self.source.batches(self.rank_slice, epoch=epoch, first_step=first_step)
-        batches = (self._augment(epoch, keys, found) for keys, found in self._decoded(slots))
+        batches = (self._augment(epoch, keys, found) for keys, found in self._decoded(epoch, slots))
         return self._ahead(batches) if self.device.type == "cuda" else batches
 
     def _ahead(self, batches: Iterator[CropBatch]) -> Iterator[CropBatch]:
@@ -127,14 +132,16 @@ class TrainingLoader:
                     crop.record_stream(current)
                 yield batch
 
-    def _decoded(self, batches: Iterator[list[Slot]]) -> Iterator[tuple[Ints, list[Found]]]:
+    def _decoded(
+        self, epoch: int, batches: Iterator[list[Slot]]
+    ) -> Iterator[tuple[Ints, list[Found]]]:
         """Fill the slots of each batch, decoding some batches ahead; yields their keys too."""
         pool = ThreadPoolExecutor(self.loading.threads)
         waiting: deque[tuple[Ints, list[Future[Found]]]] = deque()
         try:
             for slots in batches:
                 keys = np.array([slot.key for slot in slots])
-                waiting.append((keys, [pool.submit(self._fill, slot) for slot in slots]))
+                waiting.append((keys, [pool.submit(self._fill, epoch, slot) for slot in slots]))
                 if len(waiting) > BATCHES_AHEAD:
                     keys, reads = waiting.popleft()
                     yield keys, [read.result() for read in reads]
@@ -144,20 +151,28 @@ class TrainingLoader:
             pool.shutdown(cancel_futures=True)
 
     def _augment(self, epoch: int, keys: Ints, found: list[Found]) -> CropBatch:
-        images = [pixels for _, pixels in found]
-        sizes = np.array([image.shape[:2] for image in images])
+        images = [image for _, image in found]
+        sizes = np.array([image.size for image in images])
         draws = draw_crops(self.crops, sizes, seed=self.rank_slice.seed, epoch=epoch, indices=keys)
-        if self.loading.augment == "pil":
-            made = [crop.to(self.device) for crop in augment_with_pil(images, self.crops, draws)]
-        elif self.device.type == "cuda":
-            made = augment_packed(images, self.crops, draws, self.device)
-        else:
-            made = augment_batch(images, self.crops, draws)
+        reductions = np.array([image.reduction for image in images])
+        made = self._crop(images, replace(draws, box=reduced_boxes(draws.box, reductions)))
         ids = tuple(candidate.name for candidate, _ in found)
         indices = np.array([candidate.index for candidate, _ in found])
         return CropBatch(made, ids, indices, sizes, draws.box, draws.flip)
 
-    def _fill(self, slot: Slot) -> Found:
+    def _crop(self, images: list[Decoded | Waiting], draws: CropDraws) -> list[Tensor]:
+        """Cut crops out of images, which are decoded now if they waited for the whole batch."""
+        if self.loading.decode == "nvjpeg":
+            there = decode_batch(images, self.device)
+            return augment_packed(there, self.crops, draws, self.device)
+        pixels = [image.pixels for image in images if isinstance(image, Decoded)]
+        if self.loading.augment == "pil":
+            return [crop.to(self.device) for crop in augment_with_pil(pixels, self.crops, draws)]
+        if self.device.type == "cuda":
+            return augment_packed(pixels, self.crops, draws, self.device)
+        return augment_batch(pixels, self.crops, draws)
+
+    def _fill(self, epoch: int, slot: Slot) -> Found:
         """Decode the first candidate that can be decoded.
 
         Raises:
@@ -165,7 +180,7 @@ class TrainingLoader:
         """
         for candidate in slot.candidates:
             try:
-                return candidate, candidate.read()
+                return candidate, self._read(candidate, epoch, slot.key)
             except CorruptImage as error:
                 self.corrupt[candidate.name] += 1
                 if len(self.corrupt) > self.loading.skip_corrupt:
@@ -176,3 +191,50 @@ class TrainingLoader:
                         hint=error.hint,
                     ) from error
         raise DatasetError("no image that could take a slot in the batch decodes.")
+
+    def _read(self, candidate: Candidate, epoch: int, key: int) -> Decoded | Waiting:
+        """Decode an image as the settings say; raises CorruptImage."""
+        if self.loading.decode == "nvjpeg":
+            return wait_for_batch(*candidate.encoded())
+        if self.loading.decode == "scaled":
+            return decode_reduced(*candidate.encoded(), partial(self._reduction, epoch, key))
+        pixels = candidate.read()
+        return Decoded(pixels, (pixels.shape[0], pixels.shape[1]))
+
+    def _reduction(self, epoch: int, key: int, size: Size) -> int:
+        """Return by how much an image of a size may be reduced for its crops."""
+        boxes = draw_boxes(
+            self.crops,
+            np.array([size]),
+            seed=self.rank_slice.seed,
+            epoch=epoch,
+            indices=np.array([key]),
+        )
+        return largest_reduction(boxes[0], self.crops.sizes)
+
+
+def check_decoding(loading: LoaderConfig, device: torch.device) -> None:
+    """Refuse settings that contradict the way of decoding, or a machine that can't do it.
+
+    Raises:
+        SettingError: They do, or it can't.
+    """
+    against = [
+        words
+        for words, contradicts in (
+            ("--cache ram", loading.cache == "ram" and loading.decode != "exact"),
+            ("--augment pil", loading.augment == "pil" and loading.decode == "nvjpeg"),
+        )
+        if contradicts
+    ]
+    if against:
+        raise SettingError(
+            [f"{' and '.join(against)} can't be used with --decode {loading.decode}"],
+            expected="images that are decoded whole and on the CPU",
+            found="images on the CUDA device"
+            if loading.decode == "nvjpeg"
+            else "images at another size in each epoch",
+            hint=f"--decode exact, or leave out {' and '.join(against)}",
+        )
+    if loading.decode == "nvjpeg":
+        check_nvjpeg(device)

@@ -33,6 +33,11 @@ def signed(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
+def difference(value: float, unit: Unit) -> str:
+    """Write a difference of two scores; it is small, hence one digit more than a score has."""
+    return signed(value, DIGITS[unit] + 1) if unit or abs(value) < 1 else f"{value:+.4g}"
+
+
 def with_interval(score: RecordedScore) -> str:
     """Write a score, and its interval in brackets where it has one."""
     value = number(score.value, score.unit)
@@ -172,12 +177,12 @@ def alike(found: Comparison) -> str:
 
 def evidence(found: Comparison, items_name: str) -> str:
     """Write the numbers behind a comparison."""
-    digits = DIGITS[found.column.unit] + 1  # differences are small
+    unit = found.column.unit
     p = p_value(found.corrected)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
     wins = "" if found.wins is None else f", ahead on {found.wins:.0f} % of them"
     return (
-        f"{found.column.label} {signed(found.difference, digits)}"
-        f" [{signed(found.low, digits)}, {signed(found.high, digits)}]"
+        f"{found.column.label} {difference(found.difference, unit)}"
+        f" [{difference(found.low, unit)}, {difference(found.high, unit)}]"
         f" over {found.items:,} {items_name}{wins}, {p}"
     )

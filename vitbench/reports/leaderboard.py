@@ -7,6 +7,7 @@ from typing import Any
 
 from vitbench.records import DatasetInfo, ProtocolRef, Record, RecordedScore, Unit
 from vitbench.reports import marks
+from vitbench.reports.variants import variants
 
 LEVEL = 0.05  # of the corrected p-value below which runs are told apart
 
@@ -90,14 +91,15 @@ class Leaderboard:
     ] = ()  # what keeps it from the first board of the same protocol
     comparisons: tuple[Comparison, ...] = ()  # every pair of runs that was tested
     reference: str = ""  # the run that the others are held against
+    variant: str = ""  # what tells it from other boards of its protocol on its data
 
     @property
     def title(self) -> str:
         """Protocol, variant and data in one line."""
         version = f"v{self.protocol.version}" if self.protocol.version else ""
-        preset = f"preset {self.protocol.preset}" if self.protocol.preset else ""
+        variant = f"preset {self.variant}" if self.protocol.preset else self.variant
         size = marks.size(self.dataset)
-        parts = (f"{self.protocol.name} {version}".strip(), preset, self.data_name, size)
+        parts = (f"{self.protocol.name} {version}".strip(), variant, self.data_name, size)
         return " · ".join(part for part in parts if part)
 
     @property
@@ -208,11 +210,13 @@ def build_leaderboards(records: Iterable[Record]) -> tuple[Leaderboard, ...]:
             key = (record.protocol.name, spec, data)
             groups.setdefault(key, (record.dataset, []))[1].append(record)
     first: dict[str, tuple[ProtocolRef, DatasetInfo]] = {}
+    ordered = sorted(groups.items(), key=lambda item: item[0][0])
+    kinds = [(group[0].protocol, dataset) for _, (dataset, group) in ordered]
     boards = []
-    for (name, _, _), (dataset, group) in sorted(groups.items(), key=lambda item: item[0][0]):
-        this = (group[0].protocol, dataset)
-        why_incomparable = differences(first.setdefault(name, this), this)
-        boards.append(Leaderboard(*this, _columns(group), _entries(group), why_incomparable))
+    for this, (_, (_, group)), variant in zip(kinds, ordered, variants(kinds), strict=True):
+        apart = differences(first.setdefault(this[0].name, this), this)
+        told = Leaderboard(*this, _columns(group), _entries(group), apart, variant=variant)
+        boards.append(told)
     return tuple(boards)
 
 

@@ -29,6 +29,7 @@ from vitbench.training.pretraining import Pretraining
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.resources import first_line, memory_ran_out, writing
 from vitbench.training.run_lock import run_lock
+from vitbench.training.sharding import check_shards
 from vitbench.training.trainer import Trainer
 
 
@@ -73,6 +74,8 @@ def train(
     check_recipe(recipe)
     check_options(options, recipe.batch_size, steps)
     device = torch.device(device)
+    if options.computing.shard:
+        check_shards(distributed.world_size(), device.type)
     options = replace(options, computing=options.computing.on(device))
     found = open_images(options.inputs.data, options.inputs.split_list)
     log(f"training on {found}")
@@ -88,6 +91,7 @@ def train(
         processes=distributed.world_size(),
     )
     annotations = open_annotations(recipe, options.inputs.data)
+    probe = open_probe(options, log)
     facts = found.facts(log)
     if annotations:
         facts["annotations"] = "-".join(each.fingerprint for each in annotations.values())
@@ -103,7 +107,7 @@ def train(
             identity=identity,
             allow_changes=allow_changes,
             keep_every=options.saving.keep_every,
-            probe=open_probe(options),
+            probe=probe,
             probe_every=options.watching.probe_every,
         )
         loop = Loop(
@@ -210,8 +214,8 @@ def open_annotations(recipe: Recipe, data: str) -> dict[str, Annotations]:
     return {name: found for name, found in prepared.items() if found is not None}
 
 
-def open_probe(options: Options) -> OnlineKnn | None:
-    """Open the labeled data of the online 20-NN; None if there are no labels.
+def open_probe(options: Options, log: Callable[[str], None] = lambda _: None) -> OnlineKnn | None:
+    """Open the labeled data of the online 20-NN; None, which is told, if there are no labels.
 
     Raises:
         DatasetError: Data was named for it and has no labels, or val has a class that train lacks.
@@ -225,8 +229,9 @@ def open_probe(options: Options) -> OnlineKnn | None:
     try:
         bank, _ = chosen.of(open_dataset(name, "classification", "train"))
         queries, _ = chosen.of(open_dataset(name, "classification", "val"))
-    except DatasetNotFound:
+    except DatasetNotFound as error:
         if inputs.probe_data:
             raise
+        log(f"without the online 20-NN (--probe-data names images with classes): {error.wrong}")
         return None
     return OnlineKnn(bank, queries, options.loading.threads)

@@ -137,3 +137,87 @@ def test_a_batch_that_does_not_divide_is_refused(images: ImageFiles) -> None:
 def test_an_image_is_decoded_as_pil_does(images: ImageFiles) -> None:
     with Image.open(images.root / images.ids[0]) as image:
         np.testing.assert_array_equal(images.read(0), np.array(image.convert("RGB")))
+
+
+UNCOLORED: Any = {"jitter": 0, "gray": 0, "solarize": (0, 0, 0), "blur": (0, 0, 0)}
+SMALL = MultiCrop(global_size=64, local_size=32, local_crops=2, **UNCOLORED)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, photo: Callable[[int, int, int], Pixels]) -> ImageFiles:
+    pixels = photo(480, 640, 0)
+    for index in range(8):
+        image = Image.fromarray(np.roll(pixels, (37 * index, 91 * index), (0, 1)))
+        image.save(tmp_path / f"{index:02}.jpg", quality=90)
+    return find_images(tmp_path)
+
+
+def first_batch(images: ImageFiles, crops: MultiCrop, **loading: Any) -> CropBatch:
+    made = TrainingLoader(
+        images, crops, LoaderConfig(**loading), batch_size=8, seed=1, device=torch.device("cpu")
+    )
+    return next(made.epoch(0))
+
+
+def gaps(one: CropBatch, other: CropBatch) -> list[float]:
+    """Return how far the pixels of each crop are apart on average, in steps of 8 bits."""
+    pairs = zip(one.crops, other.crops, strict=True)
+    return [float((left - right).abs().mean()) * 0.225 * 255 for left, right in pairs]
+
+
+@pytest.mark.parametrize("augment", ["batched", "pil"])
+def test_scaled_decoding_makes_nearly_the_same_crops_of_the_same_places(
+    photographs: ImageFiles, augment: str
+) -> None:
+    exact = first_batch(photographs, SMALL, augment=augment)
+    scaled = first_batch(photographs, SMALL, augment=augment, decode="scaled")
+    assert exact.ids == scaled.ids
+    np.testing.assert_array_equal(exact.boxes, scaled.boxes)
+    np.testing.assert_array_equal(exact.sizes, scaled.sizes)
+    assert all(0 < gap < 6 for gap in gaps(exact, scaled))
+
+
+def test_scaled_decoding_leaves_large_crops_as_they_are(photographs: ImageFiles) -> None:
+    large = MultiCrop(global_size=224, local_size=96)
+    exact, scaled = (first_batch(photographs, large, decode=how) for how in ("exact", "scaled"))
+    assert_equal(exact, scaled)
+
+
+def test_scaled_decoding_leaves_other_files_and_small_ones_as_they_are(
+    photographs: ImageFiles,
+) -> None:
+    for number, path in enumerate(sorted(photographs.root.glob("*.jpg"))):
+        with Image.open(path) as image:
+            if number % 2:
+                image.save(path.with_suffix(".png"))
+                path.unlink()
+            else:
+                image.resize((70, 90)).save(path)
+    files = find_images(photographs.root)
+    exact, scaled = (first_batch(files, SMALL, decode=how) for how in ("exact", "scaled"))
+    assert_equal(exact, scaled)
+
+
+def test_a_photograph_cut_off_is_broken_however_it_is_decoded(photographs: ImageFiles) -> None:
+    path = photographs.root / photographs.ids[5]
+    path.write_bytes(path.read_bytes()[:-4000])
+    for how in ("exact", "scaled"):
+        with pytest.raises(DatasetError, match=photographs.ids[5]):
+            first_batch(photographs, SMALL, decode=how)
+
+
+@pytest.mark.parametrize(
+    ("loading", "words"),
+    [
+        ({"decode": "scaled", "cache": "ram"}, "--cache ram"),
+        ({"decode": "nvjpeg", "augment": "pil"}, "--augment pil"),
+        ({"decode": "nvjpeg"}, "--decode nvjpeg can't be used here"),
+    ],
+)
+def test_settings_that_contradict_the_decoding_are_refused(
+    images: ImageFiles, loading: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SettingError, match=words) as refused:
+        loader(images, **loading)
+    error = refused.value
+    assert all((error.expected, error.found, error.hint))

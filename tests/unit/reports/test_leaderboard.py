@@ -44,3 +44,22 @@ def test_a_score_that_is_not_finite_counts_as_absent_and_ranks_last(
 
 def test_a_run_that_failed_before_it_read_data_is_on_no_board(make_record: MakeRecord) -> None:
     assert build_leaderboards([make_record(dataset=None)]) == ()
+
+
+def test_boards_of_one_protocol_on_the_same_data_are_told_apart(make_record: MakeRecord) -> None:
+    def board(spec: str, method: dict[str, object]) -> Record:
+        told = {"spec_id": spec * 64, "preset": "", "settings": {"flip": False, "method": method}}
+        return make_record(spec, protocol=told)
+
+    knn, dense = board("a", {"kind": "Knn", "k": 30}), board("b", {"kind": "Hummingbird", "k": 30})
+    wider = board("c", {"kind": "Knn", "k": 50})
+    assert [one.variant for one in build_leaderboards([knn])] == [""]
+    two = build_leaderboards([knn, dense])
+    assert [one.variant for one in two] == ["method Knn", "method Hummingbird"]
+    assert "method Hummingbird · " in two[1].title
+    assert [one.variant for one in build_leaderboards([knn, wider])] == [
+        "method.k 30",
+        "method.k 50",
+    ]
+    named = make_record(protocol={"spec_id": "d" * 64, "preset": "dino", "settings": {}})
+    assert [one.variant for one in build_leaderboards([knn, named])][1] == "dino"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vitbench.cli import plugin_checks
 from vitbench.cli.main import main
 from vitbench.errors import UnknownName
 from vitbench.registry import PluginEntry
@@ -102,3 +103,22 @@ def test_a_component_of_any_kind_is_checked_by_its_name(
     assert "reader classification" in capsys.readouterr().out
     assert main(["check-plugin", "no-such-thing"]) == 2
     assert "no plug-in 'no-such-thing'" in capsys.readouterr().err
+
+
+def test_a_protocol_is_checked_with_the_settings_that_were_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(
+        plugin_checks, "check_protocol", lambda _, **with_: told.update(with_) or ()
+    )
+    words = ["check-plugin", "linear-probe", "--preset", "sweep", "--epochs", "2"]
+    assert main([*words, "--data", "photos"]) == 0
+    assert (told["epochs"], told["train_on"], told["data"]) == (2, "features", "photos")
+    told.clear()
+    assert main(["check-plugin", "layers", "--of", "retrieval"]) == 0
+    assert (told["of"], "spec" in told) == ("retrieval", False)  # which it makes itself
+    assert main(["check-plugin", "linear-probe", "--epochs", "0"]) == 2
+    assert "--epochs is 0" in capsys.readouterr().err
+    assert main(["check-plugin", "dino", "--epochs", "2"]) == 2
+    assert "a recipe is checked without settings" in capsys.readouterr().err

@@ -117,8 +117,8 @@ def _board(
 
 
 def _name(board: Leaderboard) -> str:
-    """Name a board in a line: its protocol, its preset and its data."""
-    parts = (board.protocol.name, board.protocol.preset, board.data_name.partition("@")[0])
+    """Name a board in a line: its protocol, its variant and its data."""
+    parts = (board.protocol.name, board.variant, board.data_name.partition("@")[0])
     return escape.plain(" · ".join(filter(None, parts)))
 
 
