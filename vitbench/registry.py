@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vitbench.errors import BadPlugin, UnknownName, VitbenchError
 
@@ -114,11 +114,12 @@ class Registry(Generic[T]):
 
 def offered(group: str) -> EntryPoints:
     """Return the entry points of a group."""
-    return _installed().select(group=group)
+    found: EntryPoints = installed().select(group=group)
+    return found
 
 
 @cache
-def _installed() -> EntryPoints:
+def installed() -> Any:  # EntryPoints, or before Python 3.12 what selects from them likewise
     """Read what every distribution offers, once: each of hundreds has a file of its own."""
     return entry_points()
 
