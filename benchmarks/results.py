@@ -18,7 +18,7 @@ from benchmarks.verdict import BAR
 
 PAGE = Path(__file__).with_name("RESULTS.md")
 SHORT = {
-    "startup": ("--rounds", "1"),
+    "startup": ("--rounds", "2"),
     "features": ("--arch", "vit_tiny_patch16_224", "--rounds", "4"),
     "knn": ("--bank", "20000", "--queries", "500"),
     "image_path": (),
