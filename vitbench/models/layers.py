@@ -18,6 +18,7 @@ class Linear(nn.Linear):
     numbers are equal.
     """
 
+    keeps_derived = True  # casts of frozen weights; not of those that are put together at times
     lent: Weights | None = None  # to read instead of its own
     _kept: tuple[object, Weights, Weights] | None = None  # state of the weights, they, their casts
 
@@ -29,7 +30,8 @@ class Linear(nn.Linear):
         """Return the weights in autocast's type, or None where they may change or need no cast."""
         weight, bias, device = self.weight, self.bias, x.device.type
         if (
-            torch.compiler.is_compiling()
+            not self.keeps_derived
+            or torch.compiler.is_compiling()
             or weight.requires_grad
             or weight.is_inference()  # can't tell whether it was changed
             or not torch.is_autocast_enabled(device)

@@ -63,6 +63,12 @@ class ComputeConfig:
         help="compute the blocks' activations again in the backward pass: less memory, more time",
         identity=False,  # the same digits: the random state is put back for the second pass
     )
+    shard: bool = setting(
+        False,
+        help="cut weights, gradients and the optimizer's state among the processes, for networks"
+        " that do not fit on one device",
+        identity=False,  # the digits are those of another number of processes
+    )
     deterministic: bool = setting(
         False,
         help="deterministic kernels where PyTorch has them; it warns of those that it lacks",
