@@ -1,4 +1,9 @@
-"""By how much an image may be reduced before it is cropped, and where its crops lie then."""
+"""By how much an image may be reduced before it is cropped, and where its crops lie then.
+
+Crops of reduced images are not those of whole ones: on photographs of COCO, pixels of DINO's crops
+of 64 and 32 px differ by 3 of 255 on average and by 25 in one of a hundred; the largest mean of a
+crop is 14. Nearly no image is reduced for crops of 224 px: COCO's are 640 x 480.
+"""
 
 from collections.abc import Sequence
 
