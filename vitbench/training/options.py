@@ -55,7 +55,7 @@ class ComputeConfig:
     accumulate: int = setting(1, help="parts that a batch is split into to save memory", minimum=1)
     compile: Literal["auto", "on", "off"] = setting(
         "auto",
-        help="compile backbones and heads with torch.compile; auto: on a GPU",
+        help="compile backbones and heads with torch.compile; auto: on a GPU, without --shard",
         choices=("auto", "on", "off"),
     )
     activation_checkpointing: bool = setting(
@@ -88,7 +88,7 @@ class ComputeConfig:
         if precision == "auto":
             precision = "bf16" if on_gpu else "fp32"
         if compiled == "auto":
-            compiled = "on" if on_gpu else "off"
+            compiled = "on" if on_gpu and not self.shard else "off"
         return replace(self, precision=precision, compile=compiled)
 
 

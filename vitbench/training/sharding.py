@@ -18,16 +18,24 @@ from vitbench.errors import SettingError
 KINDS = ("cpu", "cuda")  # of devices between which PyTorch exchanges tensors
 
 
-def check_shards(processes: int, kind: str) -> None:
+def check_shards(processes: int, kind: str, *, compiled: bool = False) -> None:
     """Refuse to cut networks where nobody could have the other shards.
 
     Args:
         processes: That train together.
         kind: Of device that they compute on.
+        compiled: Whether networks are to be compiled.
 
     Raises:
-        SettingError: One process, or a device that exchanges nothing with others.
+        SettingError: One process, a device that exchanges nothing with others, or a compiler.
     """
+    if compiled:
+        raise SettingError(
+            ["--shard and --compile on can't be combined"],
+            expected="--compile off or auto: whole networks are compiled",
+            found="--compile on",
+            hint="--compile off",
+        )
     if processes == 1:
         raise SettingError(
             ["--shard cuts a network among processes"],

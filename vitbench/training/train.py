@@ -75,7 +75,8 @@ def train(
     check_options(options, recipe.batch_size, steps)
     device = torch.device(device)
     if options.computing.shard:
-        check_shards(distributed.world_size(), device.type)
+        compiled = options.computing.compile == "on"
+        check_shards(distributed.world_size(), device.type, compiled=compiled)
     options = replace(options, computing=options.computing.on(device))
     found = open_images(options.inputs.data, options.inputs.split_list)
     log(f"training on {found}")

@@ -79,12 +79,16 @@ def one_of_two(rank: int, recipe: Recipe, folder: Path) -> None:
     dist.destroy_process_group()
 
 
-def test_shards_want_several_processes_and_a_device_that_exchanges() -> None:
+def test_shards_want_several_processes_that_exchange_and_no_compiler() -> None:
     with pytest.raises(SettingError, match="1 process"):
         check_shards(1, "cpu")
     with pytest.raises(SettingError, match="mps"):
         check_shards(2, "mps")
+    with pytest.raises(SettingError, match="--compile off"):
+        check_shards(2, "cuda", compiled=True)
     check_shards(2, "cuda")
+    computing = replace(EXACT, shard=True).on(torch.device("cuda"))
+    assert computing.compile == "off"
 
 
 def test_a_parameter_that_can_not_be_cut_is_named() -> None:
