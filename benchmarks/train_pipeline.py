@@ -83,6 +83,7 @@ def ours(given: argparse.Namespace, bench: Bench) -> Iterator[str]:
 def alone(bench: Bench, loader: TrainingLoader, trainer: Trainer, steps: int) -> dict[str, float]:
     """Return the seconds that a batch takes in each part while the others rest."""
     first = max(0, loader.steps - steps)  # the last ones: no others are decoded ahead
+    next(loader.decoded(0))  # warms up
     decoded, decoding = timed(bench, lambda: list(loader.decoded(0, first_step=first)))
     loader.augmented(0, *decoded[0])  # warms up
     batches, augmenting = timed(bench, lambda: [loader.augmented(0, *part) for part in decoded])
@@ -97,12 +98,11 @@ def timed(bench: Bench, work: Callable[[], T]) -> tuple[T, float]:
 
     Decoding waits for no other part on a CUDA device: there they are seconds of the clock.
     """
-    now = time.perf_counter if bench.shape.device.type == "cuda" else time.process_time
     bench.wait()
-    start = now()
+    start = bench.now()
     made = work()
     bench.wait()
-    return made, now() - start
+    return made, bench.now() - start
 
 
 def measured(name: str, batches: Iterator[Any], step: Any, bench: Bench, steps: int) -> str:
