@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo 'installs into $(VENV): about 7 GB on disk, most of it PyTorch with its CUDA libraries'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 demo: install

@@ -1,5 +1,7 @@
 """Counting ground-truth positives: ours against a plain double loop over patches and neighbors.
 
+Then a whole evaluation of a network so small that all the rest is ours: truth, ranks, pictures.
+
     python benchmarks/adjacency.py [--data COCO_FOLDER] [--images N] [--grid]
 
 Without `--data`, label maps of random rectangles stand in for COCO's.
@@ -7,21 +9,30 @@ Without `--data`, label maps of random rectangles stand in for COCO's.
 
 import argparse
 import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.items import write_photos
+from benchmarks.verdict import told
+from vitbench.api import RunOptions, evaluate, resolve
 from vitbench.data.adjacency import cut, existing_neighbors, neighbor_similarity, passes
 from vitbench.data.coco import open_coco
 from vitbench.data.label_maps import Geometry, Labels
 from vitbench.data.parallel import map_items
 from vitbench.data.positives import PositiveRule, find_positives, label_map
 from vitbench.data.positives_grid import count_grid
+from vitbench_protocols.adjacency import Adjacency
 
 ROUNDS = 3
+EVALUATED, MOST = 50, 4.0  # images, and seconds of CPU time
+NETWORK = "random:vit_micro_patch16_224"
 
 
 def count_plainly(labels: Labels, patch_px: int, threshold: float) -> NDArray[np.int64]:
@@ -57,8 +68,8 @@ def count_ours(labels: Labels, patch_px: int, threshold: float) -> NDArray[np.in
     return np.asarray(np.count_nonzero(passes(similarity, threshold) & exists, axis=0))
 
 
-def main() -> None:
-    """Print images a second of each, and whether they agree."""
+def main() -> int:
+    """Print images a second of each, and whether they agree; 1 where the evaluation takes long."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--images", type=int, default=100)
@@ -75,6 +86,21 @@ def main() -> None:
     print(f"  {our_seconds / len(maps) * 1e3:.2f} ms an image, byte floor {floor * 1e3:.3f} ms")
     if given.data is not None:
         _time_whole(given.data, reading, grid=given.grid)
+    what = f"`eval adjacency` with a checkpoint, {EVALUATED} images, without imports"
+    return int(not (told(what, evaluation_seconds(), MOST) and same))
+
+
+def evaluation_seconds() -> float:
+    """Return the CPU time of an evaluation, its processes' too."""
+    with tempfile.TemporaryDirectory(prefix="vitbench-") as name:
+        folder, network = Path(name), resolve(NETWORK)
+        os.environ["VITBENCH_CACHE"] = str(folder / "cache")
+        write_photos(folder / "coco", EVALUATED, "val")
+        whole = RunOptions(data=str(folder / "coco"), results=folder)
+        evaluate(Adjacency(), network, replace(whole, limit=2))  # imports what it draws with
+        start = sum(os.times()[:4])
+        evaluate(Adjacency(), network, whole)
+        return sum(os.times()[:4]) - start
 
 
 def _floor_seconds(labels: Labels) -> float:
@@ -156,4 +182,4 @@ def _random_maps(images: int) -> list[Labels]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,6 @@ pycocotools against faster-coco-eval.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,11 +21,11 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from benchmarks.items import PHOTO, write_photos
 from benchmarks.stopwatch import best, product_speed, race
 from vitbench.api import (
     Normalization,
@@ -48,14 +47,12 @@ from vitbench_protocols.detection.building import build_detector
 from vitbench_protocols.detection.detector import Detector
 from vitbench_protocols.detection.inference import Problem, Shown, detect, detected, normalized
 from vitbench_protocols.detection.learning import ViewTask
+from vitbench_protocols.detection.metrics import KINDS, Engine
 from vitbench_protocols.detection.results import read_results
-from vitbench_protocols.detection.scores import KINDS, Engine, evaluate_kind
+from vitbench_protocols.detection.scores import evaluate_kind
 from vitbench_protocols.detection.settings import Learning, MaskRCNN
 from vitbench_protocols.detection.truth import Truth
 from vitbench_protocols.detection.views import Views
-
-PHOTO = (480, 640)  # pixels of an image
-OBJECTS = 7  # of an image, COCO's mean
 
 
 class Lent:
@@ -96,7 +93,8 @@ def main() -> None:
         return
     lent = Lent(torch.device(given.device), given.workers)
     with tempfile.TemporaryDirectory(prefix="vitbench-") as folder:
-        data = write_photos(Path(folder), given.batch)
+        write_photos(Path(folder), given.batch)
+        data = open_coco(Path(folder), "train")
         train_and_infer(data, Path(folder), lent, given)
 
 
@@ -231,40 +229,6 @@ def score(path: Path, data: str, rounds: int) -> None:
         ratio = min(times["pycocotools"]) / min(each)
         print(f"  {name:<18} {min(each):6.2f} s, ratio {ratio:.2f}")
     print(f"  largest difference of a precision: {gap:.1e}")
-
-
-def write_photos(root: Path, count: int) -> CocoDataset:
-    """Write images of noise with rectangles as objects."""
-    generator = np.random.default_rng(0)
-    (root / "train2017").mkdir()
-    (root / "annotations").mkdir()
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number in range(1, count + 1):
-        coarse = generator.integers(0, 256, (8, 10, 3), dtype=np.uint8)
-        name = f"{number}.jpg"
-        Image.fromarray(coarse).resize(PHOTO[::-1]).save(root / "train2017" / name)
-        images.append({"id": number, "file_name": name, "height": PHOTO[0], "width": PHOTO[1]})
-        for _ in range(OBJECTS):
-            left, top = (int(value) for value in generator.integers((0, 0), (480, 320)))
-            wide, high = (int(value) for value in generator.integers(20, 160, 2))
-            corners = [left, top, left + wide, top, left + wide, top + high, left, top + high]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": int(generator.integers(1, 81)),
-                    "bbox": [left, top, wide, high],
-                    "area": wide * high,
-                    "iscrowd": 0,
-                    "segmentation": [corners],
-                }
-            )
-    categories = [{"id": number, "name": f"category {number}"} for number in range(1, 81)]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    path = root / "annotations" / "instances_train2017.json"
-    path.write_text(json.dumps(document))
-    return open_coco(root, "train")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """Made-up inputs of a size that is asked for: COCO's files, image folders, items of records."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 CATEGORIES = 80
 POLYGONS = 4096  # different outlines
 OBJECTS, DETECTIONS = 7, 36  # of an image, COCO's means
+PHOTO = (480, 640)  # pixels of an image
 
 
 def write_annotations(root: Path, images: int) -> Path:
@@ -42,6 +45,40 @@ def write_annotations(root: Path, images: int) -> Path:
         names = (f'{{"id": {one}, "name": "category {one}"}}' for one in range(1, CATEGORIES + 1))
         stream.write(f'], "categories": [{", ".join(names)}]}}')
     return path
+
+
+def write_photos(root: Path, count: int, split: str = "train") -> None:
+    """Write a split of COCO's layout: images of noise with rectangles as objects."""
+    generator = np.random.default_rng(0)
+    photos = root / f"{split}2017"
+    photos.mkdir(parents=True)
+    (root / "annotations").mkdir(exist_ok=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number in range(1, count + 1):
+        coarse = generator.integers(0, 256, (8, 10, 3), dtype=np.uint8)
+        name = f"{number}.jpg"
+        Image.fromarray(coarse).resize(PHOTO[::-1]).save(photos / name)
+        images.append({"id": number, "file_name": name, "height": PHOTO[0], "width": PHOTO[1]})
+        for _ in range(OBJECTS):
+            left, top = (int(value) for value in generator.integers((0, 0), (480, 320)))
+            wide, high = (int(value) for value in generator.integers(20, 160, 2))
+            corners = [left, top, left + wide, top, left + wide, top + high, left, top + high]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": int(generator.integers(1, 81)),
+                    "bbox": [left, top, wide, high],
+                    "area": wide * high,
+                    "iscrowd": 0,
+                    "segmentation": [corners],
+                }
+            )
+    categories = [{"id": number, "name": f"category {number}"} for number in range(1, 81)]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    path = root / "annotations" / f"instances_{split}2017.json"
+    path.write_text(json.dumps(document))
 
 
 def write_folders(root: Path, images: int, classes: int) -> None:

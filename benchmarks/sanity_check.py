@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import get_args
 
 from benchmarks.stopwatch import conditions, one_core
+from benchmarks.verdict import told
 from vitbench.engine.options import Precision
 from vitbench.engine.sanity_check import inspect
 from vitbench.models.checkpoint import load_backbone, resolve
@@ -26,16 +27,15 @@ def main() -> int:
     given = parser.parse_args()
     print(conditions())
     checkpoint = replace(resolve(f"random:{given.arch}"), method="")  # weights to be checked
-    backbone, slow = load_backbone(checkpoint), False
+    backbone, met = load_backbone(checkpoint), []
     for precision in get_args(Precision):
         with tempfile.TemporaryDirectory() as cache, one_core():
             os.environ["VITBENCH_CACHE"] = cache
             start = time.process_time()
             inspect(checkpoint, backbone, precision=precision)
             taken = time.process_time() - start
-        print(f"{given.arch}, {precision}: {taken:6.2f} s CPU, goal {GOAL} s")
-        slow |= taken > GOAL
-    return int(slow)
+        met.append(told(f"load gate of {given.arch}, {precision}", taken, GOAL))
+    return int(not all(met))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+Name = TypeVar("Name")
 CPU = torch.device("cpu")
 ROUNDS = 5
 LIBRARIES = ("torch", "timm", "numpy", "opencv-python-headless", "pillow")
@@ -46,17 +47,17 @@ class Timing:
 
 
 def race(
-    works: Mapping[str, Callable[[], Any]],
+    works: Mapping[Name, Callable[[], Any]],
     rounds: int = ROUNDS,
     device: torch.device = CPU,
-) -> dict[str, Timing]:
+) -> dict[Name, Timing]:
     """Time several pieces of work in turns, after one round to warm up.
 
     On a GPU, CPU time says nothing: both figures are wall time then.
     """
     for work in works.values():
         work()
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    taken: dict[Name, list[tuple[float, float]]] = {name: [] for name in works}
     for turn in range(rounds):
         names = list(works)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:

@@ -1,18 +1,21 @@
-"""From JPEG files to trained weights: images a second and the share of time spent waiting for data.
+"""From JPEG files to trained weights: images a second, and which part bounds them.
 
     python benchmarks/train_pipeline.py --data DIR [--peer-dino DIR] [--device cuda] [--workers 16]
+    python benchmarks/train_pipeline.py --data DIR --crops 64 32 --decode scaled
 
-Ours decodes in threads and augments whole batches on the device; the official pipeline decodes and
-augments with PIL in as many worker processes. Both make the same crops for the same ViT and step.
+Each part of ours is measured alone, then all together; on a CPU by CPU time. Ours decodes in
+threads and augments whole batches on the device; the official pipeline decodes and augments with
+PIL in as many worker processes. Both make the same crops for the same ViT and step.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -26,6 +29,9 @@ from vitbench.data.training_loader import TrainingLoader
 from vitbench.training.loop import Clock
 from vitbench.training.options import ComputeConfig
 from vitbench.training.trainer import Trainer
+
+WARM_UP = 2  # steps
+T = TypeVar("T")
 
 
 class Files(torch.utils.data.Dataset[list[Tensor]]):
@@ -43,67 +49,104 @@ class Files(torch.utils.data.Dataset[list[Tensor]]):
         return crops
 
 
+def ours(given: argparse.Namespace, bench: Bench) -> Iterator[str]:
+    """Measure our pipeline: each part alone, then all of it; say which part bounds it."""
+    recipe = recipe_of("dino", bench)
+    if given.crops:
+        large, small = given.crops
+        crops = replace(recipe.crops, global_size=large, local_size=small)
+        recipe = replace(recipe, crops=crops)
+    device = bench.shape.device
+    loader = TrainingLoader(
+        find_images(given.data),
+        recipe.crops,
+        LoaderConfig(workers=given.workers, decode=given.decode),
+        batch_size=bench.batch,
+        seed=0,
+        device=device,
+    )
+    computing = ComputeConfig(precision=given.precision)
+    trainer = Trainer(recipe, steps_per_epoch=loader.steps, device=device, computing=computing)
+    parts = alone(bench, loader, trainer, given.steps)
+    for part, seconds in parts.items():
+        yield f"{part:13} {bench.batch / seconds:7.1f} images/s alone"
+    batches = chain.from_iterable(loader.epoch(epoch) for epoch in count())
+    line, whole = timed(
+        bench, lambda: measured("ours", batches, trainer.train_step, bench, given.steps)
+    )
+    slowest = max(parts, key=lambda part: parts[part])
+    share = 100 * parts[slowest] * (given.steps + WARM_UP) / whole
+    yield line
+    yield f"bound by the {slowest}: alone it takes {share:.0f} % of the time of all together"
+
+
+def alone(bench: Bench, loader: TrainingLoader, trainer: Trainer, steps: int) -> dict[str, float]:
+    """Return the seconds that a batch takes in each part while the others rest."""
+    first = max(0, loader.steps - steps)  # the last ones: no others are decoded ahead
+    next(loader.decoded(0))  # warms up
+    decoded, decoding = timed(bench, lambda: list(loader.decoded(0, first_step=first)))
+    loader.augmented(0, *decoded[0])  # warms up
+    batches, augmenting = timed(bench, lambda: [loader.augmented(0, *part) for part in decoded])
+    trainer.train_step(batches[0])
+    _, training = timed(bench, lambda: [trainer.train_step(batch) for batch in batches])
+    seconds = {"decoding": decoding, "augmentation": augmenting, "step": training}
+    return {part: value / len(decoded) for part, value in seconds.items()}
+
+
+def timed(bench: Bench, work: Callable[[], T]) -> tuple[T, float]:
+    """Return what some work gives, and its seconds: on a CPU, whose cores all parts share, of CPU.
+
+    Decoding waits for no other part on a CUDA device: there they are seconds of the clock.
+    """
+    bench.wait()
+    start = bench.now()
+    made = work()
+    bench.wait()
+    return made, bench.now() - start
+
+
 def measured(name: str, batches: Iterator[Any], step: Any, bench: Bench, steps: int) -> str:
-    """Run some steps after two that warm up, and say how it went."""
+    """Run some steps after two that warm up, and say how it went by the clock."""
     clock, seconds, waited = Clock(), 0.0, 0.0
-    for number, batch in enumerate(islice(clock.waiting(batches), steps + 2)):
+    for number, batch in enumerate(islice(clock.waiting(batches), steps + WARM_UP)):
         step(batch)
-        if number == 1:
+        if number + 1 == WARM_UP:
             bench.wait()
             clock.read()
     bench.wait()
     seconds, waited, made = clock.read()
-    rate = bench.batch * made / seconds
-    return f"{name:9} {rate:7.1f} images/s  {100 * waited / seconds:3.0f} % of the time waiting"
+    rate, share = bench.batch * made / seconds, 100 * waited / seconds
+    return f"{name:13} {rate:7.1f} images/s, {share:.0f} % of the time waiting"
 
 
-def ours(bench: Bench, data: Path, workers: int, steps: int, precision: Any) -> str:
-    """Measure our pipeline."""
-    recipe = recipe_of("dino", bench)
-    loader = TrainingLoader(
-        find_images(data),
-        recipe.crops,
-        LoaderConfig(workers=workers),
-        batch_size=bench.batch,
-        seed=0,
-        device=bench.shape.device,
-    )
-    computing = ComputeConfig(precision=precision)
-    trainer = Trainer(
-        recipe, steps_per_epoch=loader.steps, device=bench.shape.device, computing=computing
-    )
-    batches = chain.from_iterable(loader.epoch(epoch) for epoch in count())
-    return measured("ours", batches, trainer.train_step, bench, steps)
-
-
-def theirs(bench: Bench, data: Path, workers: int, steps: int, precision: str, peer: Path) -> str:
+def theirs(given: argparse.Namespace, bench: Bench) -> str:
     """Measure the official pipeline: its augmentation, its step, PyTorch's loader."""
-    official = official_step(peer, "dino", bench.shape)
-    with checkout(peer) as load:
+    official = official_step(given.peer_dino, "dino", bench.shape)
+    with checkout(given.peer_dino) as load:
         augment = load("main_dino").DataAugmentationDINO(
             (0.4, 1.0), (0.05, 0.4), bench.shape.local_crops
         )
-    images = find_images(data)
+    images = find_images(given.data)
     files = [images.root / name for name in images.ids]
     loader = torch.utils.data.DataLoader(
         Files(files, augment),
         batch_size=bench.batch,
         shuffle=True,
         drop_last=True,
-        num_workers=workers,
+        num_workers=given.workers,
         pin_memory=bench.shape.device.type == "cuda",
     )
 
     def step(crops: list[Tensor]) -> None:
         moved = [crop.to(bench.shape.device, non_blocking=True) for crop in crops]
-        official.step(moved, partial(bench.autocast, precision))
+        official.step(moved, partial(bench.autocast, given.precision))
 
     batches = chain.from_iterable(iter(loader) for _ in count())
-    return measured("official", batches, step, bench, steps)
+    return measured("official", batches, step, bench, given.steps)
 
 
 def main() -> None:
-    """Print one line a side."""
+    """Print the parts of ours, then one line a side."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="a folder of images")
     parser.add_argument("--peer-dino", type=Path)
@@ -115,14 +158,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--decode", default="exact")
+    parser.add_argument("--crops", type=int, nargs=2, help="sides of global and local crops, ours")
     given = parser.parse_args()
     shape = Shape(given.arch, given.prototypes, 4096, given.local_crops, torch.device(given.device))
     bench = Bench(shape, given.batch, 1, (given.precision,))
     start = time.perf_counter()
-    same = (given.data, given.workers, given.steps, given.precision)
-    print(ours(bench, *same), flush=True)
+    for line in ours(given, bench):
+        print(line, flush=True)
     if given.peer_dino:
-        print(theirs(bench, *same, given.peer_dino), flush=True)
+        print(theirs(given, bench), flush=True)
     print(f"{time.perf_counter() - start:.0f} s")
 
 

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from torch.utils._pytree import tree_map
 
+from vitbench import distributed
 from vitbench.data.multicrop import MultiCrop
 from vitbench.data.training_loader import CropBatch
 from vitbench.keyed_random import keyed_uniform
@@ -25,12 +27,14 @@ from vitbench.training.presets import with_terms
 from vitbench.training.pretraining import Pretraining
 from vitbench.training.recipe import Recipe
 from vitbench.training.schedules import Cosine
+from vitbench.training.sharding import put_together
 from vitbench.training.trainer import Trainer
 
 SWIN = "swin_nano_patch4_window4_24"  # grids of 6, padded and shifted, and of 3
 
 CROPS = MultiCrop(global_size=24, local_size=24, local_crops=1)
 IMAGES = 16
+EXACT = ComputeConfig(precision="fp64")
 
 
 @contextmanager
@@ -117,12 +121,13 @@ def trained(
     for batch in islice(batches, steps):
         found = trainer.train_step(batch)
         values.append({key: value.item() for key, value in found.items()})
-    return values, trainer.state_dict()
+    return values, tree_map(put_together, trainer.state_dict())
 
 
 def start(recipe: Recipe, folder: Path, **options: Any) -> Any:
     """Return the loop of a tiny pretraining on noise, whose log has a line a step."""
-    loader = NoiseLoader(recipe.batch_size, recipe.crops)
+    rank, processes = distributed.rank(), distributed.world_size()
+    loader = NoiseLoader(recipe.batch_size, recipe.crops, rank=rank, processes=processes)
     computing = options.pop("computing", ComputeConfig())
     trainer = Trainer(
         recipe, steps_per_epoch=loader.steps, device=torch.device("cpu"), computing=computing
@@ -134,19 +139,24 @@ def start(recipe: Recipe, folder: Path, **options: Any) -> Any:
 
 
 def several_learn_as_one(
-    processes: int, recipes: Mapping[str, Recipe], steps: int, folder: Path
+    processes: int,
+    recipes: Mapping[str, Recipe],
+    steps: int,
+    folder: Path,
+    computing: ComputeConfig = EXACT,
 ) -> None:
     """Train recipes as several processes and as one; fail where the results differ."""
     context = torch.multiprocessing.get_context("spawn")
     started = [
-        context.Process(target=_one_of, args=(rank, processes, recipes, steps, str(folder)))
+        context.Process(
+            target=_one_of, args=(rank, processes, recipes, steps, str(folder), computing)
+        )
         for rank in range(processes)
     ]
     for process in started:
         process.start()
-    exact = ComputeConfig(precision="fp64")
     with nano_networks():
-        alone = {name: trained(recipe, steps, computing=exact) for name, recipe in recipes.items()}
+        alone = {name: trained(recipe, steps, computing=EXACT) for name, recipe in recipes.items()}
     for process in started:
         process.join(600)
         assert process.exitcode == 0
@@ -162,13 +172,17 @@ def several_learn_as_one(
 
 
 def _one_of(
-    rank: int, processes: int, recipes: Mapping[str, Recipe], steps: int, folder: str
+    rank: int,
+    processes: int,
+    recipes: Mapping[str, Recipe],
+    steps: int,
+    folder: str,
+    computing: ComputeConfig,
 ) -> None:
     """Train as one of several processes and leave the results in a folder."""
     torch.set_num_threads(1)
     meeting = f"file://{folder}/meet"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
-    computing = ComputeConfig(precision="fp64")
     with nano_networks():
         for name, recipe in recipes.items():
             found = trained(recipe, steps, rank=rank, processes=processes, computing=computing)

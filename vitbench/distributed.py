@@ -5,7 +5,7 @@ Started by `torchrun`, a command finds its place here; every function also works
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import ModuleType
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEVICES = "auto, cpu, cuda, cuda:N"
 TIMEOUT_MINUTES = 30.0
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -187,6 +188,14 @@ def gather_on_main(values: T) -> list[T] | None:
     found: list[Any] | None = [None] * world_size() if is_main() else None
     group.gather_object(values, found, dst=0)
     return found
+
+
+def merge_on_main(parts: Mapping[K, T]) -> dict[K, T]:
+    """Return the entries of every process on the main process, later ranks last; elsewhere none.
+
+    What nobody else needs is sent to the main process alone: it may be large.
+    """
+    return {key: value for part in gather_on_main(parts) or () for key, value in part.items()}
 
 
 def from_main(value: T) -> T:

@@ -6,11 +6,11 @@ cheap to import, so listing names imports no component.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vitbench.errors import BadPlugin, UnknownName, VitbenchError
 
@@ -93,7 +93,7 @@ class Registry(Generic[T]):
     def _entries(self) -> tuple[dict[str, PluginEntry], list[str]]:
         entries: dict[str, PluginEntry] = {}
         problems: list[str] = []
-        points = entry_points(group=self._group)
+        points = offered(self._group)
         for point in sorted(points, key=lambda point: (point.name != BUNDLED, point.name)):
             distribution = point.dist.name if point.dist else point.name
             try:
@@ -110,6 +110,18 @@ class Registry(Generic[T]):
                 if distribution != BUNDLED:
                     entries.setdefault(f"{distribution}/{name}", entry)
         return entries, problems
+
+
+def offered(group: str) -> EntryPoints:
+    """Return the entry points of a group."""
+    found: EntryPoints = installed().select(group=group)
+    return found
+
+
+@cache
+def installed() -> Any:  # EntryPoints, or before Python 3.12 what selects from them likewise
+    """Read what every distribution offers, once: each of hundreds has a file of its own."""
+    return entry_points()
 
 
 def _table(point: EntryPoint) -> dict[str, str]:

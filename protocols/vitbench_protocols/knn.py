@@ -117,6 +117,8 @@ class Knn:
         if self.queries:
             rows = rows[np.isin(train.targets, competing(context))]
         *clean, items = (self._hits(train, rows, table, context) for table in asked)
+        if not distributed.is_main():
+            return Outcome(())
         count = len(asked[-1].ids)
         scores = [Score(name, float(values.mean()), count) for name, values in items.items()]
         for before in clean:
@@ -131,7 +133,10 @@ class Knn:
         asked: "FeatureTable",
         context: Context,
     ) -> dict[str, NDArray[np.float64]]:
-        """Let rows of train vote; return by metric 100 for each image that is right, else 0."""
+        """Let rows of train vote; return by metric 100 for each image that is right, else 0.
+
+        The main process gets those of all images, others NaN.
+        """
         import torch
 
         from vitbench.kit import search, send, vote
@@ -157,7 +162,7 @@ class Knn:
             hits = ranked == truth[own, None]
             columns |= {f"top1_k{k}": hits[:, 0], f"top5_k{k}": hits.any(dim=1)}
         right = torch.stack(list(columns.values())).cpu().numpy()
-        whole = np.empty((len(columns), len(queries)))
-        for places, part in distributed.gather((mine, right)):
+        whole = np.full((len(columns), len(queries)), np.nan)
+        for places, part in distributed.gather_on_main((mine, right)) or ():
             whole[:, places] = 100.0 * part
         return dict(zip(columns, whole, strict=True))

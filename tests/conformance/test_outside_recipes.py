@@ -11,6 +11,7 @@ import torch
 from methods import recipes as outside
 from methods.settings import Mae
 
+from tests.installed_plugins import forget
 from tests.tiny_training import nano_networks, several_learn_as_one, start, tiny_recipe, trained
 from vitbench.cli.main import main
 from vitbench.errors import MissingAbility, UnknownName
@@ -41,9 +42,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     lines = ["[vitbench.recipes]", *(f"{name} = {value}" for name, value in points.items())]
     (folder / "entry_points.txt").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    recipes.__dict__.pop("_entries", None)
+    forget(recipes)
     yield
-    recipes.__dict__.pop("_entries", None)
+    forget(recipes)
 
 
 def small(name: str) -> Recipe:

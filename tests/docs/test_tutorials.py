@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.docs.pages import DOCS, blocks, written
+from tests.installed_plugins import forget
 from vitbench.cli.main import main
 from vitbench.engine.protocol import protocols
 
@@ -45,11 +46,11 @@ def test_the_package_on_the_page_of_a_protocol_passes_its_check(
     _installed(tomllib.loads(project)["project"], tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    protocols.__dict__.pop("_entries", None)
+    forget(protocols)
     try:
         assert main(["check-plugin", "spread"]) == 0, capsys.readouterr()
     finally:
-        protocols.__dict__.pop("_entries", None)
+        forget(protocols)
 
 
 def _installed(project: dict[str, Any], site: Path) -> None:

@@ -1,8 +1,13 @@
-"""A device that is not there is refused in words that help; nothing else is taken for one."""
+"""A device that is not there is refused in words that help; what is merged is on one process."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
+from vitbench import distributed
 from vitbench.distributed import find_device
 from vitbench.errors import SettingError
 
@@ -60,3 +65,16 @@ def test_what_pytorch_calls_a_device_but_can_not_train_on_is_refused(
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(SettingError, match=f"no device '{name}'"):
         find_device(name)
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    found = distributed.merge_on_main({rank: "own", "both": rank})
+    assert found == ({0: "own", 1: "own", "both": 1} if rank == 0 else {})
+    dist.destroy_process_group()
+
+
+def test_what_is_merged_on_the_main_process_is_nowhere_else(tmp_path: Path) -> None:
+    assert distributed.merge_on_main({"alone": 1}) == {"alone": 1}
+    processes: Any = torch.multiprocessing
+    processes.spawn(one_of_two, (str(tmp_path),), nprocs=2)

@@ -13,7 +13,7 @@ def pass_through(found: object, entry: PluginEntry) -> object:
 
 def make(monkeypatch: pytest.MonkeyPatch, tables: dict[str, object]) -> Registry[object]:
     points = [EntryPoint(name, f"tables:{name}", "group") for name in tables]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(registry, "offered", lambda group: points)
     monkeypatch.setattr(EntryPoint, "load", lambda point: tables[point.name])
     return Registry("protocol", "group", pass_through)
 

@@ -32,10 +32,10 @@ def component_help(component: type[Scoring], command: Command, preset: str | Non
     return "\n\n".join(filter(None, parts))
 
 
-def index(components: Mapping[str, Description]) -> str:
-    """Return one line for each protocol or scorer, for the help of the command."""
-    width = max(map(len, components), default=0)
-    return "\n".join(f"  {name:{width}}  {told.summary}" for name, told in components.items())
+def index(summaries: Mapping[str, str]) -> str:
+    """Return one line for each protocol or scorer, by its name, for the help of the command."""
+    width = max(map(len, summaries), default=0)
+    return "\n".join(f"  {name:{width}}  {told}" for name, told in summaries.items())
 
 
 def _data(told: Description) -> str:

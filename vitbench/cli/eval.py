@@ -7,7 +7,7 @@ from vitbench.cli.checkpoints import CHECKPOINT_FLAGS, Which, resolve_one
 from vitbench.cli.component_help import component_help, index
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.reporter import speaking
-from vitbench.engine.describe import describe
+from vitbench.engine.describe import what_it_measures
 from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import EvaluationProtocol, protocols
@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
 
 def usage() -> str:
     """Return the help of the command without a protocol."""
-    told = {name: describe(protocols.get(name), "eval") for name in protocols.names()}
+    told = {name: what_it_measures(protocols.get(name)) for name in protocols.names()}
     return (
         "usage: vitbench eval PROTOCOL CHECKPOINT… [--preset NAME] [flags]\n\n"
         "Score checkpoints with a protocol: one record each, below results/.\n\n"

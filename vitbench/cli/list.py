@@ -4,17 +4,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vitbench.data.overview import seen_in
 from vitbench.engine.describe import Command, describe
 from vitbench.engine.protocol import protocols, scorers
 from vitbench.errors import UnknownName, VitbenchError
 from vitbench.models.architecture_names import matching, own_names, timm_names
-from vitbench.models.manifest import find_manifest, manifest_names
-from vitbench.records import Record
 from vitbench.registry import BUNDLED, GROUPS, PluginEntry, Registry
-from vitbench.reports.published import published_records, row_id
+
+if TYPE_CHECKING:  # what lists one kind imports what that kind needs
+    from vitbench.records import Record
 
 KINDS = {
     "protocols": "what each protocol measures, its data and its presets",
@@ -102,6 +101,8 @@ def _studies() -> Iterator[str]:
 
 
 def _checkpoints() -> Iterator[str]:
+    from vitbench.models.manifest import find_manifest, manifest_names
+
     for manifest in map(find_manifest, manifest_names()):
         facts = f"{manifest.method:12} {manifest.arch:28} {manifest.license}"
         yield f"{manifest.name:24} {facts}"
@@ -123,6 +124,8 @@ def _warn(registry: Registry[Any]) -> None:
 
 def _printed_rows() -> Iterator[str]:
     """Say of each row that others printed its id, name, place, and scores."""
+    from vitbench.reports.published import published_records, row_id
+
     rows: dict[str, list[Record]] = {}
     for record in published_records():
         rows.setdefault(row_id(record), []).append(record)
@@ -131,7 +134,7 @@ def _printed_rows() -> Iterator[str]:
         yield f"{name:{width}}  {_scores(records)}  {records[0].subject.name}"
 
 
-def _scores(records: Sequence[Record]) -> str:
+def _scores(records: "Sequence[Record]") -> str:
     """Write the leading score of each protocol of a row."""
     leading = [(record.protocol.name, record.primary()) for record in records]
     return ", ".join(
@@ -143,6 +146,8 @@ def _scores(records: Sequence[Record]) -> str:
 
 def _datasets() -> Iterator[str]:
     """Say of each folder of data what kind it is, how many items each split has, what it lacks."""
+    from vitbench.data.overview import seen_in
+
     yield "synthetic                built in, drawn on first use: every kind"
     base = os.environ.get("VITBENCH_DATA", "")
     if not base or not Path(base).is_dir():

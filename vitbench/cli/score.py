@@ -7,7 +7,7 @@ from vitbench.cli.component_help import component_help, index
 from vitbench.cli.eval import summary
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.reporter import speaking
-from vitbench.engine.describe import describe
+from vitbench.engine.describe import what_it_measures
 from vitbench.engine.options import RunOptions
 from vitbench.engine.presets import preset_settings
 from vitbench.engine.protocol import scorers
@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
 
 def usage() -> str:
     """Return the help of the command without a kind of predictions."""
-    told = {name: describe(scorers.get(name), "score") for name in scorers.names()}
+    told = {name: what_it_measures(scorers.get(name)) for name in scorers.names()}
     return (
         "usage: vitbench score KIND PREDICTIONS [--preset NAME] [flags]\n\n"
         "Score predictions that any program wrote; no checkpoint is loaded.\n\n"

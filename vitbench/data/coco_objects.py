@@ -8,7 +8,7 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -138,8 +138,7 @@ def read_objects(
     """
     ids, boxes, areas, crowds = array("q"), array("d"), array("d"), bytearray()
     derived = {"box": 0, "area": 0}
-    for number, raw in enumerate(annotations):
-        item = _decoded(path, number, raw)
+    for item in _decoded(path, annotations):
         size = sizes.get(item.image_id, (0, 0))  # of an image that is not listed: refused later
         box, area = item.bbox, item.area
         if box is None:
@@ -167,16 +166,28 @@ def read_objects(
     )
 
 
-def _decoded(path: Path, number: int, raw: msgspec.Raw) -> _Annotation:
-    with refused_as(partial(not_of_the_form, path, above=f"annotations.{number}")):
-        item: _Annotation = ANNOTATIONS.decode(raw)
-    if isinstance(item.segmentation, list) and len(item.segmentation) > MOST_POLYGONS:
+def _decoded(path: Path, annotations: Sequence[msgspec.Raw]) -> Iterator[_Annotation]:
+    number = 0
+
+    def refusal(error: Exception) -> DatasetError:
+        return not_of_the_form(path, error, above=f"annotations.{number}")
+
+    with refused_as(refusal):  # once: around each it takes as long as the decoding
+        for number, raw in enumerate(annotations):  # noqa: B007  (told by a refusal)
+            item: _Annotation = ANNOTATIONS.decode(raw)
+            if isinstance(item.segmentation, list):
+                _check_polygons(path, item.id, item.segmentation)
+            yield item
+
+
+def _check_polygons(path: Path, annotation: int, polygons: Polygons) -> None:
+    if len(polygons) > MOST_POLYGONS:
         wrong = f"has an object of more than {MOST_POLYGONS} polygons"
-        raise contradiction(path, wrong, f"annotation {item.id}: {len(item.segmentation)}")
-    if isinstance(item.segmentation, list) and any(len(points) % 2 for points in item.segmentation):
-        wrong = "has an object whose polygon has half a point"
-        raise contradiction(path, wrong, f"annotation {item.id}")
-    return item
+        raise contradiction(path, wrong, f"annotation {annotation}: {len(polygons)}")
+    for points in polygons:
+        if len(points) % 2:
+            wrong = "has an object whose polygon has half a point"
+            raise contradiction(path, wrong, f"annotation {annotation}")
 
 
 def _extend(path: Path, ids: "array[int]", found: tuple[int, int, int]) -> None:

@@ -109,8 +109,8 @@ def decode_reduced(name: str, data: bytes, reduction: Callable[[Size], int]) -> 
     """Decode the bytes of an image file; a JPEG at 1/2, 1/4 or 1/8 of its size, if that will do.
 
     libjpeg then makes a block of 8 x 8 pixels as one of 4 x 4, 2 x 2 or 1 from its low frequencies:
-    it smooths as it shrinks, and most of the work left is the reading of the bits. On 640 x 480
-    photographs it takes 1.3, 1.4 and 1.6 times as many a second as `decode`.
+    it smooths as it shrinks, and most of the work left is the reading of the bits. Of 640 x 480
+    photographs it decodes 1.3, 1.4 and 1.6 times as many a second as `decode`.
 
     Args:
         name: What an error calls the image.

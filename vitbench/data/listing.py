@@ -5,7 +5,7 @@ folder that a link leads back into is entered once.
 """
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vitbench.data.kept_listing import Facts, folder_facts, keep_listing, read_listing
 from vitbench.errors import DatasetError
@@ -53,8 +53,8 @@ def folder_names(folder: Path) -> list[str]:
 
 def is_image(name: str) -> bool:
     """Whether a file is an image of a dataset, by its relative path."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not any(map(is_hidden, path.parts))
+    suffix = name[name.rfind(".") :].lower()
+    return suffix in SUFFIXES and not any(map(is_hidden, name.split("/")))
 
 
 def is_hidden(name: str) -> bool:

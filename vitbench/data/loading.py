@@ -27,9 +27,9 @@ class LoaderConfig:
     )
     decode: Literal["exact", "scaled", "nvjpeg"] = setting(
         "exact",
-        help="how images are decoded: every pixel as PIL does; JPEGs at 1/2, 1/4 or 1/8 of their"
-        " size where every crop stays as large as it is resized to; JPEGs by nvJPEG on the CUDA"
-        " device",
+        help="how images are decoded: exact, every pixel as PIL does; scaled, JPEGs at 1/2, 1/4 or"
+        " 1/8 of their size where every crop stays as large as it is resized to; nvjpeg, JPEGs on"
+        " the CUDA device",
     )
     skip_corrupt: int = setting(
         0,

@@ -1,4 +1,11 @@
-"""By how much an image may be reduced before it is cropped, and where its crops lie then."""
+"""By how much an image may be reduced before it is cropped, and where its crops lie then.
+
+Crops of reduced images are not those of whole ones. On photographs of COCO (640 x 480), pixels of
+DINO's crops of 64 and 32 px, before their colors change, differ by 3 of 255 on average, by 24 or
+more in one of a hundred, and by 11 on average in the worst crop. Decoded and augmented are 1.45
+times as many images a second; 1.13 times for crops of 96 and 40 px. For crops of 224 and 96 px one
+image in 200 is reduced, and nothing gained.
+"""
 
 from collections.abc import Sequence
 

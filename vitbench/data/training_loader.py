@@ -107,8 +107,8 @@ class TrainingLoader:
         Raises:
             DatasetError: More broken images than may be skipped.
         """
-        slots = self.source.batches(self.rank_slice, epoch=epoch, first_step=first_step)
-        batches = (self._augment(epoch, keys, found) for keys, found in self._decoded(epoch, slots))
+        decoded = self.decoded(epoch, first_step=first_step)
+        batches = (self.augmented(epoch, keys, found) for keys, found in decoded)
         return self._ahead(batches) if self.device.type == "cuda" else batches
 
     def _ahead(self, batches: Iterator[CropBatch]) -> Iterator[CropBatch]:
@@ -132,10 +132,13 @@ class TrainingLoader:
                     crop.record_stream(current)
                 yield batch
 
-    def _decoded(
-        self, epoch: int, batches: Iterator[list[Slot]]
-    ) -> Iterator[tuple[Ints, list[Found]]]:
-        """Fill the slots of each batch, decoding some batches ahead; yields their keys too."""
+    def decoded(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Ints, list[Found]]]:
+        """Yield keys and images of each batch, before they are cropped; decoded some batches ahead.
+
+        Raises:
+            DatasetError: More broken images than may be skipped.
+        """
+        batches = self.source.batches(self.rank_slice, epoch=epoch, first_step=first_step)
         pool = ThreadPoolExecutor(self.loading.threads)
         waiting: deque[tuple[Ints, list[Future[Found]]]] = deque()
         try:
@@ -150,7 +153,8 @@ class TrainingLoader:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _augment(self, epoch: int, keys: Ints, found: list[Found]) -> CropBatch:
+    def augmented(self, epoch: int, keys: Ints, found: list[Found]) -> CropBatch:
+        """Crop and augment the images of a batch."""
         images = [image for _, image in found]
         sizes = np.array([image.size for image in images])
         draws = draw_crops(self.crops, sizes, seed=self.rank_slice.seed, epoch=epoch, indices=keys)

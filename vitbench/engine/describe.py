@@ -32,8 +32,12 @@ class Description:
     @property
     def summary(self) -> str:
         """The first sentence on what is measured."""
-        head, stop, _ = self.measures.partition(". ")
-        return head + stop.strip()
+        return _first_sentence(self.measures)
+
+
+def what_it_measures(component: type[Scoring]) -> str:
+    """Say in a sentence what a protocol or scorer measures; no reader of data is imported."""
+    return _first_sentence(_measures(component))
 
 
 def describe(component: type[Scoring], command: Command) -> Description:
@@ -53,7 +57,7 @@ def describe(component: type[Scoring], command: Command) -> Description:
         for name, settings in component.presets.items()
     }
     return Description(
-        measures=" ".join((inspect.getdoc(component) or "").split("\n\n")[0].split()),
+        measures=_measures(component),
         reports=_reports(component.metrics),
         kind=kind,
         usual=usual,
@@ -61,6 +65,15 @@ def describe(component: type[Scoring], command: Command) -> Description:
         presets=presets,
         examples=getattr(component, "examples", ()) or _examples(component, command, usual),
     )
+
+
+def _measures(component: type[Scoring]) -> str:
+    return " ".join((inspect.getdoc(component) or "").split("\n\n")[0].split())
+
+
+def _first_sentence(text: str) -> str:
+    head, stop, _ = text.partition(". ")
+    return head + stop.strip()
 
 
 def _reports(metrics: Sequence[MetricSpec]) -> str:

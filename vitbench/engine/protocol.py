@@ -47,7 +47,8 @@ class Outcome:
     `items` holds `ids` (n,) and, under the name of each metric that is a mean over items, an array
     (n,) in the metric's unit; intervals and paired comparisons come from it. `weights` (n,) tells
     how often an item counts in the mean, and `vitbench.score_statistics` what to
-    store for scores that are no mean over items (mIoU, AP).
+    store for scores that are no mean over items (mIoU, AP). Of several processes, the outcome of
+    the main one counts: others may return `Outcome(())`.
     """
 
     scores: tuple[Score, ...]

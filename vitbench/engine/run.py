@@ -102,8 +102,13 @@ class Run:
             raise
 
     def _scored(self, identity: str, outcome: Outcome) -> Evaluation:
-        scores = _recorded(self.component, outcome, self.options)
-        return self._write(self._record(identity, "ok", scores=scores), outcome)
+        """Write the record of the main process's outcome; every process returns it."""
+
+        def write() -> Evaluation:
+            scores = _recorded(self.component, outcome, self.options)
+            return self._write(self._record(identity, "ok", scores=scores), outcome)
+
+        return distributed.compute_on_main(write)
 
     def _known(self, identity: str) -> Record | None:
         """Return the record of an earlier run that answers for this one."""
@@ -252,11 +257,9 @@ class Run:
             items=f"{stem(record)}.items.npz" if outcome.items else "",
             artifacts=artifacts,
         )
-        if distributed.is_main():
-            write_record(record, self.options.results, outcome.items or None)
-            assert self.context is not None
-            shutil.rmtree(self.context.scratch, ignore_errors=True)  # the lock goes with it
-        distributed.barrier()
+        write_record(record, self.options.results, outcome.items or None)
+        assert self.context is not None
+        shutil.rmtree(self.context.scratch, ignore_errors=True)  # the lock goes with it
         return Evaluation(record, path, ran=True)
 
     def _training(self) -> dict[str, Path]:
@@ -264,9 +267,8 @@ class Run:
         if self.journal is None or self.context is None:
             return {}
         copy = self.context.output / "training.jsonl"
-        if distributed.is_main():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.journal, copy)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.journal, copy)
         return {"training": copy}
 
     def _path(self, record: Record) -> Path:

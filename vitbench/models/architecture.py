@@ -6,16 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
-from vitbench.models.constants import (
-    VIT_SIZES,
-    Activation,
-    Blocks,
-    Epsilon,
-    Heads,
-    Size,
-    Tokens,
-)
+from vitbench.models.constants import VIT_SIZES, Activation
 from vitbench.models.families import family_of_keys, hint_for
+from vitbench.models.limits import Blocks, Epsilon, Heads, Size, Tokens
 
 GRAMMAR = re.compile(r"vit_(?P<size>\w+)_patch(?P<patch>\d+)_(?P<image>\d+)")
 Shape = tuple[int, ...]

@@ -256,14 +256,14 @@ class Backbone(nn.Module, ABC):
         raise no_drop_path(self.info)
 
     def repeated_blocks(self) -> Sequence[nn.Module]:
-        """Return the blocks that follow one another: units of activation checkpointing.
+        """Return the blocks that follow one another: units of activation checkpointing and shards.
 
         Raises:
             MissingAbility: If nobody knows them.
         """
         raise MissingAbility(
-            f"{self.info.arch} names no blocks that could be recomputed one by one.",
-            hint="without --activation-checkpointing",
+            f"{self.info.arch} names no blocks that could be treated one by one.",
+            hint="without --activation-checkpointing and --shard",
         )
 
     def dense_copy(

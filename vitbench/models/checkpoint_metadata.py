@@ -9,17 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError
 from vitbench.models.backbone import AnyArchitecture
-from vitbench.models.constants import (
-    VIT_SIZES,
-    Activation,
-    Epsilon,
-    Heads,
-    Mean,
-    Pooling,
-    PositionRule,
-    Size,
-    Std,
-)
+from vitbench.models.constants import VIT_SIZES, Activation, Pooling, PositionRule
+from vitbench.models.limits import Epsilon, Heads, Mean, Size, Std
 from vitbench.models.weight_file import WeightFile
 
 

@@ -1,19 +1,8 @@
 """Small facts that manifests and backbones share; importing this imports no torch."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 Triple = tuple[float, float, float]
-_Mean = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Std = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Mean = tuple[_Mean, _Mean, _Mean]  # of RGB in [0, 1], as are the standard deviations
-Std = tuple[_Std, _Std, _Std]
-Epsilon = Annotated[float, Field(gt=0, le=0.1, allow_inf_nan=False)]
-Size = Annotated[int, Field(ge=1, le=1 << 16)]  # a width or a number of pixels
-Blocks = Annotated[int, Field(ge=1, le=1000)]
-Heads = Annotated[int, Field(ge=1, le=1024)]
-Tokens = Annotated[int, Field(ge=0, le=1000)]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 Pooling = Literal["cls_token", "mean_pool", "class_attention", "own"]  # "own": the network's
 PositionRule = Literal["dino", "size", "esvit", "timm", "none", "own"]  # "own": the network's

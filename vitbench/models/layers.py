@@ -1,5 +1,7 @@
 """Layers of our networks: PyTorch's, with the same digits and less work where nothing learns."""
 
+from typing import TypeGuard
+
 import torch
 from timm.layers.activations import GELUTanh
 from timm.layers.mlp import Mlp
@@ -16,6 +18,7 @@ class Linear(nn.Linear):
     numbers are equal.
     """
 
+    keeps_derived = True  # casts of frozen weights; not of those that are put together at times
     lent: Weights | None = None  # to read instead of its own
     _kept: tuple[object, Weights, Weights] | None = None  # state of the weights, they, their casts
 
@@ -27,7 +30,8 @@ class Linear(nn.Linear):
         """Return the weights in autocast's type, or None where they may change or need no cast."""
         weight, bias, device = self.weight, self.bias, x.device.type
         if (
-            torch.compiler.is_compiling()
+            not self.keeps_derived
+            or torch.compiler.is_compiling()
             or weight.requires_grad
             or weight.is_inference()  # can't tell whether it was changed
             or not torch.is_autocast_enabled(device)
@@ -56,8 +60,38 @@ class Gelu(nn.GELU):
         return found
 
 
+class PatchConv(nn.Conv2d):
+    """A convolution of patches that do not overlap.
+
+    Learning under autocast on a CPU, it is a product of patches and weights: the sums of the
+    convolution in another order. oneDNN takes ten times as long for the convolution's gradients.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, C, H, W) to (B, D, H // rows, W // columns)."""
+        learns = torch.is_grad_enabled() and self.weight.requires_grad
+        autocast = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if not (learns and autocast) or torch.compiler.is_compiling():
+            return super().forward(x)
+        rows, columns = self.kernel_size
+        B, C, H, W = x.shape
+        x = x[:, :, : H - H % rows, : W - W % columns]
+        patches = x.reshape(B, C, H // rows, rows, W // columns, columns).permute(0, 2, 4, 1, 3, 5)
+        made = functional.linear(patches.flatten(3), self.weight.flatten(1), self.bias)
+        return made.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def stands_for(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+        """Whether a layer is such a convolution."""
+        return (
+            type(layer) is nn.Conv2d
+            and layer.kernel_size == layer.stride != (1, 1)
+            and (layer.padding, layer.dilation, layer.groups) == ((0, 0), (1, 1), 1)
+        )
+
+
 def put_layers(module: nn.Module) -> None:
-    """Put ours in the place of every `nn.Linear`, and every GELU of an MLP, below a module.
+    """Put ours in the place of linear layers, convolutions of patches, and GELUs of an MLP.
 
     The module is on the meta device.
     """
@@ -66,6 +100,11 @@ def put_layers(module: nn.Module) -> None:
             has_bias = child.bias is not None
             ours = Linear(child.in_features, child.out_features, has_bias, device="meta")
             setattr(module, name, ours)
+        elif PatchConv.stands_for(child):
+            rows, columns = child.kernel_size
+            sizes = (child.in_channels, child.out_channels, (rows, columns), (rows, columns))
+            conv = PatchConv(*sizes, bias=child.bias is not None, device="meta")
+            setattr(module, name, conv)
         elif isinstance(module, Mlp) and type(child) in (nn.GELU, GELUTanh):
             setattr(module, name, Gelu(getattr(child, "approximate", "tanh")))
         else:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Annotated, ClassVar
@@ -13,7 +12,9 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vitbench.errors import CheckpointError, UnknownName
-from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, Heads, Mean, PositionRule, Std
+from vitbench.models.constants import IMAGENET_MEAN, IMAGENET_STD, PositionRule
+from vitbench.models.limits import Heads, Mean, Std
+from vitbench.registry import offered
 
 GROUP = "vitbench.checkpoints"
 # weights that every network needs: a pattern that leaves one out is too wide
@@ -131,5 +132,5 @@ def _files() -> Mapping[str, Traversable]:
 
 
 def _entries() -> Iterator[Traversable]:
-    for package in {point.value for point in entry_points(group=GROUP)}:
+    for package in {point.value for point in offered(GROUP)}:
         yield from (entry for entry in files(package).iterdir() if entry.name.endswith(".toml"))

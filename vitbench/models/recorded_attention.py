@@ -54,9 +54,12 @@ def last_attention(run: Callable[[], object], tokens: int) -> Tensor | None:
     return found
 
 
-def fuse(network: nn.Module) -> None:
-    """Let every attention of a network of timm be PyTorch's, which can be seen."""
+def fuse(network: nn.Module, *, fused: bool = True) -> None:
+    """Let every attention of a network of timm be PyTorch's, which can be seen, or be written out.
+
+    Written out, it keeps a matrix of all tokens by all tokens.
+    """
     module: Any
     for module in network.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = True
+            module.fused_attn = fused

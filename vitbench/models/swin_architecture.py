@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vitbench.errors import StateMismatch, listed
 from vitbench.models.architecture import Shape, count_blocks
-from vitbench.models.constants import SWIN_SIZES, Blocks, Epsilon, Heads, Size, Tokens
+from vitbench.models.constants import SWIN_SIZES
+from vitbench.models.limits import Blocks, Epsilon, Heads, Size, Tokens
 
 PerStage = tuple[int, ...]
 GRAMMAR = re.compile(r"swin_(?P<size>\w+)_patch(?P<patch>\d+)_window(?P<window>\d+)_(?P<image>\d+)")

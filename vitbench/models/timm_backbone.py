@@ -19,7 +19,7 @@ from vitbench.models.initialization import initialize
 from vitbench.models.layers import put_layers
 from vitbench.models.patch_mask import PatchMask
 from vitbench.models.positions import resize_positions
-from vitbench.models.residual import add_branch
+from vitbench.models.timm_block import Block
 
 KEPT_SIZES = 64  # image sizes whose positions are kept
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -40,6 +40,8 @@ class TimmBackbone(Backbone):
         position_rule: How the positional table is resized.
         drop_path: Stochastic depth of the last block; it grows linearly from 0 at the first.
     """
+
+    keeps_derived = True  # positions of a frozen table; not of one that is put together at times
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class TimmBackbone(Backbone):
         tokens, grid = self._embed(images, mask)
         found: dict[int, Features] = {}
         for index, block in enumerate(islice(self.blocks, max(wanted, default=-1) + 1)):
-            tokens = self._run(block, tokens)
+            tokens = block(tokens)
             if index in wanted:
                 found[index] = self._features(self.norm(tokens) if norm else tokens, grid, mask)
         return tuple(found[index] for index in wanted)
@@ -119,7 +121,7 @@ class TimmBackbone(Backbone):
         """Return queries, keys and values of the last block, (B, T, 3 D), and the grid."""
         tokens, grid = self._embed(images)
         for block in islice(self.blocks, self.info.depth - 1):
-            tokens = self._run(block, tokens)
+            tokens = block(tokens)
         last: Any = self.blocks[-1]
         return last.attn.qkv(last.norm1(tokens)), grid
 
@@ -176,12 +178,6 @@ class TimmBackbone(Backbone):
         self.info = replace(self.info, grid=(side, side))
         self.architecture = replace(self.architecture, grid=(side, side))
 
-    def _run(self, block: Any, tokens: Tensor) -> Tensor:
-        branch = block.ls1(block.attn(block.norm1(tokens)))
-        tokens = add_branch(tokens, branch, block.drop_path1)
-        branch = block.ls2(block.mlp(block.norm2(tokens)))
-        return add_branch(tokens, branch, block.drop_path2)
-
     def _embed(
         self, images: Tensor, mask: PatchMask | None = None
     ) -> tuple[Tensor, tuple[int, int]]:
@@ -216,7 +212,8 @@ class TimmBackbone(Backbone):
         table = self.pos_embed
         if table is None:
             return None
-        if torch.compiler.is_compiling() or table.requires_grad or table.is_inference():
+        keeps = self.keeps_derived and not torch.compiler.is_compiling()
+        if not keeps or table.requires_grad or table.is_inference():
             # fused optimizers change a table without telling, inference tensors can't tell
             return self._resize(table, grid, square=square)
         key = (grid, square, table.device, table.dtype, table.data_ptr(), table._version)
@@ -297,6 +294,7 @@ def timm_vit(architecture: Architecture, drop_path: float = 0.0) -> Any:
         reg_tokens=shape.registers,
         final_norm=shape.final_norm,
         drop_path_rate=drop_path,
+        block_fn=Block,
         norm_layer=partial(nn.LayerNorm, eps=shape.norm_eps),
         act_layer=ACTIVATIONS[shape.activation],
         weight_init="skip",

@@ -60,7 +60,8 @@ def rank_crowd(
         together = crowd.candidates[left[0], crowd.nearest[left]]
         together[0] = True
         group, left = left[together], left[~together]
-        rows = crowd.candidates[group].any(dim=0).nonzero().flatten()
+        near = crowd.candidates[group].view(torch.uint8)  # any() takes 15 times as long as amax()
+        rows = near.amax(dim=0).nonzero().flatten()
         rows = rows if crowd.numbers is None else crowd.numbers[rows]
         values[group], places = largest(_exact(bank, repeats, queries[group], rows), k)
         indices[group] = rows[places]

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from vitbench.bounds import LARGEST_ITEMS, LARGEST_RECORD
 from vitbench.errors import RecordError
 from vitbench.outside_files import parsing, read_bytes, refused_as
@@ -20,8 +18,9 @@ from vitbench.records.regular import regular_arrays
 from vitbench.records.schema import SCHEMA, Record
 from vitbench.records.whole_files import atomic
 
-if TYPE_CHECKING:  # numpy is slow to import, and most readers of records need no arrays
+if TYPE_CHECKING:  # slow to import: no help reads a record, and few of its readers need arrays
     from numpy.typing import NDArray
+    from pydantic import TypeAdapter
 
 ItemScores = Mapping[str, "NDArray[Any]"]  # "ids" (n,) text; one array (n, …) per metric
 
@@ -35,8 +34,10 @@ class Unreadable:
 
 
 @cache
-def adapter() -> TypeAdapter[Record]:
+def adapter() -> "TypeAdapter[Record]":
     """Return the one reader, writer and schema of records."""
+    from pydantic import TypeAdapter
+
     return TypeAdapter(Record)
 
 
@@ -112,6 +113,8 @@ def read_record(path: Path) -> Record:
         RecordError: The file is no record, or of a newer schema.
     """
     with refused_as(lambda error: RecordError(f"{path.name} is no record.", found=_reason(error))):
+        from pydantic import ValidationError
+
         raw = read_bytes(path, LARGEST_RECORD)
         try:
             record = adapter().validate_json(raw)
@@ -182,6 +185,8 @@ def _check_paths(record: Record) -> None:
 
 
 def _reason(error: Exception) -> str:
+    from pydantic import ValidationError
+
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

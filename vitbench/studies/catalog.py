@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from vitbench.errors import SettingError, UnknownName
+from vitbench.registry import offered
 from vitbench.studies.matrix import Study
 from vitbench.studies.read_study import read_study
 
@@ -48,5 +48,5 @@ def _files() -> dict[str, Traversable]:
 
 
 def _entries() -> Iterator[Traversable]:
-    for package in dict.fromkeys((*(p.value for p in entry_points(group=GROUP)), SHIPPED)):
+    for package in dict.fromkeys((*(p.value for p in offered(GROUP)), SHIPPED)):
         yield from (entry for entry in files(package).iterdir() if entry.name.endswith(ENDING))

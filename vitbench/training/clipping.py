@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vitbench.data.upload import send
+from vitbench.training.sharding import norms, own_part, with_part
 
 EPS = 1e-6  # keeps the division by a gradient's norm finite
 ROW = 64  # values that lie together and have one factor
@@ -23,8 +24,9 @@ def clip_together(parameters: Iterable[Tensor], limit: float) -> None:
     """
     gradients = [each.grad for each in parameters if each.grad is not None]
     if gradients:
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()
-        torch._foreach_mul_(gradients, (limit / (norm + EPS)).clamp(max=1.0))
+        norm = norms(gradients).norm()
+        parts = [own_part(each) for each in gradients]
+        torch._foreach_mul_(parts, (limit / (norm + EPS)).clamp(max=1.0))
 
 
 @torch.no_grad()
@@ -42,11 +44,11 @@ def clip_each(parameters: Iterable[Tensor], limit: float) -> None:
         facebookresearch/dino, utils.py, clip_gradients (7c446df).
     """
     trained = [each for each in parameters if each.grad is not None]
-    gradients = [each.grad for each in trained if each.grad is not None]
-    if not gradients:
+    whole = [each.grad for each in trained if each.grad is not None]
+    if not whole:
         return
-    norms = torch.stack(torch._foreach_norm(gradients))
-    factors = (limit / (norms + EPS)).clamp_(max=1.0)
+    factors = (limit / (norms(whole) + EPS)).clamp_(max=1.0)
+    gradients = [own_part(each) for each in whole]
     sizes = tuple(gradient.numel() for gradient in gradients)
     gap = gradients[0].new_empty(ROW)
     pieces = [piece for each in gradients for piece in (each.flatten(), gap[: -each.numel() % ROW])]
@@ -58,7 +60,7 @@ def clip_each(parameters: Iterable[Tensor], limit: float) -> None:
         part[: each.numel()].view_as(each) for part, each in zip(rows, gradients, strict=True)
     ]
     for parameter, gradient in zip(trained, clipped, strict=True):
-        parameter.grad = gradient
+        parameter.grad = with_part(parameter, gradient)
 
 
 @lru_cache(maxsize=8)  # a run has one or two: heads wait in the first epochs

@@ -71,12 +71,16 @@ class Task(ABC, Generic[BatchT]):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on.
 
-        Every process takes part; what the main process returns is written.
+        Every process takes part; what the main process returns is written, and what is in shards
+        is put together.
         """
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state of `state_dict`, of however many processes."""
+        """Go back to a state of `state_dict`, of however many processes; tensors are whole.
+
+        They are on the CPU: a device may have no room for them beside the task's own.
+        """
 
     def log_values(self) -> Mapping[str, Any]:
         """Return what a line of the metric log says of the last step, besides measured means."""
@@ -207,8 +211,7 @@ class Loop(Generic[BatchT]):
         task = self.task
         self._wait_until_saved()  # one copy of the state at a time
         state, publish = task.state_dict(), task.publication()
-        if distributed.is_main():
-            self.snapshots.save(state, step=task.step, names=names, then=publish)
+        self.snapshots.save(state, step=task.step, names=names, then=publish)
         self._saved_at, self._saved_step = time.monotonic(), task.step
 
     def _wait_until_saved(self) -> None:
@@ -218,7 +221,7 @@ class Loop(Generic[BatchT]):
         found = distributed.from_main(self.snapshots.latest())
         if found is None:
             return
-        state = load_snapshot(found, self.task.device)
+        state = load_snapshot(found, torch.device("cpu"))
         try:
             self.task.load_state_dict(state)
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:

@@ -55,13 +55,19 @@ class ComputeConfig:
     accumulate: int = setting(1, help="parts that a batch is split into to save memory", minimum=1)
     compile: Literal["auto", "on", "off"] = setting(
         "auto",
-        help="compile backbones and heads with torch.compile; auto: on a GPU",
+        help="compile backbones and heads with torch.compile; auto: on a GPU, without --shard",
         choices=("auto", "on", "off"),
     )
     activation_checkpointing: bool = setting(
         False,
         help="compute the blocks' activations again in the backward pass: less memory, more time",
         identity=False,  # the same digits: the random state is put back for the second pass
+    )
+    shard: bool = setting(
+        False,
+        help="cut weights, gradients and the optimizer's state among the processes, for networks"
+        " that do not fit on one device",
+        identity=False,  # the digits are those of another number of processes
     )
     deterministic: bool = setting(
         False,
@@ -82,7 +88,7 @@ class ComputeConfig:
         if precision == "auto":
             precision = "bf16" if on_gpu else "fp32"
         if compiled == "auto":
-            compiled = "on" if on_gpu else "off"
+            compiled = "on" if on_gpu and not self.shard else "off"
         return replace(self, precision=precision, compile=compiled)
 
 

@@ -14,28 +14,37 @@ from vitbench import distributed
 PartT = TypeVar("PartT")
 
 
+def replicated(loss: nn.Module) -> nn.Module:
+    """Let every process have all of a loss's parameters; gradients become means over them."""
+    if distributed.world_size() == 1:
+        return loss
+    loss.unused = nn.Parameter(torch.zeros(1))  # torch warns where it finds none
+    with warnings.catch_warnings():  # newer versions have a second name for the first one
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(
+            loss,
+            broadcast_buffers=False,  # they are reduced where they change
+            find_unused_parameters=True,  # a term may need no head, a pass no mask token
+            gradient_as_bucket_view=True,
+        )
+
+
 class ParallelLoss(Generic[PartT]):
     """A loss whose gradients are the means over all processes, averaged while they are computed.
 
     Args:
         modules: Everything that is trained; frozen parameters are not sent.
         loss: Gives, for one part of a batch, `loss` with gradient and other scalars by name.
+        spread: Puts a loss as a module onto all processes.
     """
 
     def __init__(
-        self, modules: Iterable[nn.Module], loss: Callable[[PartT], dict[str, Tensor]]
+        self,
+        modules: Iterable[nn.Module],
+        loss: Callable[[PartT], dict[str, Tensor]],
+        spread: Callable[[nn.Module], nn.Module] = replicated,
     ) -> None:
-        self._loss: nn.Module = _Loss(modules, loss)
-        if distributed.world_size() > 1:
-            self._loss.unused = nn.Parameter(torch.zeros(1))  # torch warns where it finds none
-            with warnings.catch_warnings():  # newer versions have a second name for the first one
-                warnings.simplefilter("ignore", FutureWarning)
-                self._loss = DistributedDataParallel(
-                    self._loss,
-                    broadcast_buffers=False,  # they are reduced where they change
-                    find_unused_parameters=True,  # a term may need no head, a pass no mask token
-                    gradient_as_bucket_view=True,
-                )
+        self._loss = spread(_Loss(modules, loss))
 
     def backward(self, parts: Sequence[PartT]) -> dict[str, Tensor]:
         """Add up the gradients of the equal parts of a batch; return the means of the scalars.
@@ -52,7 +61,7 @@ class ParallelLoss(Generic[PartT]):
         return dict(zip(found, means.unbind(), strict=True))
 
     def _sending(self, *, last: bool) -> AbstractContextManager[Any]:
-        """Return the context in which gradients are sent if it is the last part."""
+        """Return the context in which gradients are sent: replicas wait for the last part."""
         if last or not isinstance(self._loss, DistributedDataParallel):
             return nullcontext()
         return self._loss.no_sync()
@@ -65,7 +74,7 @@ class _Loss(nn.Module):
         self, modules: Iterable[nn.Module], loss: Callable[[Any], dict[str, Tensor]]
     ) -> None:
         super().__init__()
-        self.trained = nn.ModuleList(modules)
+        self.parts = nn.ModuleList(modules)
         self._compute = loss
 
     def forward(self, part: Any) -> dict[str, Tensor]:

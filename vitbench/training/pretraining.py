@@ -125,8 +125,13 @@ class Pretraining(Task[CropBatch]):
             kept = (f"epoch-{done:04d}.pt",)
         if self.probe is None or not self.probe_every or done % self.probe_every:
             return Milestone(keep=kept, save=True)
-        probe, backbone = self.probe, self.trainer.student_teacher.target.backbone
-        score = distributed.compute_on_main(lambda: probe.top1(backbone))
+        probe, backbone = self.probe, self.trainer.scored_backbone()
+
+        def measure() -> float:
+            assert backbone is not None  # on the main process
+            return probe.top1(backbone)
+
+        score = distributed.compute_on_main(measure)
         if score > self.best:
             self.best, kept = score, (*kept, "best.pt")
         row = {"epoch": done - 1, "of": self.steps, "top1_k20": score}
@@ -155,8 +160,10 @@ class Pretraining(Task[CropBatch]):
 
     def publication(self) -> Callable[[], None]:
         """Write the backbone that is scored, as a checkpoint."""
-        backbone = deepcopy(self.trainer.student_teacher.target.backbone).cpu()
-        method = self.trainer.recipe.name
+        scored, method = self.trainer.scored_backbone(), self.trainer.recipe.name
+        if scored is None or not distributed.is_main():
+            return super().publication()
+        backbone = deepcopy(scored).cpu()
 
         def write() -> None:
             with writing("the backbone", self.folder):

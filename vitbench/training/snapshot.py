@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitbench import distributed
 from vitbench.errors import TrainingError
 from vitbench.outside_files import refused_as
 from vitbench.records import atomic
 from vitbench.training.options import CheckpointConfig
 from vitbench.training.resources import first_line, memory_ran_out, writing
+from vitbench.training.sharding import put_together
 
 STEPS = "step-{:09d}.pt"
 # of a random generator that is not the same here, or of numbers that are no state of one
@@ -50,6 +52,8 @@ class Snapshots:
     ) -> None:
         """Copy a state and begin to write it; `wait` tells how that ended.
 
+        Every process takes part, since what is in shards is put together; the main one writes.
+
         Args:
             state: What `torch.load` reads without running code: tensors, numbers, text and
                 containers of them.
@@ -57,7 +61,9 @@ class Snapshots:
             names: Further names under which the file is kept for good, such as `epoch-0010.pt`.
             then: Called when the file is written.
         """
-        copied = _on_cpu({**state, "random": random_states()})
+        copied = copy_on_main({**state, "random": random_states()})
+        if not distributed.is_main():
+            return
 
         def work() -> None:
             self._write(copied, step, names)
@@ -105,14 +111,19 @@ class Snapshots:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
 
-def _on_cpu(tree: Any) -> Any:
-    """Copy all tensors of a tree to the CPU, so that the next step can't change them."""
+def copy_on_main(tree: Any) -> Any:
+    """Copy all tensors of a tree to the CPU, so that the next step can't change them.
+
+    What is in shards is put together, one tensor at a time. The main process alone gets copies,
+    the others None in the place of each tensor.
+    """
     if isinstance(tree, Tensor):
-        return tree.detach().to("cpu", copy=True)
+        whole = put_together(tree.detach())
+        return whole.to("cpu", copy=True) if distributed.is_main() else None
     if isinstance(tree, Mapping):
-        return {name: _on_cpu(part) for name, part in tree.items()}
+        return {name: copy_on_main(part) for name, part in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)(_on_cpu(part) for part in tree)
+        return type(tree)(copy_on_main(part) for part in tree)
     return tree
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vitbench.models.backbone import Backbone
+from vitbench.training.sharding import own_part
 
 
 class Network(nn.Module):
@@ -52,5 +53,8 @@ class StudentTeacher(nn.Module):
             Caron et al., DINO, ICCV 2021, section 3.1; facebookresearch/dino, main_dino.py,
             train_one_epoch (7c446df). Buffers are not averaged.
         """
-        teacher: list[Tensor] = list(self.target.parameters())
-        torch._foreach_lerp_(teacher, list(self.student.parameters()), 1 - momentum)
+        teacher, student = (
+            [own_part(each) for each in network.parameters()]
+            for network in (self.target, self.student)
+        )
+        torch._foreach_lerp_(teacher, student, 1 - momentum)

@@ -29,6 +29,7 @@ from vitbench.training.pretraining import Pretraining
 from vitbench.training.recipe import Recipe, check_recipe
 from vitbench.training.resources import first_line, memory_ran_out, writing
 from vitbench.training.run_lock import run_lock
+from vitbench.training.sharding import check_shards
 from vitbench.training.trainer import Trainer
 
 
@@ -73,6 +74,9 @@ def train(
     check_recipe(recipe)
     check_options(options, recipe.batch_size, steps)
     device = torch.device(device)
+    if options.computing.shard:
+        compiled = options.computing.compile == "on"
+        check_shards(distributed.world_size(), device.type, compiled=compiled)
     options = replace(options, computing=options.computing.on(device))
     found = open_images(options.inputs.data, options.inputs.split_list)
     log(f"training on {found}")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from vitbench import distributed
 from vitbench.data.multicrop import GLOBAL_CROPS
 from vitbench.data.training_loader import CropBatch
 from vitbench.data.upload import send
+from vitbench.models.backbone import Backbone
 from vitbench.models.low_precision import weights_cast_together
+from vitbench.models.recorded_attention import fuse
 from vitbench.objectives.crop_features import CropFeatures
 from vitbench.objectives.objective import Annotations, Branch, Objective, TermLoss
 from vitbench.objectives.progress import Progress
@@ -23,6 +26,8 @@ from vitbench.training.drop_path import DropPath, without_drop_path
 from vitbench.training.options import ComputeConfig
 from vitbench.training.parallel import ParallelLoss
 from vitbench.training.recipe import Recipe
+from vitbench.training.sharding import fill, fill_optimizer, in_shards
+from vitbench.training.snapshot import copy_on_main
 from vitbench.training.student_teacher import Network, StudentTeacher
 
 
@@ -60,17 +65,27 @@ class Trainer:
         student_teacher = StudentTeacher(
             Network(backbone, heads), has_teacher=recipe.teacher_momentum is not None
         )
-        self.student_teacher = student_teacher.to(device, self.dtype)
-        self.objectives.to(device, self.dtype)
+        place = torch.device("cpu") if computing.shard else device  # it gets a block at a time
+        self.student_teacher = student_teacher.to(place, self.dtype)
+        self.objectives.to(place, self.dtype)
         if self.student_teacher.teacher is not None:
             without_drop_path(self.student_teacher.teacher.backbone)
         self.drop_path = DropPath(self.student_teacher.student.backbone)
+        if self.computing.precision == "bf16" and device.type == "cpu":
+            # PyTorch's fused attention takes 2 to 9 times as long there, backwards
+            fuse(self.student_teacher.student.backbone, fused=False)
         if self.computing.compile == "on":
             compile_networks(self.student_teacher.networks)
         if computing.activation_checkpointing:
             checkpoint_activations(self.student_teacher.student.backbone, self.drop_path)
         trained = (self.student_teacher.student, self.objectives)
-        self.loss = ParallelLoss(trained, self._loss)
+        if computing.shard:
+            networks = self.student_teacher.networks
+            blocks = [block for each in networks for block in each.backbone.repeated_blocks()]
+            spread = partial(in_shards, blocks=blocks, device=device)
+            self.loss = ParallelLoss((self.student_teacher, self.objectives), self._loss, spread)
+        else:
+            self.loss = ParallelLoss(trained, self._loss)
         self.trained = [
             parameter
             for module in trained
@@ -109,7 +124,7 @@ class Trainer:
         return values
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the next step depends on."""
+        """Return everything that the next step depends on; what is in shards stays so."""
         return {
             "step": self.step,
             "skipped": self.skipped,
@@ -119,11 +134,27 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state of `state_dict`."""
+        """Go back to a state of `state_dict` whose tensors are whole."""
         self.step, self.skipped = state["step"], state["skipped"]
-        self.student_teacher.load_state_dict(state["pair"])
-        self.objectives.load_state_dict(state["objectives"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        fill(self.student_teacher, state["pair"])
+        fill(self.objectives, state["objectives"])
+        fill_optimizer(self.optimizer, state["optimizer"])
+
+    def scored_backbone(self) -> Backbone | None:
+        """Return the backbone that is scored; of shards, a whole copy on the main process alone.
+
+        Every process takes part; those that have no more than shards get None.
+        """
+        backbone = self.student_teacher.target.backbone
+        if not self.computing.shard:
+            return backbone
+        state = copy_on_main(backbone.state_dict())
+        if not distributed.is_main():
+            return None
+        whole = self.recipe.build_backbone().to(self.dtype).train(backbone.training)
+        whole.load_state_dict(state)
+        without_drop_path(whole)
+        return whole.to(self.device)
 
     def _skips(self, loss: Tensor) -> bool:
         """Tell whether this step is to be left out, because its loss is not finite anywhere."""
@@ -212,7 +243,8 @@ class Trainer:
 
     def _low_weights(self) -> AbstractContextManager[None]:
         low = self.computing.precision == "bf16" and self.device.type == "cuda"
-        low = low and not self.computing.activation_checkpointing  # a block reads them twice
+        twice = self.computing.activation_checkpointing  # a block reads its weights again
+        low = low and not (twice or self.computing.shard)  # or has none before it computes
         return weights_cast_together(self.student_teacher, torch.bfloat16 if low else None)
 
     def _autocast(self) -> torch.autocast:

@@ -14,7 +14,6 @@ from vitbench.api import (
     setting,
 )
 from vitbench.kit import PositiveRule
-from vitbench_protocols.adjacency.counting import count_positives
 from vitbench_protocols.adjacency.match import KS
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ class Adjacency(PositiveRule):
     def run(self, backbone: "Backbone | None", context: Context) -> Outcome:
         """Count the ground truth, or score a backbone against it."""
         if backbone is None:
+            from vitbench_protocols.adjacency.counting import count_positives
+
             return count_positives(self, context)
         from vitbench_protocols.adjacency.features import score_features  # imports torch
 

@@ -66,6 +66,8 @@ def score_features(protocol: "Adjacency", backbone: Backbone, context: Context) 
     dataset = open_labels(context)
     truth = read_truth(dataset, protocol, context)
     cosines = _cosines(protocol, backbone, dataset, truth, context)
+    if cosines is None:
+        return Outcome(())
     chosen = choose(
         cosines, truth, protocol.choose, k=protocol.k, threshold=protocol.feature_threshold
     )
@@ -73,9 +75,7 @@ def score_features(protocol: "Adjacency", backbone: Backbone, context: Context) 
     found = {name: _average(name, values) for name, values in items.items()}
     found |= {name: Score(name, value, len(truth.ids)) for name, value in whole.items()}
     scores = tuple(found[metric.name] for metric in protocol.metrics)
-    artifacts: dict[str, Path] = {}
-    if distributed.is_main():
-        artifacts = _artifacts(protocol, cosines, chosen, truth, items, dataset, context)
+    artifacts = _artifacts(protocol, cosines, chosen, truth, items, dataset, context)
     return Outcome(scores, {"ids": truth.ids, **items}, artifacts)
 
 
@@ -163,8 +163,8 @@ def _cosines(
     dataset: LabeledDataset,
     truth: Truth,
     context: Context,
-) -> Cosines:
-    """Return the cosine of each patch's feature with its neighbors', (n, 8, h, w)."""
+) -> Cosines | None:
+    """Return the cosine of each patch's feature with its neighbors', (n, 8, h, w), on main."""
     geometry = Geometry(protocol.geometry, protocol.image_px)
     side, cells = _side(protocol, backbone), protocol.image_px // protocol.patch_px
 
@@ -188,7 +188,10 @@ def _cosines(
     for batch, grids in one_behind((batch, compare(pixels)) for batch, pixels in loaded):
         found += zip(batch, grids.numpy(), strict=True)
         context.progress("features", len(found), len(mine), "images")
-    parts = sorted(chain.from_iterable(distributed.gather(found)), key=lambda entry: entry[0])
+    everything = distributed.gather_on_main(found)
+    if everything is None:
+        return None
+    parts = sorted(chain.from_iterable(everything), key=lambda entry: entry[0])
     return np.stack([cosines for _, cosines in parts])
 
 

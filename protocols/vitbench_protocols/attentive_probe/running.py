@@ -55,7 +55,10 @@ def score_probe(settings: "AttentiveProbe", backbone: Backbone, context: Context
     grid.to(context.device)
     train_grid(settings, GridTask(settings, grid, kept, read, context), context)
     best = grid.only(_choose(settings, grid.eval(), held_out, read, context))
-    hits = _hits(settings, best, val, read, context)[:, 0].double()
+    right = _hits(settings, best, val, read, context)
+    if right is None:
+        return Outcome(())
+    hits = right[:, 0].double()
     found = {"top1": 100.0 * hits[:, 0].numpy(), "top5": 100.0 * hits.sum(dim=1).numpy()}
     scores = tuple(Score(name, float(values.mean()), len(val)) for name, values in found.items())
     artifacts = write_class_table(val, found, context)
@@ -80,12 +83,14 @@ def _choose(
 
     It is told of in a note.
     """
-    right = _hits(settings, grid, held_out, read, context)[:, :, 0].double().mean(dim=0)
-    number = int(right.argmax())
+    right = _hits(settings, grid, held_out, read, context)
+    shares = torch.zeros(0) if right is None else right[:, :, 0].double().mean(dim=0)
+    shares = distributed.from_main(shares)
+    number = int(shares.argmax())
     rate, decay = points(settings)[number]
     context.note(
-        f"chosen among {len(right)} classifiers on {len(held_out)} held-out train images,"
-        f" {100 * float(right[number]):.2f} % of them right: learning rate {rate:g}, weight decay"
+        f"chosen among {len(shares)} classifiers on {len(held_out)} held-out train images,"
+        f" {100 * float(shares[number]):.2f} % of them right: learning rate {rate:g}, weight decay"
         f" {decay:g}"
     )
     return number
@@ -98,8 +103,11 @@ def _hits(
     dataset: ClassificationDataset,
     read: PatchReader,
     context: Context,
-) -> Tensor:
-    """Return whether each of the 5 best classes of image and classifier is right, (n, G, 5)."""
+) -> Tensor | None:
+    """Return whether each of the 5 best classes of image and classifier is right, (n, G, 5).
+
+    The main process alone gets it.
+    """
     size = context.batch_size or BATCH.get(context.device.type, 32)
     batches = [range(at, min(at + size, len(dataset))) for at in range(0, len(dataset), size)]
     mine = distributed.share(batches)
@@ -110,8 +118,8 @@ def _hits(
         best = logits.topk(min(5, logits.shape[2]), dim=2).indices.cpu()
         parts[batch[0]] = best == targets[list(batch)][:, None, None]
         context.progress(f"classifying {dataset.info.split}", batch[-1] + 1, len(dataset), "images")
-    whole = {at: part for found in distributed.gather(parts) for at, part in found.items()}
-    return torch.cat([whole[at] for at in sorted(whole)])
+    whole = distributed.merge_on_main(parts)
+    return torch.cat([whole[at] for at in sorted(whole)]) if whole else None
 
 
 @torch.inference_mode()
@@ -131,9 +139,8 @@ def _draw(
         pixels = view(sample.image)
         path = context.output / f"attention-{place:06d}.png"
         artifacts[f"attention {sample.id}"] = path
-        if distributed.is_main():
-            weights = grid.attention(read(pixels[None])).mean(dim=(0, 1, 2))
-            _write_heat(pixels, weights.cpu(), path)
+        weights = grid.attention(read(pixels[None])).mean(dim=(0, 1, 2))
+        _write_heat(pixels, weights.cpu(), path)
     return artifacts
 
 

@@ -47,12 +47,12 @@ def match_pairs(settings: "Correspondence", backbone: Backbone, context: Context
             _draw(pair, (source, target), found, errors[place], path)
             artifacts[f"points {pair.id}"] = path
         context.progress("pairs", done + 1, len(mine))
-    whole = {place: one for part in distributed.gather(errors) for place, one in part.items()}
-    drawn = {name: path for part in distributed.gather(artifacts) for name, path in part.items()}
+    whole, drawn = distributed.merge_on_main(errors), distributed.merge_on_main(artifacts)
+    if not distributed.is_main():
+        return Outcome(())
     ranked = [whole[place] for place in range(len(pairs))]
     drawn["categories"] = context.output / "categories.csv"
-    if distributed.is_main():
-        _write(pairs, ranked, drawn["categories"])
+    _write(pairs, ranked, drawn["categories"])
     return _outcome(pairs, ranked, drawn)
 
 

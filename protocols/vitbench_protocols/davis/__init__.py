@@ -245,7 +245,9 @@ class Davis:
                 context.progress("clips", done * distributed.world_size(), len(clips), "clips")
                 found[clips[index].id] = follow_once(follower, clips[index])
         context.progress("clips", len(clips), len(clips), "clips")
-        found = {name: one for part in distributed.gather(found) for name, one in part.items()}
+        found = distributed.merge_on_main(found)
+        if not distributed.is_main():
+            return Outcome(())
         return self._outcome([found[clips[index].id] for index in range(len(clips))], context)
 
     def _outcome(self, found: Sequence[ClipScores], context: Context) -> Outcome:
@@ -256,9 +258,8 @@ class Davis:
             context.note(f"{self.splits[0]} has no truth: masks are written, nothing is scored")
             return Outcome((), artifacts=artifacts)
         tables = {name: context.output / f"{name}.csv" for name in ("objects", "frames")}
-        if distributed.is_main():
-            write_csv(scored, tables["objects"])
-            write_frames(scored, tables["frames"])
+        write_csv(scored, tables["objects"])
+        write_frames(scored, tables["frames"])
         scores, items = summarize(scored)
         return Outcome(scores, items, {**tables, **artifacts})
 

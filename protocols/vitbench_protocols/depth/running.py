@@ -44,7 +44,7 @@ def _scored(
     read: MapReader,
     context: Context,
 ) -> tuple[dict[str, Any], dict[str, Path]]:
-    """Score every image, this process its part of them; return scores by metric, and pictures."""
+    """Score every image; return scores by metric and pictures, on the main process."""
     shown = set(np.linspace(0, len(val) - 1, settings.pictures).round().astype(int).tolist())
     mine = distributed.share(range(len(val)))
     scores: dict[int, dict[str, float]] = {}
@@ -65,9 +65,8 @@ def _scored(
             _draw(pixels, truth, found[0], path)
             artifacts[f"depth {val.ids[place]}"] = path
         context.progress("images", place + 1, len(val))
-    whole = {place: one for part in distributed.gather(scores) for place, one in part.items()}
-    drawn = {name: path for part in distributed.gather(artifacts) for name, path in part.items()}
-    names = next(iter(whole.values()))
+    whole, drawn = distributed.merge_on_main(scores), distributed.merge_on_main(artifacts)
+    names = next(iter(whole.values()), {})
     return {name: np.array([whole[n][name] for n in range(len(val))]) for name in names}, drawn
 
 

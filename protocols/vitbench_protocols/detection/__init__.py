@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vitbench.api import Context, MetricSpec, Need, Outcome, setting
 from vitbench.kit import PositionRule, distributed
-from vitbench_protocols.detection.outcome import finish
-from vitbench_protocols.detection.results import write_results
-from vitbench_protocols.detection.scores import METRICS, Engine
+from vitbench_protocols.detection.metrics import METRICS, Engine
 from vitbench_protocols.detection.settings import Learning, MaskRCNN
 from vitbench_protocols.detection.truth import Truth, check_categories, open_instances
 from vitbench_protocols.detection.views import Views
@@ -176,6 +174,9 @@ def _outcome(
     context: Context,
     engine: Engine,
 ) -> Outcome:
+    from vitbench_protocols.detection.outcome import finish  # help does without both
+    from vitbench_protocols.detection.results import write_results
+
     outcome = finish(detections, val, truth, context, engine)
     path = context.output / RESULTS
     write_results(detections, path)

@@ -8,10 +8,10 @@ import numpy as np
 from vitbench.api import Context, InstanceDataset, Outcome
 from vitbench.kit import distributed, read_metrics, write_curves
 from vitbench_protocols.detection.ap_by_image import Items, ap_by_image
+from vitbench_protocols.detection.metrics import Engine
 from vitbench_protocols.detection.pictures import Shown, write_sheet
 from vitbench_protocols.detection.results import Detected
 from vitbench_protocols.detection.scores import (
-    Engine,
     Evaluated,
     evaluate_kind,
     summarize,

@@ -11,10 +11,7 @@ from vitbench.api import (
     Outcome,
     setting,
 )
-from vitbench_protocols.detection.outcome import finish
-from vitbench_protocols.detection.results import read_results
-from vitbench_protocols.detection.scores import METRICS, Engine
-from vitbench_protocols.detection.suspicions import suspicions
+from vitbench_protocols.detection.metrics import METRICS, Engine
 from vitbench_protocols.detection.truth import Truth, open_instances
 
 
@@ -58,6 +55,10 @@ class CocoResults:
         Raises:
             DatasetError: It is no results file, or one of other images or categories.
         """
+        from vitbench_protocols.detection.outcome import finish  # help does without all three
+        from vitbench_protocols.detection.results import read_results
+        from vitbench_protocols.detection.suspicions import suspicions
+
         dataset = open_instances(context, self.split)
         truth = Truth.of(dataset)
         detections = read_results(predictions, truth)

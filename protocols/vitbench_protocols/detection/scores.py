@@ -6,37 +6,21 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import MetricSpec, Score, errors
+from vitbench.api import Score, errors
 from vitbench.kit import atomic
 from vitbench_protocols.detection.matching import THRESHOLDS, match
+from vitbench_protocols.detection.metrics import KINDS, LEVELS, Engine
 from vitbench_protocols.detection.results import Detected, box_of, runs_of
 from vitbench_protocols.detection.truth import Kind, Truth
 
-Engine = Literal["pycocotools", "faster-coco-eval"]
-KINDS: tuple[Kind, ...] = ("box", "mask")
 TYPES = {"box": "bbox", "mask": "segm"}
 LIMIT = 100  # detections of a category in an image
 LARGEST = 1e10  # square pixels of an object that counts
-
-# name, label, its IoUs, its areas
-LEVELS = (
-    ("ap", "AP", slice(0, 10), 0),
-    ("ap50", "AP50", slice(0, 1), 0),
-    ("ap75", "AP75", slice(5, 6), 0),
-    ("aps", "AP small", slice(0, 10), 1),
-    ("apm", "AP medium", slice(0, 10), 2),
-    ("apl", "AP large", slice(0, 10), 3),
-)
-METRICS = tuple(
-    MetricSpec(f"{name}_{kind}", f"{label} {kind}", primary=(name, kind) == ("ap", "box"))
-    for kind in KINDS
-    for name, label, _, _ in LEVELS
-)
 Entry = dict[str, Any]  # of one object or detection, as COCO's code wants it
 
 

@@ -45,10 +45,9 @@ def discover(settings: "Discovery", backbone: Backbone, context: Context) -> Out
             _draw(sample.image, region, box, boxes, path)
             artifacts[f"box {sample.id}"] = path
         context.progress("images", place + 1, len(dataset))
-    whole = {place: one for part in distributed.gather(found) for place, one in part.items()}
-    artifacts = {
-        name: path for part in distributed.gather(artifacts) for name, path in part.items()
-    }
+    whole, artifacts = distributed.merge_on_main(found), distributed.merge_on_main(artifacts)
+    if not distributed.is_main():
+        return Outcome(())
     columns = np.array([whole[place] for place in range(len(dataset))]).T
     if (share := float(np.median(columns[2]))) < TINY:
         context.note(

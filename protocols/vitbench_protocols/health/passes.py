@@ -53,8 +53,12 @@ class ChangedViews:
 @torch.inference_mode()
 def pass_images(
     settings: "Health", backbone: Backbone, context: Context, dataset: Dataset[Sample[Any]]
-) -> Passed:
-    """Pass all images; processes share whole batches whose place is fixed."""
+) -> Passed | None:
+    """Pass all images; processes share whole batches whose place is fixed.
+
+    Returns:
+        What was kept, on the main process; elsewhere None.
+    """
     stride = backbone.info.stage(-1).stride
     view = ChangedViews(settings.resize, settings.crop, max(1, stride // 2))
     starts = range(0, len(dataset), BATCH)
@@ -65,7 +69,9 @@ def pass_images(
         images = images.view(pixels.shape)
         parts[batch[0]] = _pass_batch(settings, backbone, context, images, batch)
         context.progress("images", batch[-1] + 1, len(dataset))
-    whole = {at: part for found in distributed.gather(parts) for at, part in found.items()}
+    whole = distributed.merge_on_main(parts)
+    if not whole:
+        return None
     ordered = [whole[at] for at in sorted(whole)]
     depth = range(backbone.info.depth)
     return Passed(
@@ -125,8 +131,8 @@ def _draw(features: Features, count: int, seed: int, batch: Sequence[int]) -> tu
 @torch.inference_mode()
 def pass_views(
     settings: "Health", backbone: Backbone, context: Context, dataset: Dataset[Sample[Any]]
-) -> Tensor:
-    """Return image-level features of random views, (n, q, D)."""
+) -> Tensor | None:
+    """Return image-level features of random views, (n, q, D), on the main process, else None."""
     found: dict[int, Tensor] = {}
     for number in distributed.share(range(settings.views)):
         crops = RandomCrops(dataset, settings.crop, VIEW_SCALE, context.seed, number)
@@ -138,5 +144,7 @@ def pass_views(
             parts.append(features.pooled.float().cpu())
         found[number] = torch.cat(parts)
         context.progress("random views", number + 1, settings.views)
-    whole = {number: rows for part in distributed.gather(found) for number, rows in part.items()}
+    whole = distributed.merge_on_main(found)
+    if not whole:
+        return None
     return torch.stack([whole[number] for number in range(settings.views)], dim=1)

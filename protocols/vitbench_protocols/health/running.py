@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cosine_similarity
 
 from vitbench.api import Backbone, Context, Outcome, Score
-from vitbench.kit import cut_note, distributed, permutation, write_curve
+from vitbench.kit import cut_note, permutation, write_curve
 from vitbench_protocols.health.charts import write_norms, write_table
 from vitbench_protocols.health.passes import CHANGES, Passed, pass_images, pass_views
 from vitbench_protocols.health.statistics import (
@@ -44,6 +44,8 @@ def examine(settings: "Health", backbone: Backbone, context: Context) -> Outcome
     passed = pass_images(settings, backbone, context, dataset)
     viewed = dataset.subset(_spread(len(dataset), settings.view_images))
     views = pass_views(settings, backbone, context, viewed)
+    if passed is None or views is None:
+        return Outcome(())
     order = permutation(context.seed, "halves", length=len(dataset))
     blocks = _by_block(passed, order)
     threshold = settings.artifact_norm * float(passed.norms.median())
@@ -63,9 +65,7 @@ def examine(settings: "Health", backbone: Backbone, context: Context) -> Outcome
         Score(metric.name, _defined(values[metric.name]), len(dataset))
         for metric in settings.metrics
     )
-    artifacts: dict[str, Path] = {}
-    if distributed.is_main():
-        artifacts = _draw(context.output, blocks, eigenvalues, passed, threshold, dataset.ids)
+    artifacts = _draw(context.output, blocks, eigenvalues, passed, threshold, dataset.ids)
     return Outcome(scores, {"ids": np.array(dataset.ids), **items}, artifacts)
 
 

@@ -1,13 +1,14 @@
 """One run: a protocol for every block, its scores as a curve and a table."""
 
 import csv
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.api import Backbone, Context, Outcome, Score, errors
+from vitbench.api import Backbone, Context, MetricSpec, Outcome, Score, errors
 from vitbench.kit import atomic, distributed, write_curve
 from vitbench_protocols.layers.block import BlockContext, UpToBlock
 
@@ -25,12 +26,8 @@ def score_blocks(settings: "Layers", backbone: Backbone, context: Context) -> Ou
         outcome = protocol.run(
             UpToBlock(backbone, block), BlockContext(context, backbone.info, block)
         )
-        score = next(one for one in outcome.scores if one.metric == primary.name)
-        if score.value is None:
-            raise errors.DatasetError(
-                f"{settings.of} gives no {primary.label} on this data, so no block is best."
-            )
-        found.append((score.value, score.items, outcome.items.get(primary.name)))
+        value, count = distributed.compute_on_main(partial(_primary, outcome, primary, settings.of))
+        found.append((value, count, outcome.items.get(primary.name)))
         ids = outcome.items.get("ids", ids)
         context.progress("blocks", block + 1, backbone.info.depth)
     values = np.array([value for value, _, _ in found])
@@ -47,6 +44,16 @@ def score_blocks(settings: "Layers", backbone: Backbone, context: Context) -> Ou
     if of_last is not None and of_best is not None:
         items = {"ids": ids, "last": of_last, "best": of_best, "gain": of_best - of_last}
     return Outcome(scores, items, _write(values, settings.of, primary.label, context))
+
+
+def _primary(outcome: Outcome, primary: MetricSpec, name: str) -> tuple[float, int]:
+    """Return the primary score of a block, and of how many items it is."""
+    score = next(one for one in outcome.scores if one.metric == primary.name)
+    if score.value is None:
+        raise errors.DatasetError(
+            f"{name} gives no {primary.label} on this data, so no block is best."
+        )
+    return score.value, score.items
 
 
 def _write(values: NDArray[np.float64], name: str, label: str, context: Context) -> dict[str, Path]:

@@ -175,9 +175,9 @@ class HeadTraining(Task[tuple[Tensor, Vectors]]):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the heads of all processes, by what they are."""
+        """Return the heads of all processes, by what they are; elsewhere than on main, none."""
         heads: dict[str, list[Tensor]] = {}
-        for part in distributed.gather(self.grid.states()):
+        for part in distributed.gather_on_main(self.grid.states()) or ():
             heads |= part
         return {"step": self.step, "heads": heads}
 

@@ -26,8 +26,10 @@ def describe(
     split: str,
     *,
     boxes: Sequence[Any] = (),
-) -> Tensor:
+) -> Tensor | None:
     """Return the features of every image of a split, (n, D) float32, on the CPU.
+
+    The main process alone gets them, others None.
 
     Args:
         settings: How images pass.
@@ -38,7 +40,8 @@ def describe(
     """
     pooled, single = settings.features == "pooled", tuple(settings.scales) == (1.0,)
     if settings.view == "cropped" and pooled and single and not boxes:
-        return context.features(split, FeatureSpec(view=_crop(settings))).vectors()
+        table = context.features(split, FeatureSpec(view=_crop(settings)))
+        return table.vectors() if distributed.is_main() else None
     dataset: Dataset[Sample[Any]] = context.dataset(split)
 
     def read(index: int) -> tuple[int, Tensor]:
@@ -53,8 +56,8 @@ def describe(
         images = context.normalization(pixels[None].to(context.device))
         found[index] = _vector(settings, backbone, context, images).cpu()
         context.progress(f"features of {split}", index + 1, len(dataset))
-    whole = {place: row for part in distributed.gather(found) for place, row in part.items()}
-    return torch.stack([whole[place] for place in range(len(dataset))])
+    whole = distributed.merge_on_main(found)
+    return torch.stack([whole[place] for place in range(len(dataset))]) if whole else None
 
 
 def _crop(settings: "Retrieval") -> ImageView:

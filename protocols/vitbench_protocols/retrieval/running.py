@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vitbench.api import Backbone, ClassificationDataset, Context, Outcome, Score, errors
-from vitbench.kit import Relevance, distributed
+from vitbench.kit import Relevance
 from vitbench_protocols.retrieval.describing import Whitening, describe
 from vitbench_protocols.retrieval.pictures import Rankings
 from vitbench_protocols.retrieval.precision import Judged, Places, judge
@@ -31,8 +31,11 @@ def rank_and_score(settings: "Retrieval", backbone: Backbone, context: Context) 
     boxes = [answer.box for answer in answers] if settings.crop_queries else ()
     database = describe(settings, backbone, context, "database")
     asked = describe(settings, backbone, context, "queries", boxes=boxes)
-    if settings.whiten:
-        whiten = Whitening(describe(settings, backbone, context, "whitening"))
+    others = describe(settings, backbone, context, "whitening") if settings.whiten else None
+    if database is None or asked is None:
+        return Outcome(())
+    if others is not None:
+        whiten = Whitening(others)
         database, asked = whiten(database), whiten(asked)
     rows = {name: row for row, name in enumerate(context.dataset("database").ids)}
     _note_missing(answers, rows, context)
@@ -49,6 +52,8 @@ def _score_classes(settings: "Retrieval", backbone: Backbone, context: Context) 
     """Search every image among the others for those of its class."""
     dataset: ClassificationDataset = context.dataset("val")  # type: ignore[assignment]
     features = describe(settings, backbone, context, "val")
+    if features is None:
+        return Outcome(())
     targets = np.asarray(dataset.targets)
     of_class = [np.flatnonzero(targets == number) for number in range(len(dataset.class_names))]
     drawn = Rankings(settings.pictures, dataset, dataset, (), context)
@@ -125,5 +130,5 @@ def _check(settings: "Retrieval") -> None:
 def _note_missing(answers: Sequence[Relevance], rows: Mapping[str, int], context: Context) -> None:
     named = {name for answer in answers for name in (*answer.easy, *answer.hard)}
     absent = len(named - rows.keys())
-    if absent and distributed.is_main():
+    if absent:
         context.note(f"{absent} of {len(named)} images that answer queries are left out")

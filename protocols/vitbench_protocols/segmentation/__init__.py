@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vitbench.api import Context, MetricSpec, Need, Outcome, setting
+from vitbench.kit import distributed
 from vitbench_protocols.segmentation.classes import (
     FIRST_LABEL,
     HIGHEST,
@@ -137,6 +138,8 @@ class Segmentation:
         segmenter = self.method.learn(backbone, problem)
         keeper = Keeper(context.output / PREDICTIONS, classes)
         tally = predict(problem, segmenter, keeper)
+        if not distributed.is_main():
+            return Outcome(())
         outcome = finish(tally, val, classes, keeper.read, context)
         return Outcome(
             outcome.scores, outcome.items, {**outcome.artifacts, PREDICTIONS: keeper.folder}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.kit import FineTuneContext, FineTuning, Shuffled, send
+from vitbench.kit import FineTuneContext, FineTuning, Shuffled, distributed, send
 from vitbench_protocols.segmentation.classes import NONE
 from vitbench_protocols.segmentation.crops import Crop, CropRules
 from vitbench_protocols.segmentation.networks import Network, NetworkSegmenter
@@ -73,7 +73,8 @@ class CropTask:
 
     def check(self) -> Mapping[str, float]:
         """Score the network on the validation images."""
-        found = summarize(predict(self.problem, self.segmenter).items(self.problem.val.ids))
+        tally = predict(self.problem, self.segmenter)
+        found = distributed.compute_on_main(lambda: summarize(tally.items(self.problem.val.ids)))
         return {score.metric: score.value for score in found if score.value is not None}
 
 

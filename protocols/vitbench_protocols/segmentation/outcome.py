@@ -80,7 +80,6 @@ def finish(
         paths |= {"journal": context.output / JOURNAL, "curves": context.output / "curves.svg"}
         if distributed.is_main():
             write_curves(read_metrics(context.output), PANELS, paths["curves"])
-    distributed.barrier()
     return Outcome(summarize(items), items, paths)
 
 

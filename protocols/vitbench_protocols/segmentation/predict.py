@@ -39,7 +39,7 @@ def predict(
         keep: Told every prediction of this process.
 
     Returns:
-        The counts of all processes.
+        The counts of all processes, on the main one.
     """
     context, classes = problem.context, problem.classes
     tally = Tally(len(classes))

@@ -57,9 +57,9 @@ class Tally:
         self.total += counted
 
     def together(self) -> "Tally":
-        """Return the tally of all processes."""
+        """Return the tally of all processes, on the main one; elsewhere an empty one."""
         whole = Tally(self.classes)
-        for images, total in distributed.gather((self.images, self.total)):
+        for images, total in distributed.gather_on_main((self.images, self.total)) or ():
             whole.images |= images
             whole.total += total
         return whole

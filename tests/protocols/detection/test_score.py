@@ -21,8 +21,8 @@ from vitbench.api import (
     score,
 )
 from vitbench.kit import statistic as statistic_of
+from vitbench_protocols.detection.metrics import LEVELS, Engine
 from vitbench_protocols.detection.score import CocoResults
-from vitbench_protocols.detection.scores import LEVELS, Engine
 
 Entry = dict[str, Any]
 

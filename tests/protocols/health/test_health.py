@@ -110,6 +110,7 @@ def test_high_norms_are_said(
 
     def with_artifacts(*words: Any) -> Passed:
         passed = original(*words)
+        assert passed is not None
         norms = passed.norms.clone()
         norms[:, 0, 0] *= 100
         return replace(passed, norms=norms)

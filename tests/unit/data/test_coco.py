@@ -109,8 +109,8 @@ def test_files_that_are_no_annotations_are_named(
 
 
 def test_the_place_of_a_wrong_value_is_told(write_coco: Write) -> None:
-    with pytest.raises(DatasetError, match=r"annotations\.0\.image_id"):
-        open_coco(write_coco({"image_id": "first"}), "val")
+    with pytest.raises(DatasetError, match=r"annotations\.1\.image_id"):
+        open_coco(write_coco({"id": 1}, {"id": 2, "image_id": "first"}), "val")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vitbench.models.layers import Gelu, Linear, put_layers
+from vitbench.models.layers import Gelu, Linear, PatchConv, put_layers
 from vitbench.models.residual import add_branch
 
 
@@ -114,3 +114,32 @@ def test_a_frozen_branch_takes_the_sum_and_gives_the_same_digits() -> None:
     assert found.data_ptr() == kept.data_ptr()
     assert wider.equal(x + low)
     assert wider.dtype == x.dtype
+
+
+def test_a_convolution_of_patches_learns_as_a_product_with_the_same_numbers() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours = PatchConv(3, 8, (4, 2), (4, 2))
+    x = torch.randn(2, 3, 18, 13, generator=generator)
+    gradients = []
+    for low in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            made = ours(x)
+        assert made.shape == (2, 8, 4, 6)
+        assert made.dtype == (torch.bfloat16 if low else torch.float32)
+        gradients.append(torch.autograd.grad(made.float().square().sum(), list(ours.parameters())))
+    for exact, found in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, exact, rtol=0.02, atol=0.02 * exact.abs().max().item())
+
+
+def test_only_convolutions_of_patches_are_replaced() -> None:
+    with torch.device("meta"):
+        module = nn.Sequential(
+            nn.Conv2d(3, 8, 4, 4, bias=False),
+            nn.Conv2d(8, 8, 3, 2),
+            nn.Conv2d(8, 8, 1),
+            nn.Conv2d(8, 8, 2, 2, groups=2),
+            nn.Conv2d(8, 8, 2, 2, padding=1),
+        )
+    put_layers(module)
+    assert [type(child) is PatchConv for child in module] == [True, *[False] * 4]
+    assert module[0].bias is None

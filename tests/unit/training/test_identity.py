@@ -15,7 +15,7 @@ from vitbench.training.recipe import Recipe, Term
 OUT_OF_IDENTITY = {
     "--workers", "--cache", "--skip-corrupt", "--on-nonfinite", "--data", "--probe-data",
     "--probe-images", "--save-minutes", "--keep-last", "--keep-every", "--log-every",
-    "--probe-every", "--activation-checkpointing",
+    "--probe-every", "--activation-checkpointing", "--shard",
     "--split-list",  # the images that it selects are, as those of --data
 }  # fmt: skip
 
