@@ -133,7 +133,7 @@ def test_two_processes_score_as_one(folders: Path, tmp_path: Path) -> None:
         process.start()
     single = run(folders, tmp_path / "one", steps=4)
     for process in both:
-        process.join(120)
+        process.join(300)
         assert process.exitcode == 0
     shared = run(folders, tmp_path / "two", steps=4)
     assert not shared.ran  # the record of the two processes

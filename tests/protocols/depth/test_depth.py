@@ -132,7 +132,7 @@ def test_two_processes_score_as_one_up_to_rounding(tmp_path: Path) -> None:
         process.start()
     single = run(tmp_path / "one", limit=8, **SMALL, epochs=2)
     for process in both:
-        process.join(120)
+        process.join(300)
         assert process.exitcode == 0
     shared = run(tmp_path / "two", limit=8, **SMALL, epochs=2)
     assert not shared.ran  # the record of the two processes

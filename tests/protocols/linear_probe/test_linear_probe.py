@@ -163,7 +163,7 @@ def test_two_processes_score_as_one(folders: Path, tmp_path: Path) -> None:
         for preset, settings in (("dino", DINO), ("sweep", SWEEP))
     }
     for process in both:
-        process.join(120)
+        process.join(300)
         assert process.exitcode == 0
     for preset, settings in (("dino", DINO), ("sweep", SWEEP)):
         shared = run(preset, folders, tmp_path / "two", **settings)
