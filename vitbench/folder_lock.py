@@ -47,8 +47,9 @@ def folder_lock(folder: Path, *, wait: bool) -> Iterator[None]:
                 try:
                     yield
                 finally:
-                    with suppress(OSError):  # it went with its folder
-                        (folder / LOCK).unlink()
+                    if _is_at(handle, folder / LOCK):  # it may have gone with its folder
+                        with suppress(OSError):
+                            (folder / LOCK).unlink()
                 return
 
 

@@ -3,6 +3,7 @@ import fcntl
 import shutil
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_of_many_at_once_each_is_alone(tmp_path: Path) -> None:
                 time.sleep(0.001)
                 inside[0] -= 1
                 if most[0] % 2:  # a holder may remove the folder
-                    shutil.rmtree(tmp_path / "x")
+                    shutil.rmtree(tmp_path / "x", ignore_errors=True)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -39,6 +40,16 @@ def test_of_many_at_once_each_is_alone(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert most == [1]
+
+
+def test_who_removed_the_folder_leaves_the_lock_of_the_next_one_alone(tmp_path: Path) -> None:
+    first, second = folder_lock(tmp_path / "x", wait=False), folder_lock(tmp_path / "x", wait=False)
+    with ExitStack() as held:
+        with first:
+            shutil.rmtree(tmp_path / "x")
+            held.enter_context(second)
+        with pytest.raises(FolderInUse), folder_lock(tmp_path / "x", wait=False):
+            pass
 
 
 @pytest.mark.parametrize(("number", "fails"), [(errno.ENOLCK, False), (errno.EIO, True)])
