@@ -14,7 +14,7 @@ import vitbench
 from vitbench.cache import find_cached
 from vitbench.download import file_sha256
 from vitbench.models.hub_folder import HUB_CONFIG, HUB_INDEX, HUB_INPUT, HUB_WEIGHTS
-from vitbench.models.manifest import find_manifest, manifest_names
+from vitbench.models.manifest import find_manifest, manifest_names, shipped_weights
 from vitbench.models.run_folder import RUN_FILE, RUNS
 from vitbench.models.spec_facts import split_facts
 from vitbench.settings import digest, plain
@@ -75,7 +75,8 @@ def _files_of(name: str) -> Iterator[Path]:
 def _downloaded(name: str) -> Iterator[Path]:
     if name in manifest_names():
         manifest = find_manifest(name)
-        path = find_cached("checkpoints", name, manifest.url.rpartition("/")[2] or name)
+        cached = find_cached("checkpoints", name, manifest.url.rpartition("/")[2] or name)
+        path = shipped_weights(manifest) or cached
         if path.is_file():
             yield path
 
