@@ -64,12 +64,14 @@ def _files_of(name: str) -> Iterator[Path]:
         yield from _downloaded(name)
     elif path.is_dir() and (path / RUN_FILE).exists():
         yield path / RUN_FILE
-    else:
-        folder = path if path.is_dir() else path.parent
-        shards = sorted(folder.glob(SHARDS)) if path.is_dir() else []
-        own = () if path.is_dir() else (path,)
-        beside = [folder / file for file in DESCRIBED if (folder / file).is_file()]
-        yield from dict.fromkeys([*own, *beside, *shards])
+    elif path.is_file():
+        yield from dict.fromkeys([path, *_described(path.parent)])
+    elif (path / HUB_CONFIG).exists():
+        yield from dict.fromkeys([*_described(path), *sorted(path.glob(SHARDS))])
+
+
+def _described(folder: Path) -> Iterator[Path]:
+    yield from (folder / name for name in DESCRIBED if (folder / name).is_file())
 
 
 def _downloaded(name: str) -> Iterator[Path]:
