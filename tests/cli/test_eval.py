@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import SMALL
 from vitbench.cli.main import main
-from vitbench.engine.sanity_check import Check, SanityCheck
+from vitbench.engine.kept_verdict import Check, SanityCheck
 from vitbench.errors import CheckpointError
 
 RANDOM = "random:vit_micro_patch8_64"

@@ -25,7 +25,7 @@ from vitbench.data.keypoint_pairs import write_demo as write_pairs
 from vitbench.data.retrieval import write_demo as write_retrieval
 from vitbench.data.selection import selection
 from vitbench.data.shards import open_shards, read_shard
-from vitbench.engine import sanity_check
+from vitbench.engine import kept_verdict
 from vitbench.engine.feature_store import Batches, is_whole
 from vitbench.engine.training_progress import steps_trained
 from vitbench.errors import VitbenchError
@@ -174,7 +174,7 @@ def _read_cache(root: Path) -> None:
             assert (held == number).all()
         if is_whole(place / "a.npy", (4, 3)):
             np.load(place / "a.npy")
-        sanity_check._recalled(root / "gate" / "x.json")
+        kept_verdict._recalled(root / "gate" / "x.json")
 
 
 READERS = (

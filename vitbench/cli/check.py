@@ -1,14 +1,20 @@
 """`vitbench check CHECKPOINT…`: the sanity check; exit code 2 if a checkpoint does not pass."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vitbench import distributed
-from vitbench.cli.checkpoints import CHECKPOINT_FLAGS, Which, resolve_one
+from vitbench.cli.checkpoints import CHECKPOINT_FLAGS, Which, asked_for, resolve_one
 from vitbench.cli.flags import parse
-from vitbench.engine.options import Reporter
+from vitbench.engine.options import Precision, Reporter
 from vitbench.errors import SettingError, VitbenchError
 from vitbench.settings import setting
 
+if TYPE_CHECKING:
+    from vitbench.engine.kept_verdict import SanityCheck
+    from vitbench.models.known import KnownCheckpoint
+
+PRECISION: Precision = "fp32"
 ABOUT = """\
 Load each checkpoint, say what was found in it, and compare its features of a few built-in images
 with what features of trained weights look like. Exit code 2 if one does not pass.
@@ -48,17 +54,35 @@ def run(arguments: list[str]) -> int:
 
 
 def _one(spec: str, which: Which, where: Where) -> bool:
-    from vitbench.engine.sanity_check import inspect  # imports torch, which help does without
-    from vitbench.models.checkpoint import load_backbone
-
-    checkpoint = resolve_one(spec, which, Reporter())
-    print(checkpoint.name)
-    for text in checkpoint.said:
+    known, gate = _recalled(spec, which) or _looked_at(spec, which, where)
+    print(known.name)
+    for text in known.said:
         print(f"        {text}")
-    gate = inspect(
-        checkpoint, load_backbone(checkpoint, device=distributed.find_device(where.device))
-    )
     for check in gate.checks:
         print(f"  {'ok  ' if check.passed else 'FAIL'}  {check.text}")
     print(f"  {'passed' if gate.passed else 'did not pass'}")
     return gate.passed
+
+
+def _recalled(spec: str, which: Which) -> "tuple[KnownCheckpoint, SanityCheck] | None":
+    """Return what an earlier check of the same files found; imports no torch."""
+    from vitbench.engine.kept_verdict import kept_verdict
+    from vitbench.models.known import recall_checkpoint
+
+    asked = asked_for(spec, which)
+    known = recall_checkpoint(asked) if asked else None
+    gate = kept_verdict(known, PRECISION) if known else None
+    return (known, gate) if known and gate else None
+
+
+def _looked_at(spec: str, which: Which, where: Where) -> "tuple[KnownCheckpoint, SanityCheck]":
+    from vitbench.engine.sanity_check import inspect
+    from vitbench.models.checkpoint import load_backbone
+    from vitbench.models.known import known_of, remember_checkpoint
+
+    device = distributed.find_device(where.device)
+    checkpoint = resolve_one(spec, which, Reporter(), asked_for(spec, which))
+    backbone = load_backbone(checkpoint, device=device)
+    known = known_of(checkpoint, backbone)
+    remember_checkpoint(checkpoint.key, known)
+    return known, inspect(checkpoint, backbone, precision=PRECISION)

@@ -1,13 +1,14 @@
 """The flags that name checkpoints and facts about them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vitbench.engine.options import Reporter
 from vitbench.models.constants import Pooling, PositionRule, Triple
-from vitbench.settings import setting
+from vitbench.settings import as_dict, setting
 
 if TYPE_CHECKING:
+    from vitbench.models.asked import AskedCheckpoint
     from vitbench.models.checkpoint import Checkpoint
 
 CHECKPOINT_FLAGS = "facts about the checkpoints, where their files do not say them"
@@ -78,12 +79,28 @@ class Which:
     )
 
 
-def resolve_one(spec: str, which: Which, reporter: Reporter) -> "Checkpoint":
-    """Find, open and check the checkpoint of one word; `--arch`, `--mean`, `--std` are defaults."""
+def asked_for(spec: str, which: Which) -> "AskedCheckpoint | None":
+    """Hash what one word names, with the facts told of it; None where no file tells all of it."""
+    from vitbench.models.asked import asked_checkpoint
+
+    return asked_checkpoint(spec, as_dict(replace(which, checkpoints=())))
+
+
+def resolve_one(
+    spec: str, which: Which, reporter: Reporter, asked: "AskedCheckpoint | None" = None
+) -> "Checkpoint":
+    """Find, open and check the checkpoint of one word; `--arch`, `--mean`, `--std` are defaults.
+
+    Args:
+        spec: The word.
+        which: The facts told.
+        reporter: Told about a download.
+        asked: The same, hashed before: what is said of the checkpoint is kept under its key.
+    """
     from vitbench.models.checkpoint import resolve
     from vitbench.models.user_facts import DefaultFacts
 
-    return resolve(
+    found = resolve(
         spec,
         position_rule=which.position_rule,
         state_key=which.state_key,
@@ -96,3 +113,5 @@ def resolve_one(spec: str, which: Which, reporter: Reporter) -> "Checkpoint":
         defaults=DefaultFacts(arch=which.arch, mean=which.mean, std=which.std),
         progress=lambda done, total: reporter.progress(f"download {spec}", done, total),
     )
+    same = asked is not None and asked.is_unchanged()  # not written while it was read
+    return replace(found, key=asked.key if asked and same else "")

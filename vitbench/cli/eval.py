@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from vitbench import distributed
-from vitbench.cli.checkpoints import CHECKPOINT_FLAGS, Which, resolve_one
+from vitbench.cli.checkpoints import CHECKPOINT_FLAGS, Which, asked_for, resolve_one
 from vitbench.cli.component_help import component_help, index
 from vitbench.cli.flags import parse, taken
 from vitbench.cli.reporter import speaking
@@ -84,9 +84,15 @@ def _one(
     reporter: Reporter,
     data: "Data",
 ) -> "Evaluation":
-    from vitbench.engine.evaluate import evaluate  # imports torch, which help does without
+    from vitbench.engine.recall import recall_evaluation
 
-    checkpoint = None if spec is None else resolve_one(spec, which, reporter)
+    asked = None if spec is None else asked_for(spec, which)
+    known = recall_evaluation(protocol, asked, options, reporter, data) if asked else None
+    if known is not None:
+        return known
+    from vitbench.engine.evaluate import evaluate  # imports torch, which a record does without
+
+    checkpoint = None if spec is None else resolve_one(spec, which, reporter, asked)
     return evaluate(protocol, checkpoint, options, reporter, data)
 
 

@@ -16,6 +16,7 @@ from vitbench.records import ABANDONED, BUILDING, REMOVED, sweep, sweep_folders
 PARTS = {  # of the cache, by the word for it: which folders hold it
     "features": ("features",),
     "gate": ("gate",),
+    "known": ("known",),
     "runs": ("runs",),
     "downloads": ("checkpoints",),
     "synthetic": ("synthetic-v*",),

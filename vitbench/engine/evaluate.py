@@ -1,21 +1,22 @@
 """Score a checkpoint with a protocol on data; the command line and Python both call this."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from vitbench import distributed
-from vitbench.data.transforms import AS_IT_IS, Normalization
+from vitbench.data.transforms import AS_IT_IS
 from vitbench.engine.abilities import check_backbone, check_device, check_inputs
 from vitbench.engine.context import Data, open_data
+from vitbench.engine.kept_verdict import SanityCheck
 from vitbench.engine.options import Reporter, RunOptions
 from vitbench.engine.protocol import EvaluationProtocol
 from vitbench.engine.run import Evaluation, Run
-from vitbench.engine.sanity_check import NOT_RUN, SanityCheck, inspect
+from vitbench.engine.sanity_check import inspect
+from vitbench.engine.subject import normalization_of, subject_of
 from vitbench.engine.training_progress import steps_trained
 from vitbench.errors import CheckpointError
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone
-from vitbench.models.identity import WeightsIdentity, identify_weights
+from vitbench.models.known import known_of, remember_checkpoint
 from vitbench.models.run_folder import RUN_JOURNAL, RUNS
 from vitbench.records import Subject
 from vitbench.settings import checked
@@ -62,24 +63,22 @@ def evaluate(
     for text in checkpoint.said:
         reporter.log(text)
     check_backbone(protocol, backbone, checkpoint.name)
-    normalization, origin = _normalization(protocol, checkpoint, backbone)
+    known = known_of(checkpoint, backbone)
+    remember_checkpoint(checkpoint.key, known)
+    normalization, origin = normalization_of(protocol, known)
     gate = _checked(checkpoint, backbone, options, reporter)
-    weights = identify_weights(backbone, checkpoint.sha256)
     journal = _journal(checkpoint.spec)
-    subject = replace(
-        _subject(checkpoint, backbone, weights, normalization, origin, gate),
-        training=steps_trained(journal) if journal else None,
-    )
+    training = steps_trained(journal) if journal else None
     run = Run(
         protocol,
-        subject,
+        subject_of(known, normalization, origin, gate, training),
         options,
         reporter,
         data,
         device,
         normalization,
         backbone,
-        weights,
+        known.weights,
         journal,
     )
     return run.finish(lambda context: protocol.run(backbone, context))
@@ -110,38 +109,3 @@ def _journal(spec: str) -> Path | None:
     """Return the metric log of the training run, if the checkpoint is the folder of one."""
     journals = (Path(spec).expanduser() / RUN_JOURNAL, RUNS / spec / RUN_JOURNAL)
     return next(filter(Path.is_file, journals), None)
-
-
-def _normalization(
-    protocol: EvaluationProtocol, checkpoint: Checkpoint, backbone: Backbone
-) -> tuple[Normalization, str]:
-    """Return the input normalization and who says it: flag, then protocol, then checkpoint."""
-    fixed: Normalization | None = getattr(protocol, "normalization", None)
-    if fixed is not None and checkpoint.normalization_from != "flag":
-        return fixed, "preset"
-    return Normalization(backbone.info.mean, backbone.info.std), checkpoint.normalization_from
-
-
-def _subject(
-    checkpoint: Checkpoint,
-    backbone: Backbone,
-    weights: WeightsIdentity,
-    used: Normalization,
-    origin: str,
-    gate: SanityCheck | None,
-) -> Subject:
-    return Subject(
-        kind="checkpoint",
-        name=checkpoint.name,
-        sha256=checkpoint.sha256,
-        method=checkpoint.method,
-        arch=backbone.info.arch,
-        network=weights.facts,
-        file_sha256=checkpoint.file_sha256,
-        position_rule=backbone.info.position_rule,
-        mean=used.mean,
-        std=used.std,
-        normalization_from=origin,
-        gate=gate.verdict if gate else NOT_RUN,
-        gate_passed=gate.passed if gate else None,
-    )

@@ -83,11 +83,10 @@ class Run:
         self.notes: list[str] = []
         self.context: RunContext | None = None
         try:
-            self.data.verify_images(self.component.splits)
+            if earlier := self.recall():
+                return earlier
             self.notes += self.data.notes
             identity = self.identity()
-            if known := self._known(identity):
-                return self._recalled(known)
             scratch = cache_place("runs", identity[:32])
             with ExitStack() as stack:
                 distributed.compute_on_main(lambda: self._hold(scratch, stack))
@@ -100,6 +99,12 @@ class Run:
         except Exception as error:
             self._fail(error)
             raise
+
+    def recall(self) -> Evaluation | None:
+        """Return the record of an earlier run that was the same, if there is one."""
+        self.data.verify_images(self.component.splits)
+        known = self._known(self.identity())
+        return self._recalled(known) if known else None
 
     def _scored(self, identity: str, outcome: Outcome) -> Evaluation:
         """Write the record of the main process's outcome; every process returns it."""

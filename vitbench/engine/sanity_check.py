@@ -5,74 +5,27 @@ for seconds on a CPU; its verdict is kept by content and goes into every record.
 """
 
 import copy
-import json
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from PIL import Image
-from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.cache import cache_place, find_cached
 from vitbench.data.synthetic import CLASS_NAMES, draw_picture
-from vitbench.data.synthetic import VERSION as SYNTHETIC_VERSION
 from vitbench.data.transforms import ImageView, Normalization
 from vitbench.engine.features import autocast
+from vitbench.engine.kept_verdict import NOT_FINITE, Check, SanityCheck, keep_verdict, kept_verdict
 from vitbench.engine.options import Log, Precision
 from vitbench.models.backbone import Backbone
 from vitbench.models.checkpoint import Checkpoint, load_backbone, resolve
-from vitbench.models.identity import identify_weights
+from vitbench.models.known import known_of
 from vitbench.neighbors import Neighbors, vote
 from vitbench.online_knn import TEMPERATURE, K
-from vitbench.outside_files import unless_broken
-from vitbench.records import atomic
-from vitbench.settings import digest
 
-VERSION = 3  # +1 when a verdict can change
 SIDE = 6  # patches: enough to tell classes apart, cheap for every patch size
 PICTURES_PER_CLASS = 20
 BATCH = 64
-FLOORS = frozenset({"random", "pixels"})  # what others are measured against
 PIXELS = "pixels:16"
-NOT_FINITE = "features are not finite"
-NOT_RUN = "not run (--no-sanity-check)"  # what a record says of weights that were not checked
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check and its result."""
-
-    passed: bool
-    text: str
-
-
-ADAPTER = TypeAdapter(tuple[Check, ...])
-
-
-@dataclass(frozen=True, slots=True)
-class SanityCheck:
-    """The results of all checks."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
-
-    @property
-    def finite(self) -> bool:
-        """Whether the features are numbers; without that nothing can be scored."""
-        return not any(check.text == NOT_FINITE for check in self.checks)
-
-    @property
-    def verdict(self) -> str:
-        """The outcome in one sentence, for the record."""
-        failed = [check.text for check in self.checks if not check.passed]
-        return f"failed: {'; '.join(failed)}" if failed else f"passed: {self.checks[-1].text}"
 
 
 def inspect(
@@ -90,30 +43,13 @@ def inspect(
         log: Called before the network runs, which takes a while.
         precision: Of the forward passes, as the run has it.
     """
-    keys = Check(True, checkpoint.accounting.summary())
-    if checkpoint.method in FLOORS:
-        return SanityCheck((keys, Check(True, f"{checkpoint.method}: a floor, nothing to check")))
-    info = backbone.info
-    weights = identify_weights(backbone, checkpoint.sha256).digest
-    identity = [VERSION, SYNTHETIC_VERSION, weights, info.mean, info.std, precision]
-    kept = ("gate", f"{digest(identity)[:32]}.json")
-    checks = _recalled(find_cached(*kept))
-    if not checks:
-        count = PICTURES_PER_CLASS * len(CLASS_NAMES)
-        log(f"sanity check on {count} built-in images, once for these weights …")
-        checks = _behavior(backbone, precision)
-        with suppress(OSError):  # a cache that can't be written costs time alone
-            place = cache_place(*kept)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with atomic(place) as path:
-                path.write_text(json.dumps([asdict(check) for check in checks]))
-    return SanityCheck((keys, *checks))
-
-
-def _recalled(kept: Path) -> tuple[Check, ...]:
-    """Return the results that were kept; none where nothing whole is."""
-    found = unless_broken(lambda: ADAPTER.validate_json(kept.read_bytes()))
-    return found or ()
+    known = known_of(checkpoint, backbone)
+    kept = kept_verdict(known, precision)
+    if kept is not None:
+        return kept
+    count = PICTURES_PER_CLASS * len(CLASS_NAMES)
+    log(f"sanity check on {count} built-in images, once for these weights …")
+    return keep_verdict(known, precision, _behavior(backbone, precision))
 
 
 def _behavior(backbone: Backbone, precision: Precision) -> tuple[Check, ...]:

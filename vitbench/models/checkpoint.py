@@ -61,6 +61,7 @@ class Checkpoint:
     manifest: Manifest | None
     accounting: Accounting
     said: tuple[str, ...]  # what was inferred and chosen, as lines for people
+    key: str = ""  # of the `AskedCheckpoint` that it was found for; what is said of it is kept
     state: State = field(repr=False, compare=False)
     network: Backbone | None = field(default=None, repr=False, compare=False)  # built by its code
 

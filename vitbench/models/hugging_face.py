@@ -17,12 +17,10 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from vitbench.bounds import LARGEST_DOCUMENT
 from vitbench.errors import CheckpointError, listed
 from vitbench.models.checkpoint_metadata import CheckpointMetadata, checked_metadata
-from vitbench.models.shards import INDEX, shard_names
+from vitbench.models.hub_folder import HUB_CONFIG, HUB_INDEX, HUB_INPUT, HUB_WEIGHTS
+from vitbench.models.shards import shard_names
 from vitbench.outside_files import read_text, reason, refused_as
 
-HUB_CONFIG = "config.json"
-HUB_INPUT = "preprocessor_config.json"
-HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 ACTIVATIONS = {  # transformers' names and timm's
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -49,8 +47,8 @@ def fetch_from_hub(repository: str) -> Path:
         with _without_retry_lines():
             folder = Path(hf_hub_download(repository, HUB_CONFIG, local_files_only=offline)).parent
             _fetch_first(repository, (HUB_INPUT,), offline)
-            _fetch_first(repository, (*HUB_WEIGHTS[:1], INDEX, *HUB_WEIGHTS[1:]), offline)
-            for shard in shard_names(folder / INDEX) if _is_sharded(folder) else ():
+            _fetch_first(repository, (*HUB_WEIGHTS[:1], HUB_INDEX, *HUB_WEIGHTS[1:]), offline)
+            for shard in shard_names(folder / HUB_INDEX) if _is_sharded(folder) else ():
                 _fetch_first(repository, (shard,), offline)
     except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError) as error:
         raise CheckpointError(
@@ -62,7 +60,7 @@ def fetch_from_hub(repository: str) -> Path:
 
 
 def _is_sharded(folder: Path) -> bool:
-    return (folder / INDEX).exists() and not (folder / HUB_WEIGHTS[0]).exists()
+    return (folder / HUB_INDEX).exists() and not (folder / HUB_WEIGHTS[0]).exists()
 
 
 def describes_weights(folder: Path) -> bool:

@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vitbench.models.backbone import Backbone, BackboneInfo
 from vitbench.settings import digest, plain
+
+if TYPE_CHECKING:
+    from vitbench.models.backbone import Backbone, BackboneInfo
 
 NATIVE = "native size only"  # in the place of a rule that nothing is resized by
 # Every other field of an architecture and of a backbone's facts counts.
@@ -40,7 +42,7 @@ class WeightsIdentity:
         return replace(self, facts={**self.facts, "position_rule": NATIVE})
 
 
-def identify_weights(backbone: Backbone, sha256: str) -> WeightsIdentity:
+def identify_weights(backbone: "Backbone", sha256: str) -> WeightsIdentity:
     """Return the identity of a built network.
 
     The fields of its architecture and of its facts enter by iteration, so that a new one can't be
@@ -55,7 +57,7 @@ def identify_weights(backbone: Backbone, sha256: str) -> WeightsIdentity:
     return WeightsIdentity(sha256, {**facts, "native_size": list(backbone.info.image_size)})
 
 
-def _facts(described: Any | BackboneInfo) -> dict[str, Any]:
+def _facts(described: "Any | BackboneInfo") -> dict[str, Any]:
     return {
         item.name: plain(getattr(described, item.name))
         for item in dataclasses.fields(described)

@@ -12,9 +12,8 @@ from vitbench.errors import CheckpointError, SettingError
 from vitbench.models.checkpoint_metadata import CheckpointMetadata, metadata_of
 from vitbench.models.factory import build
 from vitbench.models.folders import no_checkpoint
+from vitbench.models.hub_folder import HUB_CONFIG, HUB_INDEX, HUB_WEIGHTS
 from vitbench.models.hugging_face import (
-    HUB_CONFIG,
-    HUB_WEIGHTS,
     describes_weights,
     facts_of_folder,
     fetch_from_hub,
@@ -22,7 +21,7 @@ from vitbench.models.hugging_face import (
 from vitbench.models.manifest import Manifest, find_manifest, manifest_names
 from vitbench.models.pixels import pixel_weights
 from vitbench.models.run_folder import RUN_FILE, RUNS
-from vitbench.models.shards import INDEX, read_shards
+from vitbench.models.shards import read_shards
 from vitbench.models.timm_names import pretrained_by_timm
 from vitbench.models.weight_file import read_weight_file
 
@@ -80,11 +79,11 @@ def _hugging_face(folder: Path, name: str, file_name: str | None = None) -> Sour
     """Open a folder that transformers or timm wrote, or the Hub's copy of one."""
     names = (file_name,) if file_name else HUB_WEIGHTS
     path = next((folder / file for file in names if (folder / file).exists()), None)
-    if path is None and (folder / INDEX).exists() and (folder / HUB_CONFIG).exists():
+    if path is None and (folder / HUB_INDEX).exists() and (folder / HUB_CONFIG).exists():
         joined, sha256 = read_shards(folder)
         return Source(
             name=name,
-            origin=f"{joined.kind} files of {INDEX} of {name}",
+            origin=f"{joined.kind} files of {HUB_INDEX} of {name}",
             content=joined.content,
             facts=facts_of_folder(folder),
             file_sha256=sha256,

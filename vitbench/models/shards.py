@@ -7,10 +7,10 @@ from pathlib import Path
 from vitbench.bounds import LARGEST_DOCUMENT
 from vitbench.download import file_sha256
 from vitbench.errors import CheckpointError, listed
+from vitbench.models.hub_folder import HUB_INDEX
 from vitbench.models.weight_file import WeightFile, read_weight_file
 from vitbench.outside_files import read_text, reason, refused_as
 
-INDEX = "model.safetensors.index.json"
 MOST = 1000  # files
 
 
@@ -51,7 +51,7 @@ def read_shards(folder: Path) -> tuple[WeightFile, str]:
     Raises:
         CheckpointError: If a file is missing or damaged, or two hold the same key.
     """
-    names = shard_names(folder / INDEX)
+    names = shard_names(folder / HUB_INDEX)
     content: dict[str, object] = {}
     digest = hashlib.sha256()
     for name in names:
