@@ -170,13 +170,13 @@ class Run:
     def protocol(self) -> ProtocolRef:
         """Describe how the subject is scored; `spec_id` hashes all settings that count."""
         component = self.component
-        spec = {**spec_of(component), "precision": self.options.precision}
+        spec = {**spec_of(component), **self.options.computing}
         return ProtocolRef(
             name=component.name,
             version=component.version,
             spec_id=digest(spec)[:16],
             preset=preset_of(component),
-            settings={**as_dict(component), "precision": self.options.precision},
+            settings={**as_dict(component), **self.options.computing},
         )
 
     def _lend(self, identity: str, scratch: Path) -> RunContext:
@@ -186,6 +186,7 @@ class Run:
         return RunContext(
             place=self.device,
             precision=self.options.precision,
+            resampling=self.options.resampling,
             seed=self.options.seed,
             normalization=self.normalization,
             workers=self.options.threads,
