@@ -23,6 +23,8 @@ SHORT = {
     "knn": ("--bank", "20000", "--queries", "500"),
     "image_path": (),
     "sanity_check": (),
+    "linear_sweep": (),
+    "neighbor": ("--seconds", "20"),
     "report": ("--records", "1000"),
     "adjacency": ("--images", "50"),
     "opening": ("--files", "0"),
