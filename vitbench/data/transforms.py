@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
+from vitbench.data.pil_order import pil_order
 from vitbench.data.sizes import Pixels, Size
 from vitbench.settings import as_dict
 
@@ -85,6 +86,7 @@ class ImageView:
         found = as_dict(self)
         if self.resampling == "exact":
             del found["resampling"]
+            found |= pil_order()
         return found
 
 
