@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from vitbench.download import file_sha256
 from vitbench.errors import CheckpointError, UnknownName
@@ -11,7 +12,12 @@ from vitbench.models.asked import asked_checkpoint
 from vitbench.models.checkpoint import load_backbone, resolve
 from vitbench.models.export import save_backbone
 from vitbench.models.factory import find_architecture
-from vitbench.models.manifest import find_manifest, manifest_names, parse_manifest
+from vitbench.models.manifest import (
+    find_manifest,
+    manifest_names,
+    parse_manifest,
+    shipped_weights,
+)
 from vitbench.models.swin_architecture import SwinArchitecture
 
 TEXT = """
@@ -78,6 +84,21 @@ def test_what_is_not_known_stays_empty() -> None:
 def test_a_wrong_manifest_says_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         parse_manifest(text, name="mine")
+
+
+def test_weights_that_come_with_vitbench_are_small_and_load() -> None:
+    shipped = {
+        name: path for name in manifest_names() if (path := shipped_weights(find_manifest(name)))
+    }
+    assert set(shipped) >= {"dino-vitmini16-imagenette", "selfpatch-vitmini16-imagenette"}
+    assert sum(path.stat().st_size for path in shipped.values()) < 6_000_000
+    for name in shipped:
+        checkpoint = resolve(name)
+        backbone = load_backbone(checkpoint)
+        assert checkpoint.manifest is not None
+        assert backbone.info.heads == checkpoint.manifest.heads
+        assert backbone.info.arch == checkpoint.manifest.arch
+        assert next(backbone.parameters()).dtype == torch.float32
 
 
 def test_weights_beside_a_manifest_are_taken_if_they_are_whole(
