@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vitbench.data.kinds import part_of as part_of
     from vitbench.data.label_images import read_label_image as read_label_image
     from vitbench.data.label_maps import Geometry as Geometry
+    from vitbench.data.label_maps import labels_in as labels_in
     from vitbench.data.loader import in_order as in_order
     from vitbench.data.loader import load_batches as load_batches
     from vitbench.data.multicrop import MultiCrop as MultiCrop
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from vitbench.data.readback import Fetched as Fetched
     from vitbench.data.readback import one_behind as one_behind
     from vitbench.data.retrieval import Relevance as Relevance
-    from vitbench.data.semantic import labels_in as labels_in
     from vitbench.data.semantic import read_index_map as read_index_map
     from vitbench.data.sizes import Pixels as Pixels
     from vitbench.data.sizes import Size as Size
@@ -188,7 +188,7 @@ _HOMES = {
     "vitbench.data.keypoint_pairs": ("KeypointPair", "Points"),
     "vitbench.data.kinds": ("LabeledDataset", "part_of"),
     "vitbench.data.label_images": ("read_label_image",),
-    "vitbench.data.label_maps": ("Geometry",),
+    "vitbench.data.label_maps": ("Geometry", "labels_in"),
     "vitbench.data.loader": ("in_order", "load_batches"),
     "vitbench.data.multicrop": (
         "MultiCrop",
@@ -202,7 +202,7 @@ _HOMES = {
     "vitbench.data.positives_grid": ("Row", "count_grid", "near"),
     "vitbench.data.random_crop": ("RandomCrops",),
     "vitbench.data.retrieval": ("Relevance",),
-    "vitbench.data.semantic": ("labels_in", "read_index_map"),
+    "vitbench.data.semantic": ("read_index_map",),
     "vitbench.data.sizes": ("Pixels", "Size", "fitted", "resize_image", "resize_indices"),
     "vitbench.data.transforms": ("cut_note", "to_pixels"),
     "vitbench.keyed_random": ("permutation", "keyed_uniform"),

@@ -53,6 +53,7 @@ class Registry(Generic[T]):
         renamed: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._kind, self._group, self._check, self._renamed = kind, group, check, renamed
+        self._checked: dict[PluginEntry, tuple[object, T]] = {}
 
     def names(self) -> tuple[str, ...]:
         """Every name that can be asked for; imports tables only."""
@@ -87,7 +88,9 @@ class Registry(Generic[T]):
                 expected=f"{entry.target} to be importable",
                 found=f"{type(error).__name__}: {error}",
             ) from error
-        return self._check(found, entry)
+        if entry not in self._checked or self._checked[entry][0] is not found:
+            self._checked[entry] = found, self._check(found, entry)
+        return self._checked[entry][1]
 
     @cached_property
     def _entries(self) -> tuple[dict[str, PluginEntry], list[str]]:

@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from vitbench.errors import SettingError
 
 T = TypeVar("T")
+hints_of = cache(get_type_hints)  # a study asks for those of a class a hundred times
 
 
 def names_of(settings: Any) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ def with_values(component: T, values: Mapping[str, Any]) -> T:
 
 def converted(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert typed values to those of settings: strings to paths, lists to tuples."""
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     return {
         name: Path(value)
         if isinstance(value, str) and Path in (hints[name], *get_args(hints[name]))

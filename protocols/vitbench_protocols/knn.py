@@ -55,6 +55,7 @@ class Knn:
     data: ClassVar[DataKind] = "classification"
     default_data: ClassVar[str] = "imagenet"
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    follows_resampling: ClassVar[bool] = True
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         tuple(
             MetricSpec(f"top{top}_k{k}", f"top-{top} (k={k})", primary=(top, k) == (1, 20))

@@ -56,6 +56,7 @@ class Run:
     device: torch.device = CUDA
     normalization: Normalization = NORMALIZATION
     precision: str = "bf16"
+    resampling: str = "exact"
     seed: int = 0
     workers: int = 1
     batch_size: int | None = None

@@ -6,7 +6,8 @@ from vitbench.errors import SettingError, UnknownName
 USAGE = """usage: vitbench check-plugin NAME [--preset NAME] [--data DATA] [settings]
 
 Check that a plug-in keeps its contract. NAME is the name of a protocol, scorer, backbone, reader or
-recipe; if several have it, each is checked. Exit code 2 if a check fails.
+recipe; if several have it, each is checked; with settings, the protocol alone. Exit code 2 if a
+check fails.
 
   --preset NAME  preset of the protocol to run it with, for a run that is short (default: small, if
                  there is one)
@@ -35,10 +36,17 @@ def run(arguments: list[str]) -> int:
         raise UnknownName("plug-in", name, known, hint="vitbench list")
     if settings and "protocol" not in kinds:
         raise SettingError([f"{settings[0]}: a {kinds[0]} is checked without settings"])
-    checks = {kind: checks_of(kind, name, preset, data, settings) for kind in kinds}
+    for kind in kinds if settings else ():
+        if kind != "protocol":
+            print(f"{kind} {name}: not checked, it takes no settings; leave out {settings[0]}")
+    checks = {
+        kind: checks_of(kind, name, preset, data, settings)
+        for kind in kinds
+        if kind == "protocol" or not settings
+    }
     failed = 0
     for kind, findings in checks.items():
-        print(f"{kind} {name}")
+        print(" ".join((kind, name, *settings)))
         for finding in findings:
             print(f"  {'ok  ' if finding.passed else 'FAIL'}  {finding.check}", flush=True)
             if not finding.passed:

@@ -15,8 +15,9 @@ from vitbench.settings import setting
 ABOUT = """\
 Train DINO and SelfPatch on built-in images, score them beside random weights with five protocols,
 one of them detection, and write an HTML report: about 3 minutes on 2 CPU cores; with --quick a
-short training and two protocols in less than one. Each step is an ordinary command, printed before
-it runs. `vitbench study demo plan` lists what is scored; the trainings are kept in runs/."""
+short training, two networks that come with vitbench, and three protocols in about one. Each step
+is an ordinary command, printed before it runs. `vitbench study demo plan` lists what is scored; the
+trainings are kept in runs/."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Options:
     out: Path = setting(
         Path("results/demo"), help="folder that records and the HTML page are written to"
     )
-    quick: bool = setting(False, help="less than a minute: one short training, two protocols")
+    quick: bool = setting(False, help="a minute: one short training, three protocols")
 
 
 def run(arguments: list[str]) -> int:

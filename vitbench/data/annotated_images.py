@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Generic, Self
 
@@ -41,7 +42,12 @@ class AnnotatedImages(ABC, Generic[T]):
         self.shared_files = (file,)  # the annotations, class names among them
         self.entries = sorted(entries, key=lambda entry: entry.id)
         self.ids = [entry.file_name for entry in self.entries]
-        self.files = [folder / name for name in self.ids]
+        self._folder = folder
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The image of every item; half a second for a hundred thousand."""
+        return [self._folder / name for name in self.ids]
 
     @abstractmethod
     def target(self, index: int) -> T:
@@ -49,7 +55,7 @@ class AnnotatedImages(ABC, Generic[T]):
 
     def image_files(self, index: int) -> tuple[Path, ...]:
         """Return the file of one image."""
-        return (self.files[index],)
+        return (self._folder / self.ids[index],)
 
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return nothing: one file holds all annotations."""
@@ -57,7 +63,8 @@ class AnnotatedImages(ABC, Generic[T]):
 
     def encoded(self, index: int) -> tuple[str, bytes]:
         """Return the path and the bytes of one image."""
-        return str(self.files[index]), read_file(self.files[index])
+        (path,) = self.image_files(index)
+        return str(path), read_file(path)
 
     def subset(self, indices: Sequence[int]) -> Self:
         """Return some items, in the order given."""
@@ -65,14 +72,14 @@ class AnnotatedImages(ABC, Generic[T]):
         part.info = part_of(self.info, len(indices))
         part.entries = [self.entries[index] for index in indices]
         part.ids = [self.ids[index] for index in indices]
-        part.files = [self.files[index] for index in indices]
+        part.__dict__.pop("files", None)  # of all images
         return part
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Sample[T]:
-        target, path, entry = self.target(index), self.files[index], self.entries[index]
+        target, (path,), entry = self.target(index), self.image_files(index), self.entries[index]
         image = read_image(path)
         check_size(path, image.size, (entry.width, entry.height))
         return Sample(self.ids[index], image, target)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vitbench.data.decode import decode
 from vitbench.data.kinds import Sample, part_of
+from vitbench.data.sizes import Pixels
 from vitbench.errors import DatasetError, listed
 from vitbench.records import DatasetInfo
 
@@ -61,8 +62,11 @@ class ClassifiedImages:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample[int]:
-        image = Image.fromarray(decode(*self.encoded(index)))
-        return Sample(self.ids[index], image, self.targets[index])
+        return Sample(self.ids[index], Image.fromarray(self.pixels(index)), self.targets[index])
+
+    def pixels(self, index: int) -> Pixels:
+        """Decode the image of one item, (H, W, 3)."""
+        return decode(*self.encoded(index))
 
     def subset(self, indices: Sequence[int]) -> Self:
         """Return some items, in the order given."""

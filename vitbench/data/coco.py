@@ -1,33 +1,27 @@
 """COCO instances: `<root>/annotations/instances_val2017.json`, images in `<root>/val2017/`."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from vitbench.bounds import FARTHEST, MOST_CATEGORIES
 from vitbench.data.annotated_images import AnnotatedImages
 from vitbench.data.coco_files import (
-    Category,
     ImageEntry,
     check_images,
     check_known,
     check_unique,
     contradiction,
     find_annotations,
-    parse_annotations,
     read_annotations,
 )
+from vitbench.data.coco_lists import Lists, cut_lists, parse_lists
 from vitbench.data.coco_objects import Objects, read_objects
 from vitbench.data.instances import Instances
+from vitbench.errors import DatasetError
 from vitbench.records import DatasetInfo
-
-
-class _File(msgspec.Struct):
-    images: list[ImageEntry]
-    annotations: list[msgspec.Raw]
-    categories: list[Category]
 
 
 class CocoDataset(AnnotatedImages[Instances]):
@@ -72,11 +66,16 @@ def open_coco(root: Path, split: str) -> CocoDataset:
     """
     path = find_annotations(root, "instances", split)
     content = read_annotations(path)
-    parsed = parse_annotations(path, content, _File)
-    check_images(path, parsed.images)
-    sizes = {entry.id: (entry.height, entry.width) for entry in parsed.images}
-    objects = read_objects(path, content, parsed.annotations, sizes)
-    categories = [category.id for category in parsed.categories]
+    with suppress(DatasetError):  # of the file, or of a cut at a wrong place: the parser knows
+        return _opened(root, split, path, content, cut_lists(path, content))
+    return _opened(root, split, path, content, parse_lists(path, content))
+
+
+def _opened(root: Path, split: str, path: Path, content: bytes, lists: Lists) -> CocoDataset:
+    check_images(path, lists.images)
+    sizes = {entry.id: (entry.height, entry.width) for entry in lists.images}
+    objects = read_objects(path, content, lists.spans, sizes)
+    categories = [category.id for category in lists.categories]
     _check(path, list(sizes), objects, categories)
     shift = max(0, 1 - min(categories, default=1))
     info = DatasetInfo(
@@ -87,10 +86,10 @@ def open_coco(root: Path, split: str) -> CocoDataset:
         classes=len(categories),
         item_noun="images",
     )
-    names = {category.id + shift: category.name for category in parsed.categories}
+    names = {category.id + shift: category.name for category in lists.categories}
     folder = root / path.stem.removeprefix("instances_")
     notes = _derived(path, objects)
-    return CocoDataset(info, folder, parsed.images, objects, names, shift=shift, notes=notes)
+    return CocoDataset(info, folder, lists.images, objects, names, shift=shift, notes=notes)
 
 
 def _derived(path: Path, objects: Objects) -> list[str]:

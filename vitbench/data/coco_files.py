@@ -153,7 +153,8 @@ def check_known(path: Path, what: str, used: ArrayLike, known: ArrayLike) -> Non
     Raises:
         DatasetError: They don't.
     """
-    unknown = np.setdiff1d(whole_numbers(path, what, used), whole_numbers(path, what, known))
+    found = whole_numbers(path, what, used)
+    unknown = np.unique(found[~np.isin(found, whole_numbers(path, what, known))])
     if len(unknown):
         raise contradiction(
             path,

@@ -5,8 +5,8 @@ gigabytes for COCO's training images.
 """
 
 import os
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +51,9 @@ class _Outlined(msgspec.Struct, gc=False):
 
 ANNOTATIONS = msgspec.json.Decoder(_Annotation, strict=False)
 OUTLINES = msgspec.json.Decoder(_Outlined, strict=False)
+ROW = struct.Struct("=3q4dd?")  # an object without its outline, and the same for NumPy
+TABLE = np.dtype([("ids", "=i8", 3), ("box", "=f8", 4), ("area", "=f8"), ("crowd", "?")])
+UNKNOWN = (0, 0)  # size of an image that is not listed: refused later
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def facts_of(found: os.stat_result) -> Facts:
 def read_objects(
     path: Path,
     content: bytes,
-    annotations: Sequence[msgspec.Raw],
+    spans: NDArray[np.int64],
     sizes: Mapping[int, tuple[int, int]],
 ) -> Objects:
     """Make columns of annotations; a box or an area that is not there is taken from the mask.
@@ -130,54 +133,44 @@ def read_objects(
     Args:
         path: The file.
         content: What it holds.
-        annotations: Parts of the content.
+        spans: Where its n annotations lie in the content, (n, 2).
         sizes: Height and width of each image, by its id.
 
     Raises:
         DatasetError: An annotation is not of COCO's form, or says what can't be so.
     """
-    ids, boxes, areas, crowds = array("q"), array("d"), array("d"), bytearray()
-    derived = {"box": 0, "area": 0}
-    for item in _decoded(path, annotations):
-        size = sizes.get(item.image_id, (0, 0))  # of an image that is not listed: refused later
-        box, area = item.bbox, item.area
-        if box is None:
-            box = _box_of_mask(path, item, size)
-            derived["box"] += 1
-        if area is None:
-            area = _area_of_mask(item, box, size)
-            derived["area"] += 1
-        _extend(path, ids, (item.id, item.image_id, item.category_id))
-        boxes.extend(box)
-        areas.append(area)
-        crowds.append(item.iscrowd)
-    table = np.frombuffer(ids, np.int64).reshape(-1, 3)
+    rows, derived = bytearray(), {"box": 0, "area": 0}
+
+    def refusal(error: Exception) -> DatasetError:
+        return not_of_the_form(path, error, above=f"annotations.{len(rows) // ROW.size}")
+
+    with refused_as(refusal):  # once: around each it takes as long as the decoding
+        for start, end in zip(spans[:, 0].data, spans[:, 1].data, strict=True):
+            item: _Annotation = ANNOTATIONS.decode(content[start:end])
+            if isinstance(item.segmentation, list):
+                _check_polygons(path, item.id, item.segmentation)
+            box, area = item.bbox, item.area
+            if box is None:
+                box = _box_of_mask(path, item, sizes)
+                derived["box"] += 1
+            if area is None:
+                area = _area_of_mask(item, box, sizes)
+                derived["area"] += 1
+            rows += _packed(path, item, box, area)
+    table = np.frombuffer(rows, TABLE)
+    ids, images, categories = table["ids"].T.copy()
     return Objects(
         path=path,
         facts=facts_of(path.stat()),
-        ids=table[:, 0],
-        images=table[:, 1],
-        categories=table[:, 2],
-        boxes=np.frombuffer(boxes, np.float64).reshape(-1, 4),
-        areas=np.frombuffer(areas, np.float64),
-        crowds=np.frombuffer(crowds, np.bool_),
-        spans=_spans(content, annotations),
+        ids=ids,
+        images=images,
+        categories=categories,
+        boxes=table["box"].copy(),
+        areas=table["area"].copy(),
+        crowds=table["crowd"].copy(),
+        spans=spans,
         derived=derived,
     )
-
-
-def _decoded(path: Path, annotations: Sequence[msgspec.Raw]) -> Iterator[_Annotation]:
-    number = 0
-
-    def refusal(error: Exception) -> DatasetError:
-        return not_of_the_form(path, error, above=f"annotations.{number}")
-
-    with refused_as(refusal):  # once: around each it takes as long as the decoding
-        for number, raw in enumerate(annotations):  # noqa: B007  (told by a refusal)
-            item: _Annotation = ANNOTATIONS.decode(raw)
-            if isinstance(item.segmentation, list):
-                _check_polygons(path, item.id, item.segmentation)
-            yield item
 
 
 def _check_polygons(path: Path, annotation: int, polygons: Polygons) -> None:
@@ -190,33 +183,20 @@ def _check_polygons(path: Path, annotation: int, polygons: Polygons) -> None:
             raise contradiction(path, wrong, f"annotation {annotation}")
 
 
-def _extend(path: Path, ids: "array[int]", found: tuple[int, int, int]) -> None:
+def _packed(path: Path, item: _Annotation, box: Box, area: float) -> bytes:
     try:
-        ids.extend(found)
-    except OverflowError as error:
-        raise contradiction(path, "has ids beyond 64 bits", f"annotation {found[0]}") from error
+        return ROW.pack(item.id, item.image_id, item.category_id, *box, area, item.iscrowd)
+    except struct.error as error:
+        raise contradiction(path, "has ids beyond 64 bits", f"annotation {item.id}") from error
 
 
-def _box_of_mask(path: Path, item: _Annotation, size: tuple[int, int]) -> Box:
+def _box_of_mask(path: Path, item: _Annotation, sizes: Mapping[int, tuple[int, int]]) -> Box:
     if not item.segmentation:
         raise contradiction(path, "has an object without box and mask", f"annotation {item.id}")
-    return mask_box(item.id, item.segmentation, *size)
+    return mask_box(item.id, item.segmentation, *sizes.get(item.image_id, UNKNOWN))
 
 
-def _area_of_mask(item: _Annotation, box: Box, size: tuple[int, int]) -> float:
+def _area_of_mask(item: _Annotation, box: Box, sizes: Mapping[int, tuple[int, int]]) -> float:
     if not item.segmentation:
         return box[2] * box[3]
-    return mask_area(item.id, item.segmentation, *size)
-
-
-def _spans(content: bytes, parts: Sequence[msgspec.Raw]) -> NDArray[np.int64]:
-    """Return where parts of the content lie; between two are a comma and white space at most."""
-    spans, end = array("q"), 0
-    if parts:
-        part, whole = (np.frombuffer(found, np.uint8).ctypes.data for found in (parts[0], content))
-        end = part - whole
-    for found in parts:
-        start = content.index(b"{", end)
-        end = start + memoryview(found).nbytes
-        spans.extend((start, end))
-    return np.frombuffer(spans, np.int64).reshape(-1, 2)
+    return mask_area(item.id, item.segmentation, *sizes.get(item.image_id, UNKNOWN))

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812  (torch's own short name for it)
 from torch import Tensor
 
 from vitbench.data.multicrop import Bools, Ints
-from vitbench.data.sizes import Pixels
+from vitbench.data.sizes import Pixels, Size
 
 Filter = Literal["bicubic", "bilinear"]
 SUPPORT = {"bicubic": 2.0, "bilinear": 1.0}  # half width of the filter, pixels of the coarser grid
@@ -24,13 +24,25 @@ def crop_each(images: list[Pixels], box: Ints, flip: Bools, out: Tensor, *, kind
         kind: The filter of the resize.
         out: Float tensor (n, 3, S, S) that takes whole numbers 0 to 255.
     """
-    size = out.shape[-2:]
+    size = out.shape[-2], out.shape[-1]
     for image, (top, left, height, width), mirror, crop in zip(
         images, box.tolist(), flip.tolist(), out, strict=True
     ):
-        part = torch.from_numpy(image[top : top + height, left : left + width])
-        small = F.interpolate(part.permute(2, 0, 1)[None], size=size, mode=kind, antialias=True)[0]
+        small = resized(image[top : top + height, left : left + width], size, kind)
         crop.copy_(small.flip(-1) if mirror else small)
+
+
+def resized(image: Pixels, size: Size, kind: Filter) -> Tensor:
+    """Resize an image by torch's integer kernel, on the thread that calls; see `ImageView`.
+
+    Returns:
+        uint8 (3, H, W).
+    """
+    whole = torch.from_numpy(image).permute(2, 0, 1)
+    if whole.shape[1:] == size:
+        return whole
+    found: Tensor = F.interpolate(whole[None], size=size, mode=kind, antialias=True)[0]
+    return found
 
 
 def kernel(distance: Tensor, kind: Filter) -> Tensor:

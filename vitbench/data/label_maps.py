@@ -16,6 +16,7 @@ Kind = Literal["categories", "segments"]
 GeometryKind = Literal["resize-crop", "crop", "squash"]
 
 BACKGROUND = 0
+COUNTABLE = 1 << 16  # labels below this are counted, which is faster than sorting them
 RESIZE, CROP = 256, 224  # the usual evaluation resize: 256 for a crop of 224, in proportion else
 
 
@@ -111,3 +112,10 @@ def crop_labels(
     part = Image.fromarray(labels[top : top + height, left : left + width])
     crop = np.asarray(part.resize((size, size), Image.Resampling.NEAREST), np.int32)
     return crop[:, ::-1] if flip else crop
+
+
+def labels_in(labels: NDArray[np.int32]) -> list[int]:
+    """Return the labels that occur in a map, sorted."""
+    if labels.max(initial=0) < COUNTABLE and labels.min(initial=0) >= 0:
+        return np.flatnonzero(np.bincount(labels.ravel())).tolist()
+    return np.unique(labels).tolist()  # type: ignore[no-any-return]

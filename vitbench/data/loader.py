@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
+from vitbench.data.classified import ClassifiedImages
 from vitbench.data.kinds import Items, Sample
+from vitbench.data.transforms import ImageView
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +63,8 @@ def load_batches(
     import torch
 
     def read(index: int) -> "Tensor":
+        if isinstance(view, ImageView) and isinstance(dataset, ClassifiedImages):
+            return view.of_pixels(dataset.pixels(index))  # a fast view needs no PIL image
         return view(dataset[index].image)
 
     indices = (index for batch in batches for index in batch)

@@ -1,14 +1,14 @@
 """The augmentation of linear evaluation: a random crop and a flip, drawn by address."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from vitbench.data.kinds import Items, Sample
 from vitbench.data.multicrop import ATTEMPTS, crop_boxes
-from vitbench.data.transforms import RESAMPLING
+from vitbench.data.transforms import FILTERS, Interpolation, Resampling
 from vitbench.keyed_random import keyed_uniform
 
 
@@ -26,7 +26,8 @@ class RandomCrops:
     scale: tuple[float, float]  # area of a crop, share of the image
     seed: int
     epoch: int
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
+    resampling: Resampling = "exact"
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -45,5 +46,14 @@ class RandomCrops:
         )
         top, left, height, width = box[0, 0].tolist()
         crop = image.crop((left, top, left + width, top + height))
-        crop = crop.resize((self.size, self.size), RESAMPLING[self.interpolation])
+        crop = self._resized(crop)
         return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if drawn[-1] < 0.5 else crop
+
+    def _resized(self, crop: Image.Image) -> Image.Image:
+        size = self.size, self.size
+        if self.resampling == "exact":
+            return crop.resize(size, FILTERS[self.interpolation])
+        from vitbench.data.crop_resize import resized
+
+        pixels = resized(np.array(crop), size, self.interpolation)
+        return Image.fromarray(pixels.permute(1, 2, 0).numpy())

@@ -16,6 +16,7 @@ from vitbench.data.decode import read_file, read_image
 from vitbench.data.inside import follow_pointer
 from vitbench.data.kinds import Sample, part_of
 from vitbench.data.label_images import read_label_image
+from vitbench.data.label_maps import labels_in
 from vitbench.data.listing import SUFFIXES
 from vitbench.data.voc import find_voc, is_voc
 from vitbench.errors import DatasetError, DatasetNotFound, listed
@@ -23,7 +24,6 @@ from vitbench.records import DatasetInfo
 
 FOLDERS = {"train": "training", "val": "validation"}
 UNLABELED, IGNORED = 0, 255
-COUNTABLE = 1 << 16  # labels below this are counted, which is faster than sorting them
 INDEX_MODES = frozenset({"1", "L", "P", "I", "I;16", "I;16B"})
 
 
@@ -227,10 +227,3 @@ def read_index_map(path: Path) -> NDArray[np.int32]:
             found=f"{labels.min()} to {labels.max()}",
         )
     return labels
-
-
-def labels_in(labels: NDArray[np.int32]) -> list[int]:
-    """Return the labels that occur in a map, sorted."""
-    if labels.max(initial=0) < COUNTABLE and labels.min(initial=0) >= 0:
-        return np.flatnonzero(np.bincount(labels.ravel())).tolist()
-    return np.unique(labels).tolist()  # type: ignore[no-any-return]

@@ -45,7 +45,7 @@ class VocObjects(AnnotatedImages[Instances]):
 
     def label_files(self, index: int) -> tuple[Path, ...]:
         """Return the annotation of one image."""
-        path = self.files[index]
+        (path,) = self.image_files(index)
         return (path.parent.parent / "Annotations" / f"{path.stem}.xml",)
 
 

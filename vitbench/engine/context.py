@@ -11,12 +11,12 @@ from vitbench.data.content import Digests, combined, fingerprint, images_fingerp
 from vitbench.data.dataset import data_root, open_dataset
 from vitbench.data.kinds import Dataset, ImageDataset
 from vitbench.data.selection import Selection, selection
-from vitbench.data.transforms import Normalization
+from vitbench.data.transforms import Normalization, Resampling
 from vitbench.data.verify_images import verify_images
 from vitbench.engine.default_data import data_of
 from vitbench.engine.options import Kept, Log, Precision, Progress, Reporter, RunOptions
 from vitbench.engine.protocol import Scoring
-from vitbench.errors import BadPlugin
+from vitbench.errors import BadPlugin, SettingError
 from vitbench.records import DataKind, DatasetInfo
 
 if TYPE_CHECKING:
@@ -128,8 +128,10 @@ def open_data(
         pixels: Whether images are looked at; labels alone can be scored without them.
 
     Raises:
+        SettingError: An option would be without effect.
         VitbenchError: The data is not there, or not of its kind.
     """
+    _check_resampling(component, options)
     data = Data(
         name=data_of(component, options.data),
         kind=component.data,
@@ -147,12 +149,21 @@ def open_data(
     return data
 
 
+def _check_resampling(component: Scoring, options: RunOptions) -> None:
+    if options.resampling != "exact" and not getattr(component, "follows_resampling", False):
+        raise SettingError(
+            [f"{component.name} does not resize images as --resampling {options.resampling} does"],
+            hint="leave it out: with these settings its images are read as its source reads them",
+        )
+
+
 @dataclass(kw_only=True)
 class RunContext:
     """The engine's `Context`."""
 
     place: "torch.device | None"  # None: nothing is computed by torch, unless it is asked for
     precision: Precision
+    resampling: Resampling
     seed: int
     normalization: Normalization
     workers: int
@@ -191,6 +202,7 @@ class RunContext:
                 expected="a kind of data whose dataset is a vitbench.api.ImageDataset",
                 found=type(dataset).__name__,
             )
+        spec = replace(spec, view=replace(spec.view, resampling=self.resampling))
         run = Pass(
             backbone=self.backbone,
             weights=self.weights,

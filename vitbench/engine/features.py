@@ -112,7 +112,7 @@ class Pass:
             "version": VERSION,
             "weights": self.weights.at((view.crop, view.crop)).digest,
             "normalization": as_dict(self.normalization),
-            "view": as_dict(view),
+            "view": view.identity(),
             "precision": self.precision,
             "images": images,
         }

@@ -5,7 +5,6 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from vitbench.bootstrap import RESAMPLES, interval, mean_interval, paired_mean, resampled
 from vitbench.data.classified import QUERIES
 from vitbench.data.kinds import ClassificationDataset, Dataset
 from vitbench.engine.protocol import Context, Score
@@ -44,6 +43,8 @@ def gap_scores(clean: Values, moved: Values, context: Context) -> tuple[Score, S
         `clean_top1`: over the images of val that are in the second set, else over those of its
         classes. `gap`: that minus the score of the second set. Both with their intervals.
     """
+    from vitbench.bootstrap import mean_interval, paired_mean  # help does without
+
     val, queries = (_classified(context.dataset(split)) for split in ("val", QUERIES))
     place = {_image(name): number for number, name in enumerate(val.ids)}
     if all(_image(name) in place for name in queries.ids):
@@ -73,6 +74,8 @@ def _class_interval(
     seed: int,
 ) -> tuple[float, float] | None:
     """Return the interval of the difference of two means when classes are drawn."""
+    from vitbench.bootstrap import RESAMPLES, interval, resampled
+
     both = np.union1d(*targets)
     if len(both) < 2:
         return None

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from vitbench.engine.protocol import Scoring
 from vitbench.errors import UnknownName
+from vitbench.records import ProtocolRef
 from vitbench.settings import as_dict, digest
 
 T = TypeVar("T", bound=Scoring)
@@ -54,6 +55,22 @@ def spec_of(component: Scoring) -> dict[str, Any]:
         "version": component.version,
         "settings": as_dict(component, identity_only=True),
     }
+
+
+def described(component: Scoring, computing: Mapping[str, Any]) -> ProtocolRef:
+    """Describe a component for a record.
+
+    Args:
+        component: With its settings.
+        computing: What else of its identity is not the data's.
+    """
+    return ProtocolRef(
+        name=component.name,
+        version=component.version,
+        spec_id=digest({**spec_of(component), **computing})[:16],
+        preset=preset_of(component),
+        settings={**as_dict(component), **computing},
+    )
 
 
 def identity_of(component: Scoring) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vitbench.data.kinds import Dataset
-    from vitbench.data.transforms import Normalization
+    from vitbench.data.transforms import Normalization, Resampling
     from vitbench.engine.features import FeatureSpec, FeatureTable
     from vitbench.models.backbone import Backbone
 
@@ -64,6 +64,7 @@ class Context(Protocol):
         """Where the backbone computes."""
 
     precision: Precision  # of forward passes; enter `autocast()`
+    resampling: "Resampling"  # of every `ImageView` and `RandomCrops`; `features` sees to its own
     seed: int  # every random draw follows from it
     normalization: "Normalization"  # of the input: flag, else preset, else manifest, else ImageNet
     workers: int  # threads or processes that may read and decode
@@ -116,7 +117,10 @@ class EvaluationProtocol(Scoring, Protocol):
     One that does not need a backbone can run on the ground truth alone; `run` then gets None.
     A property `normalization` (`Normalization` or None) fixes the input where the published
     protocol does. A property `image_size` (H, W) tells that every image passes at one size; where
-    that is a network's native size, rules for other sizes can't move the score.
+    that is a network's native size, rules for other sizes can't move the score. A class variable or
+    property `follows_resampling` (bool) tells that every image that passes is resized by
+    `context.features`, or by an `ImageView` or `RandomCrops` with `context.resampling`; without it,
+    `--resampling fast` is refused.
     """
 
     needs: ClassVar[frozenset[Need]]  # checked before any work
@@ -179,14 +183,14 @@ def contract_problems(found: Any) -> list[str]:
 # `--batch-size` may be a component's own: the batch of its training.
 RESERVED = frozenset(
     {
-        *("rerun", "data", "device", "limit", "precision", "results", "seed", "skip_corrupt"),
+        *("rerun", "data", "device", "limit", "precision", "resampling", "results", "seed"),
         *("arch", "checkpoints", "mean", "native_px", "num_heads", "pooling", "position_rule"),
         *("help", "ignore", "predictions", "prefix", "preset", "split_list", "state_key", "std"),
-        *("sanity_check", "store", "timeout_minutes", "tokens", "workers"),
+        *("sanity_check", "skip_corrupt", "store", "timeout_minutes", "tokens", "workers"),
     }
 )
 _DECLARED = ("name", "version", "data", "splits", "metrics", "presets", "run")
-_OPTIONAL = ("default_data", "preset_notes", "examples", "check")
+_OPTIONAL = ("default_data", "preset_notes", "examples", "check", "follows_resampling")
 
 
 def _wrong_words(declared: Any) -> list[str]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from vitbench import distributed
 from vitbench.bootstrap import score_interval
 from vitbench.cache import cache_place, writing_to_cache
+from vitbench.data.pil_order import pil_order
 from vitbench.data.transforms import Normalization
 from vitbench.engine.cached import sweep_cache
 from vitbench.engine.context import Data, RunContext
 from vitbench.engine.options import Reporter, RunOptions
-from vitbench.engine.presets import preset_of, spec_of
+from vitbench.engine.presets import described
 from vitbench.engine.protocol import Outcome, Scoring
 from vitbench.engine.provenance import environment, peak_memory
 from vitbench.errors import Stopped, VitbenchError
@@ -169,14 +170,9 @@ class Run:
 
     def protocol(self) -> ProtocolRef:
         """Describe how the subject is scored; `spec_id` hashes all settings that count."""
-        component = self.component
-        spec = {**spec_of(component), "precision": self.options.precision}
-        return ProtocolRef(
-            name=component.name,
-            version=component.version,
-            spec_id=digest(spec)[:16],
-            preset=preset_of(component),
-            settings={**as_dict(component), "precision": self.options.precision},
+        by_pil = self.data.decoded and self.options.resampling == "exact"
+        return described(
+            self.component, {**self.options.computing, **(pil_order() if by_pil else {})}
         )
 
     def _lend(self, identity: str, scratch: Path) -> RunContext:
@@ -186,6 +182,7 @@ class Run:
         return RunContext(
             place=self.device,
             precision=self.options.precision,
+            resampling=self.options.resampling,
             seed=self.options.seed,
             normalization=self.normalization,
             workers=self.options.threads,

@@ -33,8 +33,8 @@ def score(
     reference: Path | None = getattr(scorer, "reference", None)
     if reference is not None:
         options = replace(options, data=str(reference))
-    subject = Subject(kind="predictions", name=predictions.stem, sha256=_content(predictions))
     data = open_data(scorer, options, reporter, pixels=False)
+    subject = Subject(kind="predictions", name=predictions.stem, sha256=_content(predictions))
     run = Run(scorer, subject, options, reporter, data, None, AS_IT_IS)
     return run.finish(lambda context: scorer.run(predictions, context))
 

@@ -14,7 +14,7 @@ import vitbench
 from vitbench.cache import find_cached
 from vitbench.download import file_sha256
 from vitbench.models.hub_folder import HUB_CONFIG, HUB_INDEX, HUB_INPUT, HUB_WEIGHTS
-from vitbench.models.manifest import find_manifest, manifest_names
+from vitbench.models.manifest import find_manifest, manifest_names, shipped_weights
 from vitbench.models.run_folder import RUN_FILE, RUNS
 from vitbench.models.spec_facts import split_facts
 from vitbench.settings import digest, plain
@@ -64,18 +64,21 @@ def _files_of(name: str) -> Iterator[Path]:
         yield from _downloaded(name)
     elif path.is_dir() and (path / RUN_FILE).exists():
         yield path / RUN_FILE
-    else:
-        folder = path if path.is_dir() else path.parent
-        shards = sorted(folder.glob(SHARDS)) if path.is_dir() else []
-        own = () if path.is_dir() else (path,)
-        beside = [folder / file for file in DESCRIBED if (folder / file).is_file()]
-        yield from dict.fromkeys([*own, *beside, *shards])
+    elif path.is_file():
+        yield from dict.fromkeys([path, *_described(path.parent)])
+    elif (path / HUB_CONFIG).exists():
+        yield from dict.fromkeys([*_described(path), *sorted(path.glob(SHARDS))])
+
+
+def _described(folder: Path) -> Iterator[Path]:
+    yield from (folder / name for name in DESCRIBED if (folder / name).is_file())
 
 
 def _downloaded(name: str) -> Iterator[Path]:
     if name in manifest_names():
         manifest = find_manifest(name)
-        path = find_cached("checkpoints", name, manifest.url.rpartition("/")[2] or name)
+        cached = find_cached("checkpoints", name, manifest.url.rpartition("/")[2] or name)
+        path = shipped_weights(manifest) or cached
         if path.is_file():
             yield path
 

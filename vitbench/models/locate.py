@@ -18,7 +18,7 @@ from vitbench.models.hugging_face import (
     facts_of_folder,
     fetch_from_hub,
 )
-from vitbench.models.manifest import Manifest, find_manifest, manifest_names
+from vitbench.models.manifest import Manifest, find_manifest, manifest_names, shipped_weights
 from vitbench.models.pixels import pixel_weights
 from vitbench.models.run_folder import RUN_FILE, RUNS
 from vitbench.models.shards import read_shards
@@ -101,6 +101,23 @@ def _hugging_face(folder: Path, name: str, file_name: str | None = None) -> Sour
 
 
 def _from_manifest(manifest: Manifest, progress: Progress) -> Source:
+    path, sha256 = _weights_of(manifest, progress)
+    file = read_weight_file(path)
+    return Source(
+        name=manifest.name,
+        origin=f"manifest {manifest.name}, {manifest.url or manifest.file}",
+        content=file.content,
+        facts=metadata_of(file),
+        manifest=manifest,
+        file_sha256=sha256,
+    )
+
+
+def _weights_of(manifest: Manifest, progress: Progress) -> tuple[Path, str]:
+    """Return the verified file of a manifest and its sha256: beside it, or downloaded."""
+    shipped = shipped_weights(manifest)
+    if shipped is not None:
+        return shipped, _intact(shipped, manifest.file_sha256)
     name = manifest.url.rpartition("/")[2]
     if not name:
         raise CheckpointError(
@@ -116,15 +133,19 @@ def _from_manifest(manifest: Manifest, progress: Progress) -> Source:
         size_bytes=manifest.size_bytes,
         progress=progress,
     )
-    file = read_weight_file(path)
-    return Source(
-        name=manifest.name,
-        origin=f"manifest {manifest.name}, {manifest.url}",
-        content=file.content,
-        facts=metadata_of(file),
-        manifest=manifest,
-        file_sha256=sha256,
-    )
+    return path, sha256
+
+
+def _intact(path: Path, expected: str) -> str:
+    found = file_sha256(path)
+    if found != expected:
+        raise CheckpointError(
+            f"{path}: the file is not the one that was installed.",
+            expected=f"sha256 {expected}",
+            found=f"sha256 {found}",
+            hint="install vitbench again",
+        )
+    return found
 
 
 def read_random(rest: str) -> tuple[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -66,6 +66,7 @@ class Manifest:
     license: Line
     source: Line  # paper and repository
     url: Url = ""  # empty: not to be had by a plain download, `note` says where it is
+    file: Annotated[str, Field(pattern=r"^(\w[\w.-]*\.safetensors)?$")] = ""  # beside the manifest
     file_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     size_bytes: Annotated[int, Field(ge=0)] = 0
     state_key: str = ""  # dotted path of the weights inside the file
@@ -123,14 +124,23 @@ def parse_manifest(text: str, *, name: str) -> Manifest:
         raise CheckpointError(f"manifest {name}: it calls itself {manifest.name!r}.")
     if manifest.heads is None and not manifest.arch.startswith("swin_"):
         raise CheckpointError(f"manifest {name}: `heads` is missing; weights do not tell them.")
+    if manifest.file and not manifest.file_sha256:
+        raise CheckpointError(f"manifest {name}: `file` is without its `file_sha256`.")
     return manifest
 
 
+def shipped_weights(manifest: Manifest) -> Path | None:
+    """Return the weight file that lies beside a manifest; None where there is none."""
+    beside = _files()[manifest.name].with_name(manifest.file) if manifest.file else None
+    return beside if beside and beside.is_file() else None
+
+
 @cache
-def _files() -> Mapping[str, Traversable]:
-    return {entry.name.removesuffix(".toml"): entry for entry in _entries()}
+def _files() -> Mapping[str, Path]:
+    return {path.name.removesuffix(".toml"): path for path in _entries()}
 
 
-def _entries() -> Iterator[Traversable]:
+def _entries() -> Iterator[Path]:
     for package in {point.value for point in offered(GROUP)}:
-        yield from (entry for entry in files(package).iterdir() if entry.name.endswith(".toml"))
+        entries = (Path(str(entry)) for entry in files(package).iterdir())
+        yield from (path for path in entries if path.suffix == ".toml")

@@ -110,8 +110,9 @@ class Leaderboard:
 
     @property
     def items_name(self) -> str:
-        """What the items of the data are called."""
-        return marks.items_name(self.dataset)
+        """What the items that have a score each are called."""
+        named = marks.NOUNS_OF_PROTOCOLS.get(self.protocol.name)
+        return named or marks.items_name(self.dataset)
 
     @property
     def primary(self) -> Column | None:

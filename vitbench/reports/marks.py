@@ -4,6 +4,7 @@ from vitbench.records import DatasetInfo, Record, Subject
 
 SIGN = "†"  # beside the name of a run that has a mark of its own
 EARLIER_NOUNS = {"clips": "clips"}  # of records that do not say what their items are called
+NOUNS_OF_PROTOCOLS = {"profile": "timed passes"}  # whose scores are of no items of the data
 BUILT_IN = "synthetic"  # name of the data that vitbench draws itself
 FAILED = "failed"  # how the text of a sanity check that was not passed begins
 

@@ -14,8 +14,6 @@ from vitbench.reports import escape
 from vitbench.reports.render import WIDTH, Form
 from vitbench.reports.study_table import StudyTable
 
-LEGEND = "measured [95 % interval] · printed · difference"
-
 
 def render_study(table: StudyTable, form: Form) -> str:
     """Return the table of a study as text of one form."""
@@ -50,7 +48,8 @@ def _rich(table: StudyTable) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH)
     console.print(Text(escape.plain(table.title), style="bold"))
-    console.print(Text(LEGEND, style="dim"))
+    for text in table.legend:
+        console.print(Text(escape.plain(text), style="dim"))
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     heads, *lines = _fitting(
         [list(map(escape.plain, line)) for line in (table.heads, *_lines(table))]
@@ -87,7 +86,8 @@ def _markdown(table: StudyTable) -> str:
         lines.append([*map(escape.markdown, (row.name, *row.about)), *bold])
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     said = "\n".join(f"- {escape.markdown(text)}" for text in _words(table))
-    return f"## {escape.markdown(table.title)}\n\n{LEGEND}\n\n{body}\n\n{said}\n"
+    legend = "\n\n".join(map(escape.markdown, table.legend))
+    return f"## {escape.markdown(table.title)}\n\n{legend}\n\n{body}\n\n{said}\n"
 
 
 def _csv(table: StudyTable) -> str:
@@ -111,7 +111,9 @@ def _latex(table: StudyTable) -> str:
 
     left = 1 + len(table.about)
     body = "\n".join(map(line, _lines(table)))
-    said = " ".join(f"{escape.latex(text)}." for text in (table.title, LEGEND, *_words(table)))
+    said = " ".join(
+        f"{escape.latex(text)}." for text in (table.title, *table.legend, *_words(table))
+    )
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",
@@ -158,12 +160,14 @@ def _html(table: StudyTable) -> str:
         for row in table.rows
     )
     said = Markup("\n").join(Markup("<p>") + text + Markup("</p>") for text in _words(table))
+    soft = Markup('<p class="soft">')
+    legend = Markup("\n").join(soft + escape.plain(text) + Markup("</p>") for text in table.legend)
     title = escape_html(escape.plain(table.title))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{style}</style></head>
-<body><main><h1>{title}</h1><section><p class="soft">{LEGEND}</p>
+<body><main><h1>{title}</h1><section>{legend}
 <div class="wide" style="overflow-x:auto"><table><thead><tr>{cells("th", table.heads)}</tr></thead>
 <tbody>{rows}</tbody></table></div></section><section>{said}</section></main></body></html>
 """

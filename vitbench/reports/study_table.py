@@ -6,6 +6,7 @@ from typing import Literal
 from vitbench.records import Unit
 from vitbench.reports.format_scores import ABSENT, DIGITS, number, signed
 
+LEGEND = "measured [95 % interval] · printed · difference"
 Verdict = Literal["holds", "is contradicted", "is not distinguishable from chance", "can't be told"]
 
 
@@ -98,11 +99,17 @@ class StudyTable:
     name: str
     title: str
     source: str
+    shared: tuple[str, ...]  # lines of facts that all rows have, or all but some
     about: tuple[str, ...]  # heads of the further columns
     columns: tuple[StudyColumn, ...]
     rows: tuple[StudyRow, ...]
     judged: tuple[Judged, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """What stands below the title: what all rows have, and what the cells say."""
+        return (*self.shared, LEGEND)
 
     @property
     def heads(self) -> tuple[str, ...]:

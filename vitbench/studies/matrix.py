@@ -98,7 +98,7 @@ class Cell:
             "name": self.column.protocol.name,
             "version": self.column.protocol.version,
             "settings": as_dict(self.column.protocol, identity_only=True),
-            "precision": self.column.run.precision,
+            **self.column.run.computing,
         }
         return {
             "checkpoint": self._checkpoint,

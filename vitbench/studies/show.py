@@ -19,7 +19,10 @@ def study_table(study: Study, results: Path, states: Mapping[Work, State]) -> St
     """Return the table of a study, as far as there are records."""
     columns = tuple(pair for column in study.columns for pair in _columns_of(column))
     facts = {row.name: facts_of(row) for row in study.rows}
-    about = tuple(dict.fromkeys(name for told in facts.values() for name in told))
+    shared = _shared(facts)
+    told_once = {name for names in shared.values() for name in names}
+    heads = dict.fromkeys(name for told in facts.values() for name in told)
+    about = tuple(name for name in heads if name not in told_once)
     rows = [
         StudyRow(
             row.name,
@@ -35,12 +38,28 @@ def study_table(study: Study, results: Path, states: Mapping[Work, State]) -> St
         name=study.name,
         title=study.title,
         source=study.source,
+        shared=tuple(
+            f"all rows{' but ' if rest else ''}{'; '.join(rest)}: "
+            + ", ".join(f"{name} {text}" for name, text in told.items())
+            for rest, told in shared.items()
+        ),
         about=about,
         columns=tuple(shown for _, _, shown in columns),
         rows=tuple(_with_best(rows)),
         judged=tuple(judge(study, results, states)),
         remarks=tuple(_remarks(study, rows)),
     )
+
+
+def _shared(facts: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, ...], dict[str, str]]:
+    """Return what most rows tell, and all of them alike, by the rows that don't tell it."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in dict.fromkeys(name for told in facts.values() for name in told):
+        rest = tuple(row for row, told in facts.items() if name not in told)
+        texts = {told[name] for told in facts.values() if name in told}
+        if len(texts) == 1 and 2 * len(rest) < len(facts):
+            found.setdefault(rest, {})[name] = texts.pop()
+    return found
 
 
 def _columns_of(column: Column) -> Iterator[tuple[Column, str, StudyColumn]]:

@@ -14,7 +14,7 @@ from vitbench.api import (
     setting,
 )
 from vitbench.kit import PositiveRule
-from vitbench_protocols.adjacency.match import KS
+from vitbench_protocols.adjacency.rank_curve import KS
 
 if TYPE_CHECKING:
     from vitbench.api import Backbone

@@ -30,7 +30,6 @@ from vitbench.kit import (
     to_pixels,
 )
 from vitbench_protocols.adjacency.match import (
-    KS,
     best_threshold,
     choose,
     rank_neighbors,
@@ -38,6 +37,7 @@ from vitbench_protocols.adjacency.match import (
     share,
 )
 from vitbench_protocols.adjacency.pictures import draw_histogram, draw_overlays
+from vitbench_protocols.adjacency.rank_curve import KS
 from vitbench_protocols.adjacency.tables import group_tables
 from vitbench_protocols.adjacency.truth import (
     Bools,

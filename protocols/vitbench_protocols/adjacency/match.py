@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from vitbench_protocols.adjacency.rank_curve import RankCurve
 from vitbench_protocols.adjacency.truth import Bools, Truth
 
-KS = (1, 2, 4, 6, 8)  # neighbors that are chosen by rank, of which the precision is told
-
 Floats = NDArray[np.float64]
 Choose = Literal["top-k", "threshold"]
 

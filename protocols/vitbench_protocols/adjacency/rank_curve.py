@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+KS = (1, 2, 4, 6, 8)  # neighbors that are chosen by rank, of which the precision is told
 Floats = NDArray[np.float64]
 
 

@@ -46,6 +46,7 @@ class AttentiveProbe:
     default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    follows_resampling: ClassVar[bool] = True
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("top1", "top-1", primary=True),
         MetricSpec("top5", "top-5"),

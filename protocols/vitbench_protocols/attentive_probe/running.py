@@ -72,6 +72,10 @@ def _classified(context: Context, split: str) -> ClassificationDataset:
     return dataset
 
 
+def _view(settings: "AttentiveProbe", context: Context) -> ImageView:
+    return ImageView(settings.resize, settings.crop, resampling=context.resampling)
+
+
 def _choose(
     settings: "AttentiveProbe",
     grid: PoolingGrid,
@@ -111,7 +115,7 @@ def _hits(
     size = context.batch_size or BATCH.get(context.device.type, 32)
     batches = [range(at, min(at + size, len(dataset))) for at in range(0, len(dataset), size)]
     mine = distributed.share(batches)
-    view, targets = ImageView(settings.resize, settings.crop), torch.tensor(dataset.targets)
+    view, targets = _view(settings, context), torch.tensor(dataset.targets)
     parts: dict[int, Tensor] = {}
     for batch, pixels in load_batches(dataset, mine, view, workers=context.workers):
         logits = grid(read(pixels)).nan_to_num(nan=-torch.inf)
@@ -132,7 +136,7 @@ def _draw(
 ) -> dict[str, Path]:
     """Draw what the classifier attends to in some images, in red over the image in gray."""
     shown = np.unique(np.linspace(0, len(dataset) - 1, settings.pictures).round().astype(int))
-    view = ImageView(settings.resize, settings.crop)
+    view = _view(settings, context)
     artifacts = {}
     for place in shown.tolist():
         sample = dataset[place]

@@ -90,6 +90,7 @@ class GridTask:
             self._context.seed,
             position // len(self._train),
             "bicubic",
+            self._context.resampling,
         )
         found = crops[self._order[position]]
         return to_pixels(found.image), found.target

@@ -32,6 +32,7 @@ class FeaturePca:
     default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("val",)
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    follows_resampling: ClassVar[bool] = True
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec(
             "effective_rank", "effective rank", unit="", higher_is_better=None, primary=True

@@ -26,7 +26,7 @@ def look(
     settings: "FeaturePca", backbone: Backbone, chosen: Sequence[int], context: Context
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return pixels (n, 3, H, W), patches (n, D, h, w) and attention (n, h, w), on the CPU."""
-    view = ImageView(settings.resize, settings.crop)
+    view = ImageView(settings.resize, settings.crop, resampling=context.resampling)
     singles = [[index] for index in chosen]
     pixels, patches, attention = [], [], []
     batches = load_batches(context.dataset("val"), singles, view, workers=context.workers)

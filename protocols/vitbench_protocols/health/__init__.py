@@ -44,6 +44,7 @@ class Health:
     default_data: ClassVar[str] = "imagenet"
     splits: ClassVar[tuple[str, ...]] = ("val",)
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    follows_resampling: ClassVar[bool] = True
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         _described("rankme", "RankMe", primary=True),
         _described("alpha", "alpha (spectrum's decay)"),

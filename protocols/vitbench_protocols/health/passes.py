@@ -1,7 +1,7 @@
 """The images' passes: features of all blocks, of changed images, and of random views."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,15 +37,14 @@ class Passed:
 class ChangedViews:
     """The center crop of an image, and that crop flipped, shifted and zoomed."""
 
-    resize: int
-    crop: int
+    plain: ImageView
     shift: int  # px, down and to the right
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return pixels, uint8 (4, 3, crop, crop)."""
-        whole = ImageView(self.resize, self.crop)(image)
-        wide = ImageView(self.resize, self.crop + 2 * self.shift)(image)
-        zoomed = ImageView(round(self.resize * ZOOM), self.crop)(image)
+        whole = self.plain(image)
+        wide = replace(self.plain, crop=self.plain.crop + 2 * self.shift)(image)
+        zoomed = replace(self.plain, resize=round(self.plain.resize * ZOOM))(image)
         moved = wide[:, 2 * self.shift :, 2 * self.shift :]
         return torch.stack([whole, whole.flip(2), moved, zoomed])
 
@@ -60,7 +59,8 @@ def pass_images(
         What was kept, on the main process; elsewhere None.
     """
     stride = backbone.info.stage(-1).stride
-    view = ChangedViews(settings.resize, settings.crop, max(1, stride // 2))
+    plain = ImageView(settings.resize, settings.crop, resampling=context.resampling)
+    view = ChangedViews(plain, max(1, stride // 2))
     starts = range(0, len(dataset), BATCH)
     mine = [range(at, min(at + BATCH, len(dataset))) for at in distributed.share(starts)]
     parts: dict[int, dict[str, Any]] = {}
@@ -135,7 +135,14 @@ def pass_views(
     """Return image-level features of random views, (n, q, D), on the main process, else None."""
     found: dict[int, Tensor] = {}
     for number in distributed.share(range(settings.views)):
-        crops = RandomCrops(dataset, settings.crop, VIEW_SCALE, context.seed, number)
+        crops = RandomCrops(
+            dataset,
+            settings.crop,
+            VIEW_SCALE,
+            context.seed,
+            number,
+            resampling=context.resampling,
+        )
         batches = [range(at, min(at + BATCH, len(dataset))) for at in range(0, len(dataset), BATCH)]
         parts = []
         for _, pixels in load_batches(crops, batches, to_pixels, workers=context.workers):

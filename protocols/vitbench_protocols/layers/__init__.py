@@ -87,6 +87,11 @@ class Layers:
         """The splits that are read, the one that is scored last."""
         return self.protocol.splits
 
+    @property
+    def follows_resampling(self) -> bool:
+        """Whether every image is resized as the run's option tells."""
+        return getattr(self.protocol, "follows_resampling", False)
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Score every block, and draw the curve."""
         from vitbench_protocols.layers.running import score_blocks  # imports torch

@@ -98,7 +98,7 @@ class BlockContext:
     def __post_init__(self) -> None:
         whole = self.whole
         self.precision, self.seed, self.workers = whole.precision, whole.seed, whole.workers
-        self.batch_size = whole.batch_size
+        self.resampling, self.batch_size = whole.resampling, whole.batch_size
         self.normalization: Normalization = whole.normalization
         self.scratch: Path = whole.scratch / f"block{self.block}"
         self.output: Path = whole.scratch / f"block{self.block}" / "output"  # not kept

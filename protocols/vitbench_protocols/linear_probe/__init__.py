@@ -43,6 +43,7 @@ class LinearProbe:
     data: ClassVar[DataKind] = "classification"
     default_data: ClassVar[str] = "imagenet"
     needs: ClassVar[frozenset[Need]] = frozenset({"backbone"})
+    follows_resampling: ClassVar[bool] = True
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec("top1", "top-1", primary=True),
         MetricSpec("top5", "top-5"),

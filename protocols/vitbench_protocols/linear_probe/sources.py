@@ -61,7 +61,14 @@ class FreshCrops:
     def batches(self, epoch: int, batches: Sequence[Tensor]) -> Iterator[Vectors]:
         """See `Source.batches`; processes share the chunks of every batch."""
         context = self.context
-        crops = RandomCrops(context.dataset("train"), self.size, self.scale, context.seed, epoch)
+        crops = RandomCrops(
+            context.dataset("train"),
+            self.size,
+            self.scale,
+            context.seed,
+            epoch,
+            resampling=context.resampling,
+        )
         size = CHUNK.get(context.device.type, 64)
         mine = [distributed.share(torch.split(rows, size)) for rows in batches]
         loaded = load_batches(

@@ -120,6 +120,11 @@ class Retrieval:
             return ("val",)
         return (*(("whitening",) if self.whiten else ()), "database", "queries")
 
+    @property
+    def follows_resampling(self) -> bool:
+        """Whether every image is resized as the run's option tells."""
+        return self.view == "cropped"
+
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Rank the database for every query."""
         from vitbench_protocols.retrieval.running import rank_and_score  # imports torch

@@ -40,7 +40,7 @@ def describe(
     """
     pooled, single = settings.features == "pooled", tuple(settings.scales) == (1.0,)
     if settings.view == "cropped" and pooled and single and not boxes:
-        table = context.features(split, FeatureSpec(view=_crop(settings)))
+        table = context.features(split, FeatureSpec(view=_crop(settings, context)))
         return table.vectors() if distributed.is_main() else None
     dataset: Dataset[Sample[Any]] = context.dataset(split)
 
@@ -48,7 +48,7 @@ def describe(
         image = dataset[index].image
         if boxes and boxes[index] is not None:
             image = image.crop(boxes[index])
-        return index, to_pixels(_seen(image, settings))
+        return index, _seen(image, settings, context)
 
     mine = distributed.share(range(len(dataset)))
     found: dict[int, Tensor] = {}
@@ -60,18 +60,20 @@ def describe(
     return torch.stack([whole[place] for place in range(len(dataset))]) if whole else None
 
 
-def _crop(settings: "Retrieval") -> ImageView:
-    return ImageView(round(settings.size * 256 / 224), settings.size)
+def _crop(settings: "Retrieval", context: Context) -> ImageView:
+    short = round(settings.size * 256 / 224)
+    return ImageView(short, settings.size, resampling=context.resampling)
 
 
-def _seen(image: Image.Image, settings: "Retrieval") -> Image.Image:
-    """Return the image as it passes at scale 1."""
-    if settings.view == "squared":
-        return image.resize((settings.size, settings.size), Image.Resampling.BICUBIC)
+def _seen(image: Image.Image, settings: "Retrieval", context: Context) -> Tensor:
+    """Return the image as it passes at scale 1, uint8 (3, H, W)."""
     if settings.view == "cropped":
-        return Image.fromarray(_crop(settings)(image).permute(1, 2, 0).numpy())
-    image.thumbnail((settings.size, settings.size), Image.Resampling.LANCZOS)
-    return image
+        return _crop(settings, context)(image)
+    size = settings.size, settings.size
+    if settings.view == "squared":
+        return to_pixels(image.resize(size, Image.Resampling.BICUBIC))
+    image.thumbnail(size, Image.Resampling.LANCZOS)
+    return to_pixels(image)
 
 
 @torch.inference_mode()

@@ -13,7 +13,6 @@ from vitbench_protocols.segmentation.classes import (
     Classes,
     open_maps,
 )
-from vitbench_protocols.segmentation.outcome import PREDICTIONS, Keeper, finish
 from vitbench_protocols.segmentation.scores import METRICS
 from vitbench_protocols.segmentation.settings import (
     DenseKnn,
@@ -130,6 +129,7 @@ class Segmentation:
 
     def run(self, backbone: "Backbone", context: Context) -> Outcome:
         """Learn from the training images and score every validation image at its own size."""
+        from vitbench_protocols.segmentation.outcome import PREDICTIONS, Keeper, finish
         from vitbench_protocols.segmentation.predict import Problem, predict  # imports torch
 
         val = open_maps(context, "val")

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from vitbench_protocols.adjacency.features import score
 from vitbench_protocols.adjacency.match import (
-    KS,
     best_threshold,
     choose,
     rank_neighbors,
     rank_scores,
     share,
 )
+from vitbench_protocols.adjacency.rank_curve import KS
 from vitbench_protocols.adjacency.truth import Truth
 
 N, SIDE = 3, 4

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitbench.api import Evaluation, RunOptions, evaluate, read_items, resolve
+from vitbench.api import Evaluation, ImageView, RunOptions, evaluate, read_items, resolve
 from vitbench_protocols.health import Health, passes
 from vitbench_protocols.health import statistics as found_by
 from vitbench_protocols.health.passes import ChangedViews, Passed
@@ -76,7 +76,7 @@ def test_places_are_read_where_features_hold_them_and_nowhere_else() -> None:
 
 def test_changed_views_show_the_same_image() -> None:
     pixels = np.arange(40 * 40 * 3, dtype=np.int64).reshape(40, 40, 3) % 251
-    views = ChangedViews(40, 32, 4)(Image.fromarray(pixels.astype(np.uint8)))
+    views = ChangedViews(ImageView(40, 32), 4)(Image.fromarray(pixels.astype(np.uint8)))
     whole, flipped, moved, zoomed = views
     assert torch.equal(flipped.flip(2), whole)
     assert torch.equal(moved[:, :-4, :-4], whole[:, 4:, 4:])

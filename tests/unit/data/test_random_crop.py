@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,13 @@ from vitbench.data.transforms import to_pixels
 
 def crops(folders: Path, *, seed: int = 0, epoch: int = 0) -> RandomCrops:
     return RandomCrops(open_folders(folders, "train"), 24, (0.08, 1.0), seed, epoch)
+
+
+def test_a_fast_crop_is_within_one_level_of_the_exact_one(folders: Path) -> None:
+    fast, exact = replace(crops(folders), resampling="fast"), crops(folders)
+    for index in range(len(exact)):
+        found, expected = (np.asarray(each[index].image, np.int64) for each in (fast, exact))
+        assert np.abs(found - expected).max() <= 1
 
 
 def test_an_address_gives_the_same_crop_and_another_one_gives_another(folders: Path) -> None:

@@ -148,6 +148,7 @@ OPTIONS: dict[str, tuple[Any, bool]] = {  # field: (another value, whether the i
     "results": (Path("elsewhere"), False),
     "device": ("cpu", False),
     "precision": ("bf16", True),
+    "resampling": ("fast", True),
     "seed": (1, True),
     "workers": (1, False),
     "batch_size": (3, False),
@@ -180,6 +181,12 @@ def test_options_count_where_they_can_move_a_score(
         value = (str(tmp_path / "first.txt"),)
     options = RunOptions(data=str(folders))
     assert (identity(KNN, options) != identity(KNN, replace(options, **{field: value}))) == counts
+
+
+def test_exact_resampling_needs_no_word_in_an_identity() -> None:
+    assert RunOptions().computing == {"precision": "fp32"}  # as in every record that there is
+    fast = RunOptions(resampling="fast").computing
+    assert fast == {"precision": "fp32", "resampling": "fast"}
 
 
 def test_threads_do_not_count(folders: Path) -> None:

@@ -1,12 +1,23 @@
 import re
+from pathlib import Path
 
 import pytest
+import torch
 
+from vitbench.download import file_sha256
 from vitbench.errors import CheckpointError, UnknownName
+from vitbench.models import manifest as manifest_files
 from vitbench.models.architecture import Architecture
+from vitbench.models.asked import asked_checkpoint
 from vitbench.models.checkpoint import load_backbone, resolve
+from vitbench.models.export import save_backbone
 from vitbench.models.factory import find_architecture
-from vitbench.models.manifest import find_manifest, manifest_names, parse_manifest
+from vitbench.models.manifest import (
+    find_manifest,
+    manifest_names,
+    parse_manifest,
+    shipped_weights,
+)
 from vitbench.models.swin_architecture import SwinArchitecture
 
 TEXT = """
@@ -23,7 +34,7 @@ source = "us"
 def test_every_manifest_is_whole(name: str) -> None:
     manifest = find_manifest(name)
     assert manifest.name == name
-    assert manifest.published
+    assert manifest.published or manifest.file
     assert manifest.url.startswith("https://") or manifest.note
     assert not manifest.file_sha256 or re.fullmatch(r"[0-9a-f]{64}", manifest.file_sha256)
     assert all(value.source for value in manifest.published)
@@ -65,11 +76,50 @@ def test_what_is_not_known_stays_empty() -> None:
         (TEXT + "position_rule = 'bilinear'", "position_rule"),
         (TEXT + "nonsense", "not TOML"),
         (TEXT.replace('"mine"', '"other"'), "calls itself 'other'"),
+        (TEXT + "file = 'a.safetensors'", "without its `file_sha256`"),
+        (TEXT + "file = '../a.safetensors'", "file"),
+        (TEXT + "file = 'a.pth'", "file"),
     ],
 )
 def test_a_wrong_manifest_says_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         parse_manifest(text, name="mine")
+
+
+def test_weights_that_come_with_vitbench_are_small_and_load() -> None:
+    shipped = {
+        name: path for name in manifest_names() if (path := shipped_weights(find_manifest(name)))
+    }
+    assert set(shipped) >= {"dino-vitmini16-imagenette", "selfpatch-vitmini16-imagenette"}
+    assert sum(path.stat().st_size for path in shipped.values()) < 6_000_000
+    for name in shipped:
+        checkpoint = resolve(name)
+        backbone = load_backbone(checkpoint)
+        assert checkpoint.manifest is not None
+        assert backbone.info.heads == checkpoint.manifest.heads
+        assert backbone.info.arch == checkpoint.manifest.arch
+        assert next(backbone.parameters()).dtype == torch.float32
+
+
+def test_weights_beside_a_manifest_are_taken_if_they_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = load_backbone(resolve("random:vit_micro_patch8_64"))
+    weights = tmp_path / "mine.safetensors"
+    save_backbone(backbone, weights, method="dino")
+    text = TEXT.replace("vit_tiny_patch16_224", "vit_micro_patch8_64")
+    told = f"file = '{weights.name}'\nfile_sha256 = '{file_sha256(weights)}'"
+    (tmp_path / "mine.toml").write_text(f"{text}{told}")
+    monkeypatch.setattr(manifest_files, "_files", lambda: {"mine": tmp_path / "mine.toml"})
+    found = resolve("mine")
+    assert found.name == "mine"
+    assert found.sha256 == resolve(str(weights)).sha256
+    asked = asked_checkpoint("mine", {})
+    assert asked is not None
+    assert [path for path, _ in asked.files] == [weights]
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="not the one that was installed"):
+        resolve("mine")
 
 
 def test_an_unknown_field_is_an_error() -> None:

@@ -64,3 +64,10 @@ def test_boards_of_one_protocol_on_the_same_data_are_told_apart(make_record: Mak
     ]
     named = make_record(protocol={"spec_id": "d" * 64, "preset": "dino", "settings": {}})
     assert [one.variant for one in build_leaderboards([knn, named])][1] == "dino"
+
+
+def test_a_time_is_told_over_passes_not_over_images(make_record: MakeRecord) -> None:
+    named = {"profile": "timed passes", "knn": "images"}
+    for protocol, noun in named.items():
+        (board,) = build_leaderboards([make_record(protocol={"name": protocol})])
+        assert board.items_name == noun

@@ -66,9 +66,22 @@ def test_a_printed_value_stands_beside_the_measured_one_with_their_difference(
     study = read_study(CLAIMED, "two")
     leave(study, answer, 75.0, 40.0)
     text = shown(study, results, "markdown").replace("\\", "")
-    assert "| one | 0.2 M | 300 | **75.0 [73.0, 77.0] · 74.5 · +0.5** | missing |" in text
+    assert "| one | 300 | **75.0 [73.0, 77.0] · 74.5 · +0.5** | missing |" in text
     cells = json.loads(shown(study, results, "json"))["rows"][0]["cells"]
     assert [cells[0]["value"], cells[0]["printed"], cells[0]["comparable"]] == [75.0, 74.5, True]
+
+
+def test_what_all_rows_have_is_told_once(results: Path) -> None:
+    rows = {"one": 1, "two": 1, "three": 2, "four": None}
+    tables = "".join(
+        f'[rows.{name}]\ncheckpoint = "{name}"\nabout = {{ lab = "ours"'
+        + (f", length = {length}, data = 'all'" if length else "")
+        + " }\n"
+        for name, length in rows.items()
+    )
+    text = shown(read_study(tables + "[columns.knn]\n", "rows"), results, "markdown")
+    assert "\n\nall rows: lab ours\n\nall rows but four: data all\n\n" in text
+    assert "|  | length | knn" in text
 
 
 @pytest.mark.parametrize("data", [{}, {"name": "synthetic", "items": 50000}])

@@ -120,5 +120,11 @@ def test_a_protocol_is_checked_with_the_settings_that_were_typed(
     assert (told["of"], "spec" in told) == ("retrieval", False)  # which it makes itself
     assert main(["check-plugin", "linear-probe", "--epochs", "0"]) == 2
     assert "--epochs is 0" in capsys.readouterr().err
+    assert main(["check-plugin", "davis", "--resolution", "64"]) == 0
+    said = capsys.readouterr().out
+    assert said == (
+        "scorer davis: not checked, it takes no settings; leave out --resolution\n"
+        "protocol davis --resolution 64\n"
+    )
     assert main(["check-plugin", "dino", "--epochs", "2"]) == 2
     assert "a recipe is checked without settings" in capsys.readouterr().err
