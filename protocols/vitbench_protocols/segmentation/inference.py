@@ -13,6 +13,7 @@ from torch.nn import functional
 from vitbench.api import Normalization
 from vitbench.kit import Pixels, Size, fitted, resize_image, send, to_pixels
 from vitbench_protocols.segmentation.classes import Indices
+from vitbench_protocols.segmentation.enlarging import largest_class
 from vitbench_protocols.segmentation.settings import Inference
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
@@ -44,24 +45,36 @@ def classify(settings: Inference, image: Pixels, segmenter: Segmenter) -> Indice
     size: Size = (image.shape[0], image.shape[1])
     views = list(_views(settings, image, segmenter))
     if len(views) == 1:
-        scores = _upsample(_seen(settings, views[0], segmenter), size)
-    else:
-        scores = torch.zeros(())
-        for view in views:
-            seen = _upsample(_seen(settings, view, segmenter), size)
-            found = segmenter.probabilities(seen)
-            scores = scores + (found.flip(-1) if view.flipped else found)
-    classes: Indices = scores[0].argmax(dim=0).to(torch.int16).cpu().numpy()
-    return classes
+        return _indices(_of_one_view(settings, views[0].image, size, segmenter))
+    scores = torch.zeros(())
+    for view in views:
+        seen = _upsample(_seen(settings, view, segmenter), size)
+        found = segmenter.probabilities(seen)
+        scores = scores + (found.flip(-1) if view.flipped else found)
+    return _indices(scores[0].argmax(dim=0))
+
+
+def _of_one_view(settings: Inference, image: Tensor, size: Size, segmenter: Segmenter) -> Tensor:
+    """Return the class of every pixel (H, W) from one view of an image."""
+    seen: Size = (image.shape[-2], image.shape[-1])
+    if len(list(windows(seen, settings.window, settings.stride))) > 1:
+        scores = _upsample(_seen(settings, _View(image, flipped=False), segmenter), size)
+        return scores[0].argmax(dim=0)
+    whole = padded(image, segmenter.patch_px)
+    (scores,) = segmenter.scores(whole)
+    return largest_class(scores, (whole.shape[-2], whole.shape[-1]), seen, size)
+
+
+def _indices(classes: Tensor) -> Indices:
+    found: Indices = classes.to(torch.int16).cpu().numpy()
+    return found
 
 
 def classify_square(side: int, image: Pixels, segmenter: Segmenter) -> Indices:
     """Return the class of every pixel of an image that is squeezed to a square, (side, side)."""
     seen = squared(image, side)
     scores = segmenter.scores(segmenter.normalization(send(seen, segmenter.device)))
-    classes = _upsample(scores, (side, side))[0].argmax(dim=0)
-    found: Indices = classes.to(torch.int16).cpu().numpy()
-    return found
+    return _indices(_upsample(scores, (side, side))[0].argmax(dim=0))
 
 
 def squared(image: Pixels, side: int) -> Tensor:
