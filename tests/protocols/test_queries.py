@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vitbench import bootstrap
 from vitbench.api import (
     Evaluation,
     EvaluationProtocol,
@@ -117,7 +118,7 @@ def test_a_gap_of_other_images_is_paired_by_class(
         copy = tmp_path / "moved" / path.parent.name / f"new{path.name}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    monkeypatch.setattr(gap, "RESAMPLES", 50)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 50)
     found = run("knn", folders, tmp_path, queries=str(tmp_path / "moved"))
     assert "the gap to val is paired by class, 3 of them" in found.record.notes
     assert values(found)["gap"] == 0.0

@@ -21,7 +21,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (store / "lock").touch()
     (tmp_path / "features" / "cccccccc").mkdir()
     parts = ("gate", "runs", "checkpoints", "named", "synthetic-v1", "digests", "screened")
-    for name in (*parts, "listings", "resamples"):
+    for name in (*parts, "listings", "resamples", "known"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thing").write_bytes(b"12345")
     return tmp_path
@@ -40,6 +40,7 @@ def paths(*words: str) -> set[str]:
         ("imagenet", {"features/aaaaaaaa"}),
         ("coco/val", {"features/bbbbbbbb"}),
         ("gate", {"gate/thing"}),
+        ("known", {"known/thing"}),
         ("downloads", {"checkpoints/thing"}),
         ("runs", {"runs/thing"}),
         ("digests", {"digests/thing", "screened/thing", "listings/thing"}),

@@ -17,9 +17,10 @@ from PIL import Image
 
 from vitbench.data.content import Digests, images_fingerprint
 from vitbench.data.dataset import open_dataset
-from vitbench.data.transforms import AS_IT_IS, Normalization
+from vitbench.data.transforms import Normalization
 from vitbench.engine.context import open_data
 from vitbench.engine.options import Reporter, RunOptions
+from vitbench.engine.presets import described
 from vitbench.engine.protocol import Scoring, protocols, scorers
 from vitbench.engine.run import Run
 from vitbench.models.backbone import Backbone
@@ -248,11 +249,7 @@ def test_every_setting_counts_unless_it_is_declared_not_to(
     kind: Any, path: tuple[str, ...]
 ) -> None:
     def spec(component: Any) -> str:
-        nobody = Subject(kind="checkpoint", name="", sha256="")
-        nothing: Any = None
-        cpu = torch.device("cpu")
-        run = Run(component, nobody, RunOptions(), Reporter(), nothing, cpu, AS_IT_IS)
-        return run.protocol().spec_id
+        return described(component, RunOptions().computing).spec_id
 
     assert (spec(kind()) != spec(with_other(kind(), path))) == counts(kind(), path)
 
