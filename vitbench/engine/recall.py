@@ -33,7 +33,7 @@ def recall_evaluation(
         data: The data of the options, open.
     """
     known = recall_checkpoint(asked)
-    if known is None or distributed.world_size() > 1:  # one file more on another machine
+    if known is None or distributed.world_size() > 1:  # other machines may see other files
         return None
     normalization, origin = normalization_of(protocol, known)
     subject = subject_of(known, normalization, origin, None)

@@ -32,8 +32,8 @@ class AskedCheckpoint:
     files: tuple[tuple[Path, tuple[int, ...]], ...]  # with what tells a file from its later states
 
     def is_unchanged(self) -> bool:
-        """Whether no file was written since it was hashed."""
-        return all(_facts_of(path) == facts for path, facts in self.files)
+        """Whether no file was written or removed since it was hashed."""
+        return all(path.exists() and _facts_of(path) == facts for path, facts in self.files)
 
 
 def asked_checkpoint(spec: str, facts: Mapping[str, Any]) -> AskedCheckpoint | None:

@@ -66,6 +66,8 @@ def test_a_file_that_was_written_meanwhile_is_seen(tmp_path: Path) -> None:
     assert asked.is_unchanged()
     saved(path, seed=1)
     assert not asked.is_unchanged()
+    path.unlink()
+    assert not asked.is_unchanged()
 
 
 def test_a_run_is_known_by_its_backbone_and_a_folder_by_all_that_describes_it(
