@@ -24,7 +24,6 @@ SHORT = {
     "image_path": (),
     "sanity_check": (),
     "linear_sweep": (),
-    "neighbor": ("--seconds", "20"),
     "report": ("--records", "1000"),
     "adjacency": ("--images", "50"),
     "opening": ("--files", "0"),
