@@ -74,7 +74,6 @@ def main() -> int:
     parser.add_argument("--heads", type=int, default=9)
     flags = parser.parse_args()
     torch.set_num_threads(1)
-    shape = (flags.rows, flags.dim, flags.heads)
     met = True
     for classes in (10, 1000):
         found = times(flags.rows, flags.dim, flags.heads, classes=classes)

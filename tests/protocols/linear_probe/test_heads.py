@@ -1,16 +1,22 @@
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from vitbench_protocols.linear_probe import heads as heads_module
 from vitbench_protocols.linear_probe.heads import make_heads, places
 from vitbench_protocols.linear_probe.training import Schedule
 
 CPU = torch.device("cpu")
-RATES = (0.01, 0.3)
+RATES = (0.01, 0.3, 0.1)
 
 
-def test_heads_learn_what_separate_linear_layers_learn_under_sgd() -> None:
+@pytest.mark.parametrize("kept", [1, heads_module.KEPT])  # one head after another, all at once
+def test_heads_learn_what_separate_linear_layers_learn_under_sgd(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads_module, "KEPT", kept)
     generator = torch.Generator().manual_seed(1)
     heads = make_heads(RATES, 12, 5, seed=3, device=CPU)
     layers = [nn.Linear(12, 5) for _ in RATES]
