@@ -9,7 +9,7 @@ from vitbench_protocols.linear_probe.heads import make_heads, places
 from vitbench_protocols.linear_probe.training import Schedule
 
 CPU = torch.device("cpu")
-RATES = (0.01, 0.3, 0.1)
+RATES = (0.01, 0.3)
 
 
 @pytest.mark.parametrize("kept", [1, heads_module.KEPT])  # one head after another, all at once
