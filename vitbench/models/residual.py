@@ -30,9 +30,10 @@ def add_branch(x: Tensor, branch: Tensor, drop_path: nn.Module) -> Tensor:
     scales = drop_path.scales() if isinstance(drop_path, DrawnDropPath) else None
     if scales is None:
         branch = drop_path(branch)
-        # no gradient needs the branch: its memory takes the sum, with the same digits
-        in_place = branch.dtype == x.dtype and not torch.is_grad_enabled()
-        return branch.add_(x) if in_place else x + branch
+        if torch.is_grad_enabled():
+            return x + branch
+        # no gradient needs the branch, or its copy: its memory takes the sum, with the same digits
+        return branch.to(torch.promote_types(branch.dtype, x.dtype)).add_(x)
     run: Any = _AddScaled.apply
     return run(x, branch, scales.view(-1, *[1] * (x.ndim - 1)))  # type: ignore[no-any-return]
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vitbench.models.layers import Gelu, Linear, PatchConv, put_layers
+from vitbench.models.layers import Gelu, Linear, PatchConv, linear, put_layers
 from vitbench.models.residual import add_branch
 
 
@@ -65,6 +65,38 @@ def test_kept_casts_give_autocasts_numbers(bias: bool) -> None:
             assert layer(x).equal(functional.linear(x, layer.weight, layer.bias))
         assert layer(x).equal(functional.linear(x, layer.weight, layer.bias))  # fp32 again
         layer.weight.copy_(torch.randn(32, 64, generator=generator))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(192,), (0, 192), (1, 192), (2, 197, 192), (1, 3, 50, 192)])
+def test_a_bfloat16_product_that_learns_nothing_has_the_same_digits(
+    shape: tuple[int, ...], bias: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator)
+    weight = torch.randn(64, 192, generator=generator).bfloat16()
+    added = torch.randn(64, generator=generator).bfloat16() if bias else None
+    expected = functional.linear(x.bfloat16(), weight, added)
+    with torch.inference_mode():
+        assert linear(x.bfloat16(), weight, added).equal(expected)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert linear(x, weight, added).equal(expected)
+        with pytest.raises(RuntimeError, match="same dtype"):
+            linear(x, weight, added)
+
+
+def test_gradients_pass_through_a_frozen_layer_and_reach_a_bias_that_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(8, 64, generator=generator).requires_grad_()
+    layer = Linear(64, 32).requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x).sum().backward()
+    torch.testing.assert_close(x.grad, layer.weight.sum(0).expand(8, 64), rtol=0.02, atol=0.02)
+    layer.bias.requires_grad_(True)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x.detach()).sum().backward()
+    assert layer.bias.grad is not None
+    assert layer.bias.grad.equal(torch.full((32,), 8.0))
 
 
 def test_every_linear_layer_below_a_module_is_replaced() -> None:
