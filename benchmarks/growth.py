@@ -12,8 +12,6 @@ import argparse
 import math
 import os
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.child_process import Work, measured
 from benchmarks.items import detection_items, write_annotations, write_folders
 from benchmarks.verdict import told
 from vitbench import bootstrap, neighbors
@@ -44,7 +43,6 @@ from vitbench_protocols.detection.truth import Truth
 MOST = 1.1  # exponent
 SORTING = 1.3  # n log n, and at 100 times no longer in the processor's cache
 SECONDS, BYTES = 0.05, 100e6  # below these an exponent says nothing
-Work = Callable[[], object]
 Prepare = Callable[[int, Path], Work]  # size and an empty folder -> what is timed
 
 
@@ -189,39 +187,6 @@ CASES: dict[str, Case] = {
 }
 
 
-def measured(case: Case, size: int) -> tuple[float, float]:
-    """Run one size in a child process; return seconds of CPU time and bytes."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            with tempfile.TemporaryDirectory(prefix="vitbench-") as folder:
-                os.environ["VITBENCH_CACHE"] = f"{folder}/cache"
-                work = case.prepare(size, Path(folder) / "data")
-                Path("/proc/self/clear_refs").write_text("5")  # the highest memory starts from here
-                before, start = memory("VmRSS"), time.process_time()
-                work()
-                seconds = time.process_time() - start
-                os.write(write, f"{seconds} {memory('VmHWM') - before}".encode())
-                status = 0
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read) as stream:
-        told = stream.read()
-    if os.waitpid(child, 0)[1]:
-        sys.exit(f"{case.of}: {size} failed")
-    seconds, taken = map(float, told.split())
-    return seconds, taken
-
-
-def memory(name: str) -> float:
-    """Return one of Linux's figures of this process, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith(name))
-
-
 def exponent(small: float, large: float, least: float) -> float | None:
     """Return the exponent over a factor of 10."""
     return math.log10(large / max(small, least / 10)) if large > least else None
@@ -238,7 +203,8 @@ def main() -> int:
     failed = 0
     for name in wanted:
         case = CASES[name]
-        found = [measured(case, case.size * factor) for factor in (1, 10, 100)]
+        sizes = [case.size * factor for factor in (1, 10, 100)]
+        found = [measured(f"{name}, {size}", partial(case.prepare, size)) for size in sizes]
         exponents = [
             exponent(found[1][part], found[2][part], least)
             for part, least in enumerate((SECONDS, BYTES))

@@ -19,14 +19,16 @@ from benchmarks.verdict import BAR
 PAGE = Path(__file__).with_name("RESULTS.md")
 SHORT = {
     "startup": ("--rounds", "2"),
-    "features": ("--arch", "vit_tiny_patch16_224", "--rounds", "4"),
+    "features": ("--arch", "vit_tiny_patch16_224", "vit_small_patch16_224", "--rounds", "12"),
     "knn": ("--bank", "20000", "--queries", "500"),
     "image_path": (),
     "sanity_check": (),
     "linear_sweep": (),
     "report": ("--records", "1000"),
     "adjacency": ("--images", "50"),
-    "opening": ("--files", "0"),
+    "dense_knn": (),
+    "opening": (),
+    "memory": (),
     "growth": ("knn-bank", "knn-queries", "turns", "mean-resampled", "ap-by-image"),
 }
 HEAD = """\
@@ -39,10 +41,9 @@ too; runs on real files are in `RUNS.md`.
 
 {conditions}
 
-| what is not the model's | goal | found | | `python -m` |
+| what | goal | found | | `python -m` |
 | --- | --- | --- | --- | --- |
-{rows}| `open_folders`, 1,281,167 files | 3 s of CPU | | takes minutes | `benchmarks.opening` |
-"""
+{rows}"""
 
 
 class Section(NamedTuple):

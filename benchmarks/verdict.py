@@ -13,6 +13,6 @@ def told(what: str, figure: float, most: float, unit: str = "s of CPU") -> bool:
         unit: Of both.
     """
     met = figure <= most
-    cells = (what, f"{most:g} {unit}", f"{figure:.2f}", "met" if met else "**missed**")
+    cells = (what, f"{most:.3g} {unit}", f"{figure:.2f}", "met" if met else "**missed**")
     print(f"{BAR} {f' {BAR} '.join(cells)} {BAR}", flush=True)
     return met

@@ -21,6 +21,8 @@ from vitbench.errors import DatasetError
 from vitbench.outside_files import read_bytes, reason, refused_as
 
 DEEP_MODES = ("I", "F")  # and I;16, I;16B, …: one channel of more than 8 bits
+JPEG_END = b"\xff\xd9"
+JPEG_TAIL = 4096  # bytes in which zeros may follow the end
 RESTORE = "restore the file"
 SHRINK = "write it smaller"
 TO_8_BITS = (
@@ -139,6 +141,22 @@ def open_header(name: str, data: bytes) -> Image.Image:
     """Read the header of an image file; raises CorruptImage as `decode` does."""
     with refused_as(partial(_refusal, name)):
         return _open(data)
+
+
+def early_refusal(read: Callable[[], tuple[str, bytes]]) -> CorruptImage | None:
+    """Return the error that `refusal` would, without decoding a JPEG whose last bytes are there.
+
+    Most broken images are no images, or cut off. What is wrong within the bits of a JPEG is left to
+    `decode`.
+    """
+    try:
+        name, data = read()
+        with refused_as(partial(_refusal, name)):
+            if is_plain_jpeg(_open(data)) and data[-JPEG_TAIL:].rstrip(b"\0").endswith(JPEG_END):
+                return None
+    except CorruptImage as error:
+        return error
+    return refusal(lambda: (name, data))
 
 
 def refusal(read: Callable[[], tuple[str, bytes]]) -> CorruptImage | None:

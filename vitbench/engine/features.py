@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vitbench import distributed
 from vitbench.cache import cache_place, find_cached, writing_to_cache
+from vitbench.data.decode import CorruptImage
 from vitbench.data.kinds import ClassificationDataset, ImageDataset
 from vitbench.data.loader import load_batches
 from vitbench.data.readback import Fetched, one_behind
@@ -139,6 +140,7 @@ def extract(
 
     Raises:
         CacheError: The features can't be written.
+        CorruptImage: An image can't be decoded.
     """
     run.backbone.check_images(spec.view.crop, spec.view.crop)
     identity = run.identity(images, spec.view)
@@ -228,7 +230,8 @@ def _fill(
     kept = store.batches(outputs, [len(batch) for batch in batches])
     finished = distributed.compute_on_main(lambda: frozenset(kept.finished()))
     mine = distributed.share([n for n in range(len(batches)) if n not in finished])
-    done, passed, problem = sum(len(batches[n]) for n in finished), 0, None
+    done, passed = sum(len(batches[n]) for n in finished), 0
+    problem: CacheError | CorruptImage | None = None
     try:
         with kept.writer(len(mine)) as writer:
             loaded = load_batches(dataset, [batches[n] for n in mine], view, workers=run.workers)
@@ -240,7 +243,7 @@ def _fill(
                 passed += images
                 ready = min(done + passed * distributed.world_size(), len(dataset))
                 progress(f"features of {dataset.info.split}", ready, len(dataset), "images")
-    except CacheError as error:  # the other processes hear of it
+    except (CacheError, CorruptImage) as error:  # the other processes hear of it
         problem = error
     problems = [error for error in distributed.gather(problem) if error is not None]
     if problems:

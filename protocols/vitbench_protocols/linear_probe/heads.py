@@ -59,11 +59,13 @@ class Heads:
             yield Heads(self.rates[first : first + most], *(tensor[values] for tensor in whole))
 
     def _step(self, features: Tensor, labels: Tensor, scale: float, momentum: float) -> None:
-        gradient = self.logits(features).softmax(dim=2)  # of the summed loss by the logits
-        gradient[torch.arange(len(labels), device=labels.device), :, labels] -= 1
-        gradient = gradient.flatten(1).div_(len(labels))  # (B, H * C)
-        self.weight_momentum.addmm_(gradient.T, features, beta=momentum)
-        self.bias_momentum.mul_(momentum).add_(gradient.sum(dim=0))
+        logits = torch.addmm(self.bias[:, None], self.weight, features.T)
+        # items last: so few classes would not fill a vector of the processor
+        gradient = logits.view(len(self.rates), -1, len(labels)).softmax(dim=1)  # of the summed loss
+        gradient[:, labels, torch.arange(len(labels), device=labels.device)] -= 1
+        gradient, mean = gradient.flatten(0, 1), 1 / len(labels)  # (H * C, B)
+        self.weight_momentum.addmm_(gradient, features, beta=momentum, alpha=mean)
+        self.bias_momentum.mul_(momentum).add_(gradient.sum(dim=1), alpha=mean)
         rates = (self.rates * scale).repeat_interleave(len(self.bias) // len(self.rates))
         self.weight.addcmul_(self.weight_momentum, rates[:, None], value=-1)
         self.bias.addcmul_(self.bias_momentum, rates, value=-1)

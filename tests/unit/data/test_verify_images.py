@@ -1,10 +1,13 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from vitbench.data import verify_images as verify
 from vitbench.data.classified import ClassifiedImages
+from vitbench.data.decode import CorruptImage, early_refusal, refusal
 from vitbench.data.folders import open_folders
 from vitbench.data.verify_images import verify_images
 from vitbench.errors import DatasetError
@@ -49,3 +52,46 @@ def test_more_broken_images_than_may_be_skipped_are_an_error(dataset: Classified
         verify_images(dataset, fingerprint="x", skip=2, workers=1, progress=lambda *_: None)
     assert "--skip-corrupt 3" in found.value.hint
     assert found.value.found.startswith("val/ant/1.jpg: image file is truncated")
+
+
+def _decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the name of every image that is decoded from now on."""
+    names: list[str] = []
+    whole = verify.refusal
+
+    def noted(read: verify.Read) -> CorruptImage | None:
+        names.append(read()[0])
+        return whole(read)
+
+    monkeypatch.setattr(verify, "refusal", noted)
+    return names
+
+
+def test_images_that_end_as_they_should_are_decoded_only_if_some_may_be_left_out(
+    dataset: ClassifiedImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = _decoded(monkeypatch)
+    whole = dataset.subset([0, 2, 3])
+    for _ in range(2):
+        assert verify_images(
+            whole, fingerprint="three", skip=0, workers=1, progress=lambda *_: None
+        ) == (whole, ())
+    assert decoded == []
+    for _ in range(2):  # what was seen early does not stand for all that can be seen
+        assert verify_images(
+            whole, fingerprint="three", skip=1, workers=1, progress=lambda *_: None
+        ) == (whole, ())
+    assert len(decoded) == 3
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 100])
+def test_an_early_look_finds_what_decoding_would(
+    dataset: ClassifiedImages, tmp_path: Path, tail: bytes
+) -> None:
+    path = tmp_path / "val" / "ant" / "0.jpg"
+    path.write_bytes(path.read_bytes() + tail)
+    for number in range(len(dataset)):
+        early, late = (
+            look(partial(dataset.encoded, number)) for look in (early_refusal, refusal)
+        )
+        assert str(early) == str(late)
