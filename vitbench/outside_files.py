@@ -92,7 +92,7 @@ def refused_as(refusal: Callable[[Exception], VitbenchError]) -> Iterator[None]:
 
 
 def unless_broken(read: Callable[[], T]) -> T | None:
-    """Return what a file of the cache holds; None where it can't be read: it is made again."""
+    """Return what can be read; None where it can't: the caller has another way to it."""
     try:
         with parsing("the file"):
             return read()

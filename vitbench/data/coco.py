@@ -115,8 +115,8 @@ def _check(path: Path, images: Sequence[int], objects: Objects, categories: Sequ
         raise contradiction(path, "has category ids that are too far apart", found)
     boxes = objects.boxes
     for wrong, rows in (
-        ("box has a negative side", boxes[:, 2:].min(axis=1, initial=0) < 0),
-        (f"box lies beyond {FARTHEST:g} px", np.abs(boxes).max(axis=1, initial=0) > FARTHEST),
+        ("box has a negative side", (boxes[:, 2:] < 0).any(axis=1)),
+        (f"box lies beyond {FARTHEST:g} px", (np.abs(boxes) > FARTHEST).any(axis=1)),
     ):
         if rows.any():
             first = int(rows.argmax())
