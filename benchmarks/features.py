@@ -54,7 +54,8 @@ def compared(arch: str, size: tuple[int, int], count: int, given: argparse.Names
         f"{arch}, {count} x {size[0]} x {size[1]} px, one thread;"
         f" ours less timm's at most {difference:.0e}"
     )
-    runs, found = ways(backbone, arch, images, given), {}
+    runs = ways(backbone, arch, images, given)
+    found: dict[str, Timing] = {}
     for kind, more in ROUNDS.items():
         found |= race({n: run for n, run in runs.items() if kind in n}, more * given.rounds)
     for name, timing in found.items():
