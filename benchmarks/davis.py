@@ -36,7 +36,7 @@ from vitbench.models.timm_backbone import TimmBackbone, build_backbone
 from vitbench_protocols.davis import Davis
 from vitbench_protocols.davis.follow import Follower
 from vitbench_protocols.davis.frames import first_labels, frame_size, mask_grid
-from vitbench_protocols.davis.propagate import Propagator, outside_window
+from vitbench_protocols.davis.propagate import Propagator, Span, outside_window
 from vitbench_protocols.davis.score import DavisMasks
 
 FEATURES, BF16, PROPAGATION, JF, WHOLE = "features", "features, bf16", "propagation", "J&F", "whole"
@@ -240,7 +240,9 @@ def floors(ours: Ours, frames: int) -> dict[str, float]:
     info, (h, w) = ours.backbone.info, ours.grid
     tokens, width = h * w + info.prefix_tokens, info.embed_dim
     block = 24 * tokens * width**2 + 4 * tokens**2 * width  # four linear maps of 12 D^2, attention
-    windowed = int((~outside_window(PRESET.rules, range(w), range(w), h)).sum())
+    windowed = int(
+        (~outside_window(PRESET.rules, *(Span(range(side), range(side)) for side in (w, h)))).sum()
+    )
     step = 2 * windowed * width * (1 + PRESET.context_frames)
     print(f"a large product: {rate / 1e9:.0f} GFLOP/s")
     return {FEATURES: frames * info.depth * block / rate, PROPAGATION: frames * step / rate}

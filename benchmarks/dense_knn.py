@@ -45,7 +45,7 @@ def searched(memory: int) -> bool:
     patches = GRID[0] * GRID[1]
     rows = normalize(torch.randn(memory + max(IMAGES) * patches, WIDTH, generator=generator), dim=1)
     bank = Bank(rows[:memory])
-    queries = rows[memory:].split(patches)
+    queries = torch.split(rows[memory:], patches)
 
     def search(together: int) -> None:
         for first in range(0, len(queries), together):
@@ -53,8 +53,9 @@ def searched(memory: int) -> bool:
 
     found = race({count: partial(search, count) for count in IMAGES}, 3)
     taken = {count: 1e3 * timing.least / len(queries) for count, timing in found.items()}
+    print(f"  {NEIGHBORS}-NN of {patches} patches")
     for count, each in taken.items():
-        print(f"  {NEIGHBORS}-NN of {patches} patches, {count:2} images together {each:8.1f} ms an image")
+        print(f"  {count:2} images together {each:8.1f} ms an image")
     what = f"dense k-NN image by image, {memory:,} patches remembered"
     return told(what, taken[1] / min(taken.values()), GAIN, "of the time of several together")
 

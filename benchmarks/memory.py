@@ -8,7 +8,6 @@ Features and frames are random numbers in the sizes of a ViT-S. With `--pass-at-
 """
 
 import argparse
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.child_process import Prepare, Work, measured
 from benchmarks.stopwatch import conditions
 from benchmarks.verdict import told
 from vitbench.engine.feature_store import Batches
+from vitbench.freed_memory import keep_freed_memory
 from vitbench.models.timm_backbone import build_backbone
 from vitbench.neighbors import Bank
 from vitbench_protocols.davis.propagate import Propagator, Rules
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--pass-at-1080p", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as evaluations do
     print(conditions())
     images = f"{given.images:,} images, ViT-S"
     met = [

@@ -121,6 +121,22 @@ def test_a_corrupt_image_may_be_left_out(damaged: Path, tmp_path: Path) -> None:
     )
 
 
+def test_what_is_wrong_inside_a_jpeg_is_told_by_the_pass_and_may_be_left_out(
+    damaged: Path, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = damaged / "train" / "red" / "0.jpg"
+    Image.open(folders / "train" / "red" / "0.png").save(path)
+    whole = path.read_bytes()
+    code = whole.index(b"\xff\xc4") + 5  # how many words a Huffman code has of each length
+    path.write_bytes(whole[:code] + b"\xff" * 16 + whole[code + 16 :])
+    said = fails(knn(damaged, tmp_path / "results"), capsys)
+    assert "train/red/0.jpg' can't be read" in said
+    assert "--skip-corrupt" in said
+    assert main([str(word) for word in knn(damaged, tmp_path, "--skip-corrupt", 1)]) == 0
+    record = next((tmp_path / "knn").glob("*.json")).read_text()
+    assert "left out 1 broken images: train/red/0.jpg" in record
+
+
 def test_a_results_folder_that_can_not_be_written(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ from vitbench_protocols.davis.frames import (
     load_frame,
     mask_grid,
 )
-from vitbench_protocols.davis.propagate import Propagator, Rules, outside_window
+from vitbench_protocols.davis.propagate import Propagator, Rules, Span, outside_window
 
 VALUES = Path(__file__).parent / "values"
 SIZES = json.loads((VALUES / "davis_sizes.json").read_text())
@@ -66,7 +66,7 @@ def test_one_step_is_the_official_one(context: int, radius: int, upright: bool) 
 
 
 def test_the_window_is_the_official_one() -> None:
-    outside = outside_window(Rules(radius=2), range(5), range(5), 6)
+    outside = outside_window(Rules(radius=2), Span(range(5), range(5)), Span(range(6), range(6)))
     np.testing.assert_array_equal(~outside.numpy(), UNIT["mask_h5_w6_r2"].astype(bool))
 
 

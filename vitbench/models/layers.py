@@ -116,7 +116,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @cache
 def _multiplies_bfloat16() -> bool:
     """Whether oneDNN is there and has products for bfloat16 on this processor."""
-    if not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not there or platform.machine() not in ("x86_64", "AMD64"):
         return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 

@@ -1,13 +1,13 @@
 """Carry labels from frame to frame: each patch takes those of the patches most like it.
 
-Patches are compared only within a window. The grid is cut into strips across its longer side; of
-the affinity, the part that a strip's windows reach is formed, over all context frames at once, and
-nothing else.
+Patches are compared only within a window. The grid is cut into tiles; of the affinity, the part
+that a tile's windows reach is formed, over all context frames at once, and nothing else.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from vitbench.kit import send
 
-# tokens: narrow enough to waste little, wide enough for fast matrix products and few launches
-STRIP = {"cpu": 4, "cuda": 16}
+# tokens along the longer side and across it: few enough to waste little, enough for fast matrix
+# products and few launches
+TILE = {"cpu": (4, 32), "cuda": (16, 128)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +35,23 @@ class Rules:
     repeat_first: bool = False  # copies of the first frame stand in for frames not there yet
 
 
-class _Strip(NamedTuple):
-    """Queries between two lines of the grid, and the lines that their windows reach."""
+class Span(NamedTuple):
+    """Queries along one side of the grid, and the keys that their windows reach."""
 
-    start: int
-    stop: int
-    low: int
-    high: int
+    queries: range
+    keys: range
+
+
+class _Tile(NamedTuple):
+    """A part of the grid."""
+
+    lines: Span
+    columns: Span
     outside: Tensor | None  # (queries, keys): beyond a query's own window
 
 
 class _Bank(NamedTuple):
-    """Context frames as one strip sees them: n frames, the keys within reach in each."""
+    """Context frames as one tile sees them: n frames, the keys within reach in each."""
 
     similarity: Tensor  # (n, queries, keys)
     labels: Tensor  # (n, keys, C)
@@ -74,7 +80,7 @@ class Propagator:
         ajabri/videowalk, code/test.py (047f3f4).
 
     Differs:
-        The affinity is not formed outside the window's strip, and context features are
+        The affinity is formed only where the windows of a tile reach, and context features are
         normalized once. Sums run in another order, so results agree to rounding.
     """
 
@@ -88,7 +94,7 @@ class Propagator:
         used = slots if rules.repeat_first else 1
         self._features[:used], self._labels[:used] = first, first_labels
         self._used, self._frames = used, 0
-        self._strips = _strips(rules, first.shape[0], first.shape[1], first.device)
+        self._tiles = _tiles(rules, first.shape[0], first.shape[1], first.device)
 
     @property
     def size_bytes(self) -> int:
@@ -111,14 +117,17 @@ class Propagator:
     def label(self, patches: Tensor) -> Tensor:
         """Return the soft labels of a frame, shape (C, h, w), from the frames remembered."""
         features = self._features_of(patches)
-        parts = [mix(self._banks(features, strip), self._rules) for strip in self._strips]
+        parts = [mix(self._banks(features, tile), self._rules) for tile in self._tiles]
         if self._rules.keep_ties:
             # one wait for the device in a frame
             ties = torch.stack([part.tied.any() for part in parts]).tolist()
-            for strip, part, any_tied in zip(self._strips, parts, ties, strict=True):
+            for tile, part, any_tied in zip(self._tiles, parts, ties, strict=True):
                 if any_tied:
-                    mix_ties(part, self._banks(features, strip), self._rules)
-        labels = torch.cat([part.labels for part in parts]).view(*features.shape[:2], -1)
+                    mix_ties(part, self._banks(features, tile), self._rules)
+        labels = self._labels.new_empty(self._labels.shape[1:])
+        for tile, part in zip(self._tiles, parts, strict=True):
+            place = _within(labels, tile.lines.queries, tile.columns.queries)
+            place.copy_(part.labels.view(place.shape))
         return labels.permute((2, 0, 1) if self._upright else (2, 1, 0))
 
     def remember(self, patches: Tensor, labels: Tensor) -> None:
@@ -129,22 +138,20 @@ class Propagator:
             self._labels[slot] = self._lines(labels)
             self._frames, self._used = self._frames + 1, max(self._used, slot + 1)
 
-    def _banks(self, features: Tensor, strip: _Strip) -> list[_Bank]:
-        """Compare the queries of one strip with the keys that its windows reach."""
-        queries = features[strip.start : strip.stop].flatten(0, 1)
+    def _banks(self, features: Tensor, tile: _Tile) -> list[_Bank]:
+        """Compare the queries of one tile with the keys that its windows reach."""
+        queries = _within(features, tile.lines.queries, tile.columns.queries).flatten(0, 1)
         whole = 0 if self._rules.window_on_first else 1  # slots without a window
         banks = []
         if whole:
-            banks.append(self._bank(queries, slice(0, 1), slice(None), None))
+            banks.append(_compared(queries, self._features[:1], self._labels[:1], None))
         if self._used > whole:
-            near = slice(strip.low, strip.high)
-            banks.append(self._bank(queries, slice(whole, self._used), near, strip.outside))
+            near, labels = (
+                _within(kept[whole : self._used], tile.lines.keys, tile.columns.keys)
+                for kept in (self._features, self._labels)
+            )
+            banks.append(_compared(queries, near, labels, tile.outside))
         return banks
-
-    def _bank(self, queries: Tensor, slots: slice, lines: slice, outside: Tensor | None) -> _Bank:
-        keys = self._features[slots, lines].flatten(1, 2)  # (n, keys, D)
-        similarity = torch.bmm(queries.expand(len(keys), -1, -1), keys.transpose(1, 2))
-        return _Bank(similarity, self._labels[slots, lines].flatten(1, 2), outside)
 
     def _features_of(self, patches: Tensor) -> Tensor:
         return self._lines(functional.normalize(patches.float(), dim=0))
@@ -152,6 +159,18 @@ class Propagator:
     def _lines(self, maps: Tensor) -> Tensor:
         """Turn (D, h, w) into (lines, columns, D), lines across the longer side."""
         return maps.permute((1, 2, 0) if self._upright else (2, 1, 0)).contiguous()
+
+
+def _within(maps: Tensor, lines: range, columns: range) -> Tensor:
+    """Return a part of maps (…, lines, columns, C)."""
+    return maps[..., lines.start : lines.stop, columns.start : columns.stop, :]
+
+
+def _compared(queries: Tensor, keys: Tensor, labels: Tensor, outside: Tensor | None) -> _Bank:
+    """Compare queries (q, D) with the keys (n, lines, columns, D) of n frames."""
+    flat = keys.flatten(1, 2)
+    similarity = torch.bmm(queries.expand(len(flat), -1, -1), flat.transpose(1, 2))
+    return _Bank(similarity, labels.flatten(1, 2), outside)
 
 
 def mix(banks: Sequence[_Bank], rules: Rules) -> _Mixed:
@@ -208,27 +227,47 @@ def mix_ties(part: _Mixed, banks: Sequence[_Bank], rules: Rules) -> None:
     part.labels[rows] = kept.softmax(dim=1) @ labels
 
 
-def _strips(rules: Rules, lines: int, columns: int, device: torch.device) -> list[_Strip]:
-    """Cut a grid into strips, each with what its windows reach."""
-    reach, wide = rules.radius or lines, STRIP.get(device.type, STRIP["cpu"])
-    strips = []
-    for start in range(0, lines, wide):
-        stop = min(start + wide, lines)
-        low, high = max(0, start - reach), min(lines, stop + reach)
-        outside = outside_window(rules, range(start, stop), range(low, high), columns)
-        strips.append(
-            _Strip(start, stop, low, high, send(outside, device) if rules.radius else None)
-        )
-    return strips
+def _tiles(rules: Rules, lines: int, columns: int, device: torch.device) -> list[_Tile]:
+    """Cut a grid into tiles, each with what its windows reach."""
+    along, across = (
+        _spans(side, most, rules.radius)
+        for side, most in zip((lines, columns), TILE.get(device.type, TILE["cpu"]), strict=True)
+    )
+    masks: dict[tuple[tuple[int, ...], ...], Tensor] = {}  # most tiles are like one another
+    tiles = []
+    for line, column in product(along, across):
+        outside = None
+        if rules.radius:
+            alike = tuple(
+                (len(span.queries), len(span.keys), span.queries.start - span.keys.start)
+                for span in (line, column)
+            )
+            if alike not in masks:
+                masks[alike] = send(outside_window(rules, line, column), device)
+            outside = masks[alike]
+        tiles.append(_Tile(line, column, outside))
+    return tiles
 
 
-def outside_window(rules: Rules, queries: range, keys: range, columns: int) -> Tensor:
+def _spans(side: int, most: int, radius: int) -> list[Span]:
+    """Cut a side into spans of about the same length."""
+    reach, count = radius or side, -(-side // most)
+    ends = [side * number // count for number in range(count + 1)]
+    return [
+        Span(range(start, stop), range(max(0, start - reach), min(side, stop + reach)))
+        for start, stop in pairwise(ends)
+    ]
+
+
+def outside_window(rules: Rules, lines: Span, columns: Span) -> Tensor:
     """Mark the keys that are beyond each query's window, shape (queries, keys) in tokens."""
-    along = (torch.tensor(queries)[:, None] - torch.tensor(keys)).abs()[:, None, :, None]
-    column = torch.arange(columns)
-    across = (column[:, None] - column).abs()[None, :, None, :]
+    line, column = (
+        (torch.tensor(span.queries)[:, None] - torch.tensor(span.keys)).abs()
+        for span in (lines, columns)
+    )
+    along, across = line[:, None, :, None], column[None, :, None, :]
     if rules.window == "square":
         far = (along > rules.radius) | (across > rules.radius)
     else:
         far = along**2 + across**2 >= rules.radius**2
-    return far.reshape(len(queries) * columns, len(keys) * columns)
+    return far.flatten(2).flatten(0, 1)

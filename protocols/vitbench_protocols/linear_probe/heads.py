@@ -61,7 +61,9 @@ class Heads:
     def _step(self, features: Tensor, labels: Tensor, scale: float, momentum: float) -> None:
         logits = torch.addmm(self.bias[:, None], self.weight, features.T)
         # items last: so few classes would not fill a vector of the processor
-        gradient = logits.view(len(self.rates), -1, len(labels)).softmax(dim=1)  # of the summed loss
+        gradient = logits.view(len(self.rates), -1, len(labels)).softmax(
+            dim=1
+        )  # of the summed loss
         gradient[:, labels, torch.arange(len(labels), device=labels.device)] -= 1
         gradient, mean = gradient.flatten(0, 1), 1 / len(labels)  # (H * C, B)
         self.weight_momentum.addmm_(gradient, features, beta=momentum, alpha=mean)

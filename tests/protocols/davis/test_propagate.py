@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitbench_protocols.davis import Davis
-from vitbench_protocols.davis.propagate import Propagator, Rules, outside_window
+from vitbench_protocols.davis.propagate import Propagator, Rules, Span, outside_window
 
 H, W, D = 5, 7, 32
 
@@ -67,7 +67,9 @@ def test_a_clip_can_be_followed_from_its_first_frame_alone() -> None:
 
 
 def test_a_circle_leaves_out_the_corners_and_the_rim() -> None:
-    inside = ~outside_window(Rules(radius=2, window="circle"), range(2, 3), range(5), 5)
+    inside = ~outside_window(
+        Rules(radius=2, window="circle"), Span(range(2, 3), range(5)), Span(range(5), range(5))
+    )
     expected = ["00000", "01110", "01110", "01110", "00000"]
     assert inside[2].int().view(5, 5).tolist() == [[int(x) for x in row] for row in expected]
 

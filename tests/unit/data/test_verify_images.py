@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitbench.data import verify_images as verify
 from vitbench.data.classified import ClassifiedImages
 from vitbench.data.decode import CorruptImage, early_refusal, refusal
 from vitbench.data.folders import open_folders
-from vitbench.data.verify_images import verify_images
+from vitbench.data.verify_images import Read, verify_images
 from vitbench.errors import DatasetError
 
 
@@ -57,13 +56,12 @@ def test_more_broken_images_than_may_be_skipped_are_an_error(dataset: Classified
 def _decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that gets the name of every image that is decoded from now on."""
     names: list[str] = []
-    whole = verify.refusal
 
-    def noted(read: verify.Read) -> CorruptImage | None:
+    def noted(read: Read) -> CorruptImage | None:
         names.append(read()[0])
-        return whole(read)
+        return refusal(read)
 
-    monkeypatch.setattr(verify, "refusal", noted)
+    monkeypatch.setattr("vitbench.data.verify_images.refusal", noted)
     return names
 
 
@@ -91,7 +89,5 @@ def test_an_early_look_finds_what_decoding_would(
     path = tmp_path / "val" / "ant" / "0.jpg"
     path.write_bytes(path.read_bytes() + tail)
     for number in range(len(dataset)):
-        early, late = (
-            look(partial(dataset.encoded, number)) for look in (early_refusal, refusal)
-        )
+        early, late = (look(partial(dataset.encoded, number)) for look in (early_refusal, refusal))
         assert str(early) == str(late)
