@@ -48,7 +48,13 @@ def test_the_place_of_what_is_wrong_is_told_inside_a_block(
     write_coco: Write, odd: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DatasetError, match=message):
-        open_coco(write_coco(*among_others(odd, {"id": "last"})), "val")
+        open_coco(write_coco(*among_others(odd)), "val")
+
+
+def test_the_first_wrong_annotation_of_a_block_is_told(write_coco: Write) -> None:
+    odd = {"segmentation": [[0, 0, 1, 1, 2]]}, {"id": "no number"}  # the decoder refuses the second
+    with pytest.raises(DatasetError, match=rf"half a point(.|\n)*annotation {PLACE}\b"):
+        open_coco(write_coco(*among_others(*odd)), "val")
 
 
 @pytest.mark.parametrize(
