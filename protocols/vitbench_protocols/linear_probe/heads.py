@@ -59,11 +59,9 @@ class Heads:
             yield Heads(self.rates[first : first + most], *(tensor[values] for tensor in whole))
 
     def _step(self, features: Tensor, labels: Tensor, scale: float, momentum: float) -> None:
+        # items last: few classes would not fill a vector of the processor
         logits = torch.addmm(self.bias[:, None], self.weight, features.T)
-        # items last: so few classes would not fill a vector of the processor
-        gradient = logits.view(len(self.rates), -1, len(labels)).softmax(
-            dim=1
-        )  # of the summed loss
+        gradient = logits.view(len(self.rates), -1, len(labels)).softmax(dim=1)  # of the loss's sum
         gradient[:, labels, torch.arange(len(labels), device=labels.device)] -= 1
         gradient, mean = gradient.flatten(0, 1), 1 / len(labels)  # (H * C, B)
         self.weight_momentum.addmm_(gradient, features, beta=momentum, alpha=mean)
