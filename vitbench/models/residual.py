@@ -30,10 +30,12 @@ def add_branch(x: Tensor, branch: Tensor, drop_path: nn.Module) -> Tensor:
     scales = drop_path.scales() if isinstance(drop_path, DrawnDropPath) else None
     if scales is None:
         branch = drop_path(branch)
-        if torch.is_grad_enabled():
+        mixed = branch.dtype != x.dtype
+        if torch.is_grad_enabled() or (mixed and x.device.type != "cpu"):
             return x + branch
-        # no gradient needs the branch, or its copy: its memory takes the sum, with the same digits
-        return branch.to(torch.promote_types(branch.dtype, x.dtype)).add_(x)
+        # no gradient needs the branch, or the copy of it that a CPU makes of another type: their
+        # memory takes the sum, with the same digits
+        return (branch.to(torch.promote_types(branch.dtype, x.dtype)) if mixed else branch).add_(x)
     run: Any = _AddScaled.apply
     return run(x, branch, scales.view(-1, *[1] * (x.ndim - 1)))  # type: ignore[no-any-return]
 

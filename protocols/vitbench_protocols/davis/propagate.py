@@ -95,6 +95,7 @@ class Propagator:
         self._features[:used], self._labels[:used] = first, first_labels
         self._used, self._frames = used, 0
         self._tiles = _tiles(rules, first.shape[0], first.shape[1], first.device)
+        self._order = send(_order(self._tiles, first.shape[0], first.shape[1]), first.device)
 
     @property
     def size_bytes(self) -> int:
@@ -124,10 +125,9 @@ class Propagator:
             for tile, part, any_tied in zip(self._tiles, parts, ties, strict=True):
                 if any_tied:
                     mix_ties(part, self._banks(features, tile), self._rules)
-        labels = self._labels.new_empty(self._labels.shape[1:])
-        for tile, part in zip(self._tiles, parts, strict=True):
-            place = _within(labels, tile.lines.queries, tile.columns.queries)
-            place.copy_(part.labels.view(place.shape))
+        labels = torch.cat([part.labels for part in parts])[self._order].view(
+            *features.shape[:2], -1
+        )
         return labels.permute((2, 0, 1) if self._upright else (2, 1, 0))
 
     def remember(self, patches: Tensor, labels: Tensor) -> None:
@@ -247,6 +247,13 @@ def _tiles(rules: Rules, lines: int, columns: int, device: torch.device) -> list
             outside = masks[alike]
         tiles.append(_Tile(line, column, outside))
     return tiles
+
+
+def _order(tiles: Sequence[_Tile], lines: int, columns: int) -> Tensor:
+    """Return where each token of the grid stands among those of one tile after another."""
+    places = torch.arange(lines * columns).view(lines, columns, 1)
+    parts = [_within(places, tile.lines.queries, tile.columns.queries) for tile in tiles]
+    return torch.cat([part.flatten() for part in parts]).argsort()
 
 
 def _spans(side: int, most: int, radius: int) -> list[Span]:
