@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench_protocols.davis import Davis
+from vitbench_protocols.davis import Davis, propagate
 from vitbench_protocols.davis.propagate import Propagator, Rules, Span, outside_window
 
 H, W, D = 5, 7, 32
@@ -36,6 +36,31 @@ def test_labels_beyond_the_window_are_out_of_reach() -> None:
     far = Propagator(Rules(k=1, radius=0), patches, labels).step(moved)
     torch.testing.assert_close(far, expected)
     assert not torch.isclose(near, expected).all(dim=0).any()
+
+
+@pytest.mark.parametrize("shape", [(9, 13), (13, 9)])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(radius=2),
+        Rules(radius=3, window="circle"),
+        Rules(radius=0),
+        Rules(radius=1, window_on_first=False),
+        Rules(k=1, radius=2, context=2, keep_ties=False),
+    ],
+)
+def test_labels_do_not_depend_on_how_the_grid_is_cut(
+    rules: Rules, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [random(D, *shape, seed=seed) for seed in range(5)]
+    labels = random(3, *shape, seed=9).abs()
+    found = []
+    for tile in ((100, 100), (2, 3), (4, 2), (1, 1)):
+        monkeypatch.setitem(propagate.TILE, "cpu", tile)
+        propagator = Propagator(rules, frames[0], labels)
+        found.append(torch.stack([propagator.step(frame) for frame in frames[1:]]))
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0])
 
 
 def test_memory_does_not_grow_with_the_clip() -> None:
