@@ -9,19 +9,20 @@ take most of either way, so the goal is them. Exit code 1 where one is missed.
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.stopwatch import conditions, one_core, race
 from benchmarks.verdict import told
 from vitbench_protocols.linear_probe.heads import make_heads
 
 BATCH = 1024
 FEW, MANY = 10, 1000  # classes
-OF_APART, OF_PRODUCTS = 0.5, 1.1  # goals
+OF_APART, OF_PRODUCTS = 0.5, 1.2  # goals
+ROUNDS = 4
 RATES = tuple(10.0 ** (-4 + 4 * index / 8) for index in range(9))
 
 
@@ -57,16 +58,6 @@ def products(features: Tensor, labels: Tensor, rates: tuple[float, ...], classes
         torch.mm(gradient[: len(batch)].T, batch)
 
 
-def seconds(work: Callable[..., None], *arguments: object, repeats: int = 3) -> float:
-    """Return the least CPU time of some."""
-    found = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work(*arguments)
-        found.append(time.process_time() - start)
-    return min(found)
-
-
 def main() -> int:
     """Print three times for few classes and for many; 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,7 +65,7 @@ def main() -> int:
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--heads", type=int, default=9)
     flags = parser.parse_args()
-    torch.set_num_threads(1)
+    print(conditions())
     few, many = (times(flags.rows, flags.dim, flags.heads, classes=one) for one in (FEW, MANY))
     what = f"{flags.heads} linear heads as one product"
     met = (
@@ -97,8 +88,12 @@ def times(rows: int, dim: int, heads: int, *, classes: int) -> Times:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(rows, dim, generator=generator)
     labels = torch.randint(classes, (rows,), generator=generator)
-    arguments = (features, labels, RATES[:heads], classes)
-    found = Times(*(seconds(work, *arguments) for work in (separate, together, products)))
+    works = {
+        work: partial(work, features, labels, RATES[:heads], classes)
+        for work in (separate, together, products)
+    }
+    with one_core():
+        found = Times(*(timing.least for timing in race(works, ROUNDS).values()))
     speed = 4 * rows * dim * classes * heads / found.floor / 1e9
     print(f"{heads} heads, {rows:,} x {dim}, {classes:,} classes, one epoch")
     print(f"  separate   {found.apart:8.3f} s")
