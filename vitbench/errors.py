@@ -50,6 +50,14 @@ class VitbenchError(Exception):
         lines = [wrong, *(f"  {label:<9} {text}" for label, text in parts if text)]
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let another process hear of it; kinds of errors are made from arguments of their own."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[VitbenchError], said: tuple[object, ...]) -> VitbenchError:
+    return kind.__new__(kind, *said)
+
 
 class UnknownName(VitbenchError):
     """No such protocol, checkpoint, dataset, recipe or format.
