@@ -180,7 +180,9 @@ CASES: dict[str, Case] = {
     "adjacency-ranking": Case(20_000, "pairs", lambda n, _: ranked(n), SORTING),
     "davis-scores": Case(3, "frames", lambda n, _: frames(n)),
     "coco-evaluation": Case(30, "images", evaluated),
-    "ap-by-image": Case(50, "images, boxes and masks", lambda n, _: by_image(n), seconds=3.0),
+    "ap-by-image": Case(
+        50, "images, boxes and masks", lambda n, _: by_image(n), SORTING, seconds=3.0
+    ),
     "ap-resampled": Case(50, "images", lambda n, _: resampled("ap_box", detection_items(n, 0))),
     "miou-resampled": Case(20, "images", lambda n, _: confusions(n)),
     "mean-resampled": Case(500, "numbers", lambda n, _: means(n)),

@@ -21,7 +21,7 @@ from vitbench_protocols.linear_probe.heads import make_heads
 
 BATCH = 1024
 FEW, MANY = 10, 1000  # classes
-OF_APART, OF_PRODUCTS = 0.5, 1.2  # goals
+OF_APART, OF_PRODUCTS = 0.5, 1.3  # goals
 ROUNDS = 4
 RATES = tuple(10.0 ** (-4 + 4 * index / 8) for index in range(9))
 
