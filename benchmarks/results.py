@@ -18,7 +18,7 @@ from benchmarks.verdict import BAR
 
 PAGE = Path(__file__).with_name("RESULTS.md")
 SHORT = {
-    "startup": ("--rounds", "2"),
+    "startup": ("--rounds", "4"),
     "features": ("--arch", "vit_tiny_patch16_224", "vit_small_patch16_224", "--rounds", "6"),
     "knn": ("--bank", "20000", "--queries", "500"),
     "image_path": (),
