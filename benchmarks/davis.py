@@ -28,8 +28,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.stopwatch import product_speed
 from vitbench.api import Outcome
-from vitbench.data.clips import Clip
+from vitbench.data.clips import Clip, ClipDataset
 from vitbench.data.davis import open_clips
 from vitbench.engine.presets import from_preset
 from vitbench.models.timm_backbone import TimmBackbone, build_backbone
@@ -48,6 +49,7 @@ Times = Mapping[str, float]  # seconds of each part
 class Ours:
     """Our side."""
 
+    clips: ClipDataset  # of one clip
     clip: Clip
     backbone: TimmBackbone
     device: torch.device
@@ -99,9 +101,10 @@ class Ours:
             device=self.device,
             normalization=PRESET.normalization,
             workers=2,
+            batch_size=None,
             output=self.masks.parent.parent,
             autocast=lambda: torch.autocast(self.device.type, torch.bfloat16, enabled=bf16),
-            dataset=lambda _: [self.clip],
+            dataset=lambda _: self.clips,
             progress=lambda *_: None,
         )
 
@@ -228,21 +231,12 @@ def shortened(root: Path, name: str, frames: int, folder: Path) -> Path:
 
 def floors(ours: Ours, frames: int) -> dict[str, float]:
     """Return the seconds that the multiplications alone take at the speed of a large product."""
-    left, right = (torch.randn(2048, 2048, device=ours.device) for _ in range(2))
-    seconds = []
-    for _ in range(5):
-        _wait(ours.device)
-        start = time.perf_counter()
-        left @ right
-        _wait(ours.device)
-        seconds.append(time.perf_counter() - start)
-    rate = 2 * 2048**3 / min(seconds)
+    rate = product_speed(ours.device)
     info, (h, w) = ours.backbone.info, ours.grid
     tokens, width = h * w + info.prefix_tokens, info.embed_dim
     block = 24 * tokens * width**2 + 4 * tokens**2 * width  # four linear maps of 12 D^2, attention
-    windowed = int(
-        (~outside_window(PRESET.rules, *(Span(range(side), range(side)) for side in (w, h)))).sum()
-    )
+    sides = (Span(range(side), range(side)) for side in (w, h))
+    windowed = int((~outside_window(PRESET.rules, *sides)).sum())
     step = 2 * windowed * width * (1 + PRESET.context_frames)
     print(f"a large product: {rate / 1e9:.0f} GFLOP/s")
     return {FEATURES: frames * info.depth * block / rate, PROPAGATION: frames * step / rate}
@@ -262,9 +256,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = shortened(chosen.data, chosen.clip, chosen.frames, folder / "davis")
-        clip = open_clips(root, "val")[0]
+        clips = open_clips(root, "val")
+        clip = clips[0]
         backbone = build_backbone(chosen.arch, seed=0).to(chosen.device).eval()
-        ours = Ours(clip, backbone, chosen.device, folder / "ours" / clip.id)
+        ours = Ours(clips, clip, backbone, chosen.device, folder / "ours" / clip.id)
         peers = chosen.peer_dino, chosen.peer_davis
         peer = official(ours, root, *peers, folder / "official") if all(peers) else None
         mine: dict[str, float] = {}

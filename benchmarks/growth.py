@@ -166,7 +166,7 @@ def turns(size: int) -> Work:
     return lambda: turn_order(targets)
 
 
-CASES: dict[str, Case] = {
+PARTS: dict[str, Case] = {
     "knn-bank": Case(1_000, "features in the bank", lambda n, _: knn(n, 500)),
     "knn-queries": Case(500, "queries", lambda n, _: knn(2_000, n)),
     "open-coco": Case(200, "images", coco),
@@ -197,14 +197,14 @@ def exponent(small: float, large: float, least: float) -> float | None:
 def main() -> int:
     """Print a line a case; 1 where one grows too fast."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*CASES, []], metavar="NAME")
-    wanted = parser.parse_args().names or list(CASES)
+    parser.add_argument("names", nargs="*", choices=[*PARTS, []], metavar="NAME")
+    wanted = parser.parse_args().names or list(PARTS)
     torch.set_num_threads(1)
     print(f"load {os.getloadavg()[0]:.1f}")
     print(f"{'':18} {'100 times':>24} {'seconds at 1, 10, 100':>26} {'MB':>8}  exponents")
     failed = 0
     for name in wanted:
-        case = CASES[name]
+        case = PARTS[name]
         sizes = [case.size * factor for factor in (1, 10, 100)]
         found = [measured(f"{name}, {size}", partial(case.prepare, size)) for size in sizes]
         exponents = [

@@ -104,8 +104,8 @@ def decoded_on_device(
 
 
 RECIPES = ("dino", "selfpatch", "esvit", "moby", "moby-selfpatch")
-CASES: dict[str, Case] = {
-    **evaluation.CASES,
+PASSES: dict[str, Case] = {
+    **evaluation.PASSES,
     "augment": augment,
     "augment nvjpeg": partial(augment, on_device=True),
     **{

@@ -250,7 +250,7 @@ def detect_images(counts: Counts) -> None:
             detected(image, found, truth)
 
 
-CASES: dict[str, Callable[[Counts], None]] = {
+PASSES: dict[str, Callable[[Counts], None]] = {
     "features": features,
     "k-nn": nearest_neighbors,
     "linear probe": linear_probe,

@@ -45,10 +45,7 @@ def verify_images(
     Raises:
         DatasetError: More images are broken than may be left out; at most ten are named.
     """
-
-    def broken(look: Look, mark: str) -> dict[int, CorruptImage]:
-        return _broken(look, mark, dataset, workers, progress)
-
+    broken = partial(_broken, dataset, workers, progress)
     if not skip and not broken(early_refusal, f"{fingerprint}.early"):
         return dataset, ()
     found = broken(refusal, fingerprint)
@@ -67,7 +64,7 @@ def verify_images(
 
 
 def _broken(
-    look: Look, mark: str, dataset: ImageDataset[Any], workers: int, progress: Progress
+    dataset: ImageDataset[Any], workers: int, progress: Progress, look: Look, mark: str
 ) -> dict[int, CorruptImage]:
     """Return what is wrong with images, by their number; that nothing is, is kept by a mark."""
     marker = ("screened", mark)

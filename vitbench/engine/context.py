@@ -65,7 +65,7 @@ class Data:
         return open_dataset(self.name, self.kind, split, progress=self.progress)
 
     def verify_images(self, splits: tuple[str, ...]) -> None:
-        """Decode every image once, where the run reads images, to find broken ones before any work.
+        """Look at every image once, where the run reads images: broken ones are found before work.
 
         Raises:
             DatasetError: More are broken than may be left out.
